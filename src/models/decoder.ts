@@ -1,0 +1,32 @@
+/** @file What every architecture gives: its parameters, and its forward pass as a graph, written once. */
+import type { Builder } from "../graph/build.ts";
+import type { Shape, Value } from "../graph/ops.ts";
+
+// Shapes: R rows, L row length, T = R·L tokens, D width, H heads, G key-value heads, E head width,
+// F width of the MLP, V vocabulary.
+
+/** A batch of rows as it enters a forward pass. */
+export interface Tokens {
+  readonly rows: number;
+  readonly length: number;
+  /** i32[T] */
+  readonly ids: Value;
+  /** i32[R, L], each token's place in its document */
+  readonly positions: Value;
+  /** f32[1 or R, 1, L, L], 0 where a query may see a key and a very large negative number elsewhere */
+  readonly mask: Value;
+}
+
+export interface Decoder {
+  /** Rows of the head; may exceed what the tokenizer knows. */
+  readonly vocabulary: number;
+  readonly width: number;
+  /** Most tokens in a row. */
+  readonly context: number;
+  /** Names, as in the safetensors file, with shapes. */
+  readonly parameters: ReadonlyMap<string, Shape>;
+  /** The parameter [V, D] that maps hidden states to logits: the embedding itself where they are tied. */
+  readonly head: string;
+  /** Hidden states [T, D] after the last norm. */
+  hidden(b: Builder, parameter: (name: string) => Value, tokens: Tokens): Value;
+}

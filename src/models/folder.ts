@@ -1,0 +1,89 @@
+/** @file Hugging Face model folders: config and weights in, a folder that transformers loads out. */
+import { existsSync, readFileSync } from "node:fs";
+import { copyFile, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { sameShape } from "../graph/ops.ts";
+import type { Decoder } from "./decoder.ts";
+import { llama } from "./llama.ts";
+import { mpt } from "./mpt.ts";
+import { type Tensor, readSafetensors, writeSafetensors } from "./safetensors.ts";
+
+const architectures: Readonly<Record<string, (config: unknown) => Decoder>> = { llama, mpt };
+
+/** What comes along unchanged when a trained model is written. */
+const companions = [
+  "generation_config.json",
+  "tokenizer.json",
+  "tokenizer.model",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "vocab.json",
+  "merges.txt",
+  "chat_template.jinja",
+];
+
+function readConfig(folder: string): Record<string, unknown> {
+  const path = join(folder, "config.json");
+  if (!existsSync(path)) throw new Error(`${path}: not found; expected a Hugging Face model folder`);
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch (cause) {
+    throw new Error(`${path}: not JSON: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/**
+ * The forward pass that a folder's config.json describes.
+ * @throws naming the file and the field, if the architecture or a setting is not supported.
+ */
+export function readDecoder(folder: string): Decoder {
+  const path = join(folder, "config.json");
+  const config = readConfig(folder);
+  const architecture = architectures[String(config.model_type)];
+  if (!architecture)
+    throw new Error(
+      `${path}: model_type ${JSON.stringify(config.model_type)} is not supported; expected ${Object.keys(architectures).join(" or ")}`,
+    );
+  try {
+    return architecture(config);
+  } catch (error) {
+    if (!(error instanceof z.ZodError)) throw error;
+    const [issue] = error.issues;
+    throw new Error(`${path}: ${issue.path.join(".")} is not supported: ${issue.message}`, { cause: error });
+  }
+}
+
+/**
+ * The weights of a folder as float32, exactly those that the decoder names.
+ * @throws naming the file and tensor, if one is missing or has another shape.
+ */
+export function readParameters(folder: string, decoder: Decoder): Map<string, Tensor> {
+  const path = join(folder, "model.safetensors");
+  if (!existsSync(path)) throw new Error(`${path}: not found; expected the weights of the model`);
+  const tensors = readSafetensors(path);
+  return new Map(
+    Array.from(decoder.parameters, ([name, shape]) => {
+      const tensor = tensors.get(name);
+      if (!tensor) throw new Error(`${path}: tensor ${name} is missing`);
+      if (!sameShape(tensor.shape, shape))
+        throw new Error(`${path}: tensor ${name} is [${tensor.shape}], config.json makes it [${shape}]`);
+      return [name, tensor];
+    }),
+  );
+}
+
+/** Writes a folder with new weights in float32, and the config and tokenizer of the folder they grew from. */
+export async function writeFolder(
+  folder: string,
+  origin: string,
+  parameters: ReadonlyMap<string, Tensor>,
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const { torch_dtype: _, ...config } = readConfig(origin);
+  await Bun.write(join(folder, "config.json"), `${JSON.stringify({ ...config, dtype: "float32" }, null, 2)}\n`);
+  for (const name of companions)
+    if (existsSync(join(origin, name))) await copyFile(join(origin, name), join(folder, name));
+  await writeSafetensors(join(folder, "model.safetensors"), parameters);
+}

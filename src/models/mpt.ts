@@ -1,0 +1,89 @@
+/** @file MPT (MosaicML, 2023): layer norm without biases, ALiBi, GELU, tied embeddings. */
+import { z } from "zod";
+import type { Builder } from "../graph/build.ts";
+import type { Shape, Value } from "../graph/ops.ts";
+import { attention, splitHeads } from "./attention.ts";
+import type { Decoder } from "./decoder.ts";
+
+/** Fields that change the computation; those with one legal value are refused by name otherwise. */
+const Config = z.object({
+  vocab_size: z.int().positive(),
+  d_model: z.int().positive(),
+  n_layers: z.int().positive(),
+  n_heads: z.int().positive(),
+  expansion_ratio: z.int().positive(),
+  max_seq_len: z.int().positive(),
+  layer_norm_epsilon: z.number().positive().default(1e-5),
+  no_bias: z.literal(true),
+  logit_scale: z.null().optional(),
+  attn_config: z.object({
+    alibi: z.literal(true),
+    alibi_bias_max: z.number().positive().default(8),
+    clip_qkv: z.null().optional(),
+    prefix_lm: z.literal(false).default(false),
+    qk_ln: z.literal(false).default(false),
+    softmax_scale: z.number().positive().nullish(),
+  }),
+  tie_word_embeddings: z.literal(true).default(true),
+});
+
+/**
+ * ALiBi (Press et al., 2022) as f32[1, H, 1, L]: slope · (key − last key). The distance to the query
+ * differs from that by a constant per query, to which the softmax is blind, so that one bias serves
+ * packed documents too.
+ */
+function alibi(b: Builder, heads: number, length: number, biasMax: number): Value {
+  const power = 2 ** Math.ceil(Math.log2(heads));
+  const all = Array.from({ length: power }, (_, i) => 2 ** (-((i + 1) * biasMax) / power));
+  // Not a power of two: every second slope first, then the others, as the paper's code does.
+  const odd = all.filter((_, i) => i % 2 === 1);
+  const slopes = power === heads ? all : [...odd, ...all.filter((_, i) => i % 2 === 0)].slice(0, heads);
+  const bias = Float32Array.from({ length: heads * length }, (_, i) => {
+    return slopes[Math.floor(i / length)] * ((i % length) - length + 1);
+  });
+  return b.constant(bias, [1, heads, 1, length]);
+}
+
+export function mpt(json: unknown): Decoder {
+  const config = Config.parse(json);
+  const D = config.d_model;
+  const F = D * config.expansion_ratio;
+  const H = config.n_heads;
+  const scale = config.attn_config.softmax_scale ?? 1 / Math.sqrt(D / H);
+  const blocks = Array.from({ length: config.n_layers }, (_, block) => `transformer.blocks.${block}`);
+  const head = "transformer.wte.weight";
+  const parameters = new Map<string, Shape>([[head, [config.vocab_size, D]]]);
+  for (const block of blocks) {
+    parameters.set(`${block}.norm_1.weight`, [D]);
+    parameters.set(`${block}.attn.Wqkv.weight`, [3 * D, D]);
+    parameters.set(`${block}.attn.out_proj.weight`, [D, D]);
+    parameters.set(`${block}.norm_2.weight`, [D]);
+    parameters.set(`${block}.ffn.up_proj.weight`, [F, D]);
+    parameters.set(`${block}.ffn.down_proj.weight`, [D, F]);
+  }
+  parameters.set("transformer.norm_f.weight", [D]);
+
+  return {
+    vocabulary: config.vocab_size,
+    width: D,
+    context: config.max_seq_len,
+    parameters,
+    head,
+    hidden(b, parameter, { rows, length, ids, mask }) {
+      const bias = b.add(mask, alibi(b, H, length, config.attn_config.alibi_bias_max));
+      const epsilon = config.layer_norm_epsilon;
+      let x = b.gather(parameter(head), ids);
+      for (const block of blocks) {
+        const linear = (input: Value, name: string) =>
+          b.gemm(input, parameter(`${block}.${name}.weight`), { transposeB: true });
+        const norm = (name: string) => b.layerNorm(x, parameter(`${block}.${name}.weight`), epsilon);
+
+        const qkv = b.split(linear(norm("norm_1"), "attn.Wqkv"), 1, [D, D, D]);
+        const [q, k, v] = qkv.map((part) => splitHeads(b, part, rows, length, H));
+        x = b.add(x, linear(attention(b, q, k, v, scale, [bias]), "attn.out_proj"));
+        x = b.add(x, linear(b.gelu(linear(norm("norm_2"), "ffn.up_proj")), "ffn.down_proj"));
+      }
+      return b.layerNorm(x, parameter("transformer.norm_f.weight"), epsilon);
+    },
+  };
+}

@@ -1,0 +1,127 @@
+/** @file Each op of the graph as ONNX nodes, in one table. */
+import type { Node, Op, Value } from "../graph/ops.ts";
+
+export type Attribute = number | string | { readonly float: number } | readonly number[];
+
+/** What a lowering may emit into. Names of tensors are strings, as in ONNX. */
+export interface Target {
+  /** ONNX Runtime's fused kernels for transposed products exist on the CPU and CUDA only. */
+  readonly fusedProducts: boolean;
+  name(value: Value): string;
+  /** A fresh name for a tensor between two emitted nodes. */
+  temporary(): string;
+  integers(values: readonly number[]): string;
+  scalar(value: number): string;
+  emit(
+    type: string,
+    inputs: readonly string[],
+    outputs: readonly string[],
+    attributes?: Readonly<Record<string, Attribute>>,
+    domain?: "com.microsoft",
+  ): void;
+}
+
+type Lowering<O extends Op> = (target: Target, node: Node<O>) => void;
+
+/** Ops that are one ONNX node with the same inputs and no attributes. */
+const same =
+  (type: string, domain?: "com.microsoft") =>
+  (target: Target, node: Node): void =>
+    target.emit(type, node.inputs.map(target.name), node.outputs.map(target.name), {}, domain);
+
+const reduce =
+  (type: string) =>
+  (target: Target, { inputs: [x], outputs: [y], attributes }: Node<"reduceSum" | "reduceMean">): void =>
+    target.emit(type, [target.name(x), target.integers(attributes.axes)], [target.name(y)], { keepdims: 1 });
+
+/** One intermediate result: emits a node and returns the name of its output. */
+function step(target: Target, type: string, inputs: readonly string[], attributes: Record<string, Attribute> = {}) {
+  const output = target.temporary();
+  target.emit(type, inputs, [output], attributes);
+  return output;
+}
+
+function transposeLast(target: Target, value: Value, transposed: boolean): string {
+  if (!transposed) return target.name(value);
+  const rank = value.shape.length;
+  const perm = [...Array(rank - 2).keys(), rank - 1, rank - 2];
+  return step(target, "Transpose", [target.name(value)], { perm });
+}
+
+export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Lowering<O> } = {
+  add: same("Add"),
+  sub: same("Sub"),
+  mul: same("Mul"),
+  div: same("Div"),
+  exp: same("Exp"),
+  sqrt: same("Sqrt"),
+  erf: same("Erf"),
+  sigmoid: same("Sigmoid"),
+  gelu: same("Gelu"),
+  equal: same("Equal"),
+  where: same("Where"),
+  softmax: same("Softmax"),
+  reduceSum: reduce("ReduceSum"),
+  reduceMean: reduce("ReduceMean"),
+  reshape: (target, { inputs: [x], outputs: [y], attributes: { shape } }) =>
+    target.emit("Reshape", [target.name(x), target.integers(shape)], [target.name(y)], { allowzero: 1 }),
+  transpose: (target, { inputs: [x], outputs: [y], attributes: { permutation } }) =>
+    target.emit("Transpose", [target.name(x)], [target.name(y)], { perm: permutation }),
+  expand: (target, { inputs: [x], outputs: [y], attributes: { shape } }) =>
+    target.emit("Expand", [target.name(x), target.integers(shape)], [target.name(y)]),
+  split: (target, { inputs: [x], outputs, attributes: { axis, sizes } }) =>
+    target.emit("Split", [target.name(x), target.integers(sizes)], outputs.map(target.name), { axis }),
+  concat: (target, { inputs, outputs: [y], attributes: { axis } }) =>
+    target.emit("Concat", inputs.map(target.name), [target.name(y)], { axis }),
+  matmul: (target, { inputs: [a, b], outputs: [y], attributes: { transposeA, transposeB, scale } }) => {
+    if (target.fusedProducts) {
+      const attributes = { transA: +transposeA, transB: +transposeB, alpha: { float: scale } };
+      target.emit("FusedMatMul", [target.name(a), target.name(b)], [target.name(y)], attributes, "com.microsoft");
+      return;
+    }
+    const factors = [transposeLast(target, a, transposeA), transposeLast(target, b, transposeB)];
+    if (scale === 1) target.emit("MatMul", factors, [target.name(y)]);
+    else target.emit("Mul", [step(target, "MatMul", factors), target.scalar(scale)], [target.name(y)]);
+  },
+  gemm: (target, { inputs, outputs: [y], attributes: { transposeA, transposeB } }) =>
+    target.emit("Gemm", inputs.map(target.name), [target.name(y)], { transA: +transposeA, transB: +transposeB }),
+  gather: same("Gather"),
+  /**
+   * ScatterElements and not ScatterND, which races on repeated indices when it runs on several
+   * threads (measured on ONNX Runtime 1.30).
+   */
+  scatterRows: (target, { inputs: [data, ids, updates], outputs: [y] }) => {
+    const [tokens, width] = updates.shape;
+    const column = step(target, "Reshape", [target.name(ids), target.integers([tokens, 1])]);
+    const indices = step(target, "Expand", [column, target.integers([tokens, width])]);
+    const inputs = [target.name(data), indices, target.name(updates)];
+    target.emit("ScatterElements", inputs, [target.name(y)], { axis: 0, reduction: "add" });
+  },
+  gatherElements: (target, { inputs, outputs: [y] }) =>
+    target.emit("GatherElements", inputs.map(target.name), [target.name(y)], { axis: -1 }),
+  scatterElements: (target, { inputs, outputs: [y] }) =>
+    target.emit("ScatterElements", inputs.map(target.name), [target.name(y)], { axis: -1, reduction: "add" }),
+  topK: (target, { inputs: [x], outputs: [values, indices], attributes: { k } }) => {
+    const long = target.temporary();
+    target.emit("TopK", [target.name(x), target.integers([k])], [target.name(values), long], { axis: -1 });
+    target.emit("Cast", [long], [target.name(indices)], { to: 6 });
+  },
+  /** log Σ exp z = max z − log max p, since max p = exp(max z) / Σ exp z: two reductions instead of an exp. */
+  logSumExp: (target, { inputs: [z, p], outputs: [y] }) => {
+    const axes = target.integers([z.shape.length - 1]);
+    const top = step(target, "ReduceMax", [target.name(z), axes]);
+    const share = step(target, "Log", [step(target, "ReduceMax", [target.name(p), axes])]);
+    target.emit("Sub", [top, share], [target.name(y)]);
+  },
+  rmsNorm: (target, { inputs, outputs: [y], attributes: { epsilon } }) =>
+    target.emit("SimplifiedLayerNormalization", inputs.map(target.name), [target.name(y)], {
+      epsilon: { float: epsilon },
+    }),
+  layerNorm: (target, { inputs, outputs: [y], attributes: { epsilon } }) =>
+    target.emit("LayerNormalization", inputs.map(target.name), [target.name(y)], { epsilon: { float: epsilon } }),
+  rotary: (target, { inputs: [x, positions, cos, sin], outputs: [y] }) => {
+    const long = step(target, "Cast", [target.name(positions)], { to: 7 });
+    const inputs = [target.name(x), long, target.name(cos), target.name(sin)];
+    target.emit("RotaryEmbedding", inputs, [target.name(y)], {}, "com.microsoft");
+  },
+};

@@ -1,0 +1,105 @@
+/** @file Runs graphs with ONNX Runtime. A run blocks its thread: use it in a worker only. */
+import { dlopen } from "bun:ffi";
+import { InferenceSession, Tensor, env, listSupportedBackends } from "onnxruntime-node";
+import { Builder } from "../graph/build.ts";
+import { type Dtype, type Graph, type Shape, isNode, sizeOf } from "../graph/ops.ts";
+import { encode } from "./encode.ts";
+
+export const devices = ["auto", "cpu", "webgpu", "cuda"] as const;
+export type Device = (typeof devices)[number];
+export type ResolvedDevice = Exclude<Device, "auto">;
+
+export type Data = Float32Array | Int32Array;
+
+export interface Program {
+  /**
+   * Runs the graph once.
+   * @param feeds one array per input of the graph; on the CPU they are read in place.
+   * @throws if an input is missing or has the wrong number of elements.
+   */
+  run(feeds: Readonly<Record<string, Data>>): Promise<Record<string, Data>>;
+  close(): Promise<void>;
+}
+
+// What goes wrong is thrown; the log on stderr would only say it a second time.
+env.logLevel = "fatal";
+
+const tensorTypes = { f32: "float32", i32: "int32", bool: "bool" } as const satisfies Record<Dtype, string>;
+
+function open(graph: Graph, device: ResolvedDevice, threads: number): Promise<InferenceSession> {
+  return InferenceSession.create(encode(graph, { fusedProducts: device !== "webgpu" }), {
+    executionProviders: [device],
+    graphOptimizationLevel: "all",
+    // Memory patterns cost about 1 GB on a training graph and gain nothing.
+    enableMemPattern: false,
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    logSeverityLevel: 4,
+    // Several workers share the cores: a thread that spins takes a core from another model.
+    extra: { session: { intra_op: { allow_spinning: "0" } } },
+  });
+}
+
+/** Creates a session for a graph. The weights are inputs of the graph like all others. */
+export async function compile(graph: Graph, device: ResolvedDevice, threads: number): Promise<Program> {
+  const inputs = graph.nodes.flatMap((node) =>
+    isNode(node, "input") ? [{ name: node.attributes.name, ...node.outputs[0] }] : [],
+  );
+  const session = await open(graph, device, threads);
+  const feed = (name: string, dtype: Dtype, shape: Shape, data: Data | undefined): Tensor => {
+    if (data?.length !== sizeOf(shape))
+      throw new Error(`run: input "${name}" expects ${sizeOf(shape)} elements, got ${data?.length ?? "none"}`);
+    return new Tensor(tensorTypes[dtype], data, shape);
+  };
+  return {
+    async run(feeds) {
+      const tensors: Record<string, Tensor> = {};
+      for (const { name, dtype, shape } of inputs) tensors[name] = feed(name, dtype, shape, feeds[name]);
+      const results = await session.run(tensors);
+      return Object.fromEntries(Object.entries(results).map(([name, { data }]) => [name, data as Data]));
+    },
+    close: () => session.release(),
+  };
+}
+
+/** Dawn, the WebGPU of ONNX Runtime, prints a warning where there is no Vulkan; asking first keeps it quiet. */
+function hasGraphicsDriver(): boolean {
+  if (process.platform !== "linux") return true;
+  try {
+    dlopen("libvulkan.so.1", {}).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether a session on this device can be created and computes 1 + 1 = 2. */
+async function works(device: ResolvedDevice): Promise<boolean> {
+  if (device === "webgpu" && !hasGraphicsDriver()) return false;
+  const b = new Builder();
+  const x = b.input("x", [4]);
+  b.output("y", b.add(x, x));
+  try {
+    const program = await compile(b.graph(), device, 1);
+    const { y } = await program.run({ x: Float32Array.of(1, 1, 1, 1) });
+    await program.close();
+    return y.every((value) => value === 2);
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * The device to run on: the one asked for, or with "auto" the best one that works.
+ * @throws one line that names what is there, if the device asked for is not.
+ */
+export async function resolveDevice(device: Device): Promise<ResolvedDevice> {
+  const known = new Set(listSupportedBackends().map(({ name }) => name));
+  const candidates = (["cuda", "webgpu", "cpu"] as const).filter((name) => known.has(name));
+  const wanted = device === "auto" ? candidates : candidates.filter((name) => name === device);
+  for (const candidate of wanted) if (await works(candidate)) return candidate;
+  const others = candidates.filter((name) => name !== device);
+  const working: string[] = [];
+  for (const candidate of others) if (await works(candidate)) working.push(candidate);
+  throw new Error(`device: ${device} does not work here; what works: ${working.join(", ") || "none"}`);
+}
