@@ -9,7 +9,7 @@ import { availableParallelism } from "node:os";
 import { Builder } from "../src/graph/build.ts";
 import { sizeOf } from "../src/graph/ops.ts";
 import { llama } from "../src/models/llama.ts";
-import { type Data, type Program, compile } from "../src/onnx/session.ts";
+import { type Data, type Program, compile, free } from "../src/onnx/session.ts";
 import { trainingGraph } from "../src/train/loss.ts";
 
 const rounds = Number(process.argv[2] ?? 5);
@@ -33,7 +33,8 @@ const feeds: Record<string, Data> = {
   positions: Int32Array.from({ length: tokens }, (_, i) => i % length),
   documents: new Int32Array(tokens),
   targets: Int32Array.from({ length: tokens * 11 }, () => Math.random() * vocabulary),
-  weights: new Float32Array(tokens * 11).fill(1 / tokens / 11),
+  probabilities: new Float32Array(tokens * 11).fill(1 / 11),
+  weights: new Float32Array(tokens).fill(1 / tokens),
 };
 for (const [name, shape] of decoder.parameters) feeds[name] = random(sizeOf(shape));
 
@@ -47,8 +48,10 @@ async function sgemm(size: number): Promise<{ program: Program; feeds: Record<st
 
 async function seconds(program: Program, feeds: Record<string, Data>): Promise<number> {
   const start = performance.now();
-  await program.run(feeds);
-  return (performance.now() - start) / 1000;
+  const results = await program.run(feeds);
+  const elapsed = (performance.now() - start) / 1000;
+  free(Object.values(results));
+  return elapsed;
 }
 
 const step = await compile(trainingGraph(decoder, { rows, length, entries: 11 }, false), "cpu", threads);

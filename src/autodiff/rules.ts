@@ -7,8 +7,19 @@
 import type { Builder } from "../graph/build.ts";
 import { type Node, type Op, type Shape, type Value, sameShape } from "../graph/ops.ts";
 
-/** Ops through which no gradient flows: leaves, comparisons, selections, and what only gradients use. */
-type Opaque = "input" | "constant" | "equal" | "topK" | "scatterRows" | "scatterElements";
+/**
+ * Ops that no gradient is taken of: leaves, comparisons, what only gradients use, and what stands
+ * between logits and losses, whose gradient has a closed form (train/loss.ts).
+ */
+type Opaque =
+  | "input"
+  | "constant"
+  | "equal"
+  | "scatterRows"
+  | "scatterElements"
+  | "gatherElements"
+  | "logSumExp"
+  | "topK";
 export type DifferentiableOp = Exclude<Op, Opaque>;
 
 /**
@@ -82,6 +93,13 @@ export const rules = {
     () => b.mul(b.mul(g, b.scalar(2 / Math.sqrt(Math.PI))), b.exp(b.mul(b.mul(x, x), b.scalar(-1)))),
   ],
   sigmoid: ({ b, output, g }) => [() => b.mul(g, b.mul(output, b.sub(b.scalar(1), output)))],
+  /** silu′(x) = σ + y·(1 − σ), with σ = sigmoid(x) and y = x·σ */
+  silu: ({ b, inputs: [x], output: y, g }) => [
+    () => {
+      const s = b.sigmoid(x);
+      return b.mul(g, b.add(s, b.mul(y, b.sub(b.scalar(1), s))));
+    },
+  ],
   /** gelu′(x) = Φ(x) + x·φ(x) */
   gelu: ({ b, inputs: [x], g }) => [
     () => {
@@ -142,17 +160,13 @@ export const rules = {
   gather: ({ b, inputs: [table, ids], g }) => [
     { onto: (sum) => b.scatterRows(sum ?? b.zeros(table.shape), ids, g) },
   ],
-  gatherElements: ({ b, inputs: [data, ids], g }) => [
-    { onto: (sum) => b.scatterElements(sum ?? b.zeros(data.shape), ids, g) },
-  ],
   /** dz = p·(g − Σ g·p) */
   softmax: ({ b, output: p, g }) => [
     () => b.mul(p, b.sub(g, b.reduceSum(b.mul(g, p), [p.shape.length - 1]))),
   ],
-  /** The gradient of log Σ exp z is softmax(z), which is the second input; p itself gets none. */
-  logSumExp: ({ b, inputs: [, p], g }) => [() => b.mul(p, g), undefined],
   rmsNorm: (step) => normRule(step, false),
   layerNorm: (step) => normRule(step, true),
+  after: ({ g }) => [() => g],
   /** A rotation is undone by the opposite angle. */
   rotary: ({ b, inputs: [, positions, cos, sin], g }) => [
     () => b.rotary(g, positions, cos, b.mul(sin, b.scalar(-1))),

@@ -75,6 +75,7 @@ export class Builder {
   sqrt = (x: Value) => this.#node("sqrt", [x], {})[0];
   erf = (x: Value) => this.#node("erf", [x], {})[0];
   sigmoid = (x: Value) => this.#node("sigmoid", [x], {})[0];
+  silu = (x: Value) => this.#node("silu", [x], {})[0];
   gelu = (x: Value) => this.#node("gelu", [x], {})[0];
   equal = (a: Value, b: Value) => this.#node("equal", [a, b], {})[0];
   where = (condition: Value, a: Value, b: Value) => this.#node("where", [condition, a, b], {})[0];
@@ -104,6 +105,7 @@ export class Builder {
     this.#node("rmsNorm", [x, scale], { epsilon })[0];
   layerNorm = (x: Value, scale: Value, epsilon: number) =>
     this.#node("layerNorm", [x, scale], { epsilon })[0];
+  after = (x: Value, ...dependencies: Value[]) => this.#node("after", [x, ...dependencies], {})[0];
   rotary = (x: Value, positions: Value, cos: Value, sin: Value) =>
     this.#node("rotary", [x, positions, cos, sin], {})[0];
 

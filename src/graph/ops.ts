@@ -18,6 +18,8 @@ export interface OpAttributes {
   sqrt: {};
   erf: {};
   sigmoid: {};
+  /** x·sigmoid(x) */
+  silu: {};
   /** x·Φ(x), with the exact normal distribution function. */
   gelu: {};
   equal: {};
@@ -51,12 +53,14 @@ export interface OpAttributes {
   // compound ops that runtimes have fused kernels for
   /** over the last axis */
   softmax: {};
-  /** inputs: z [T, V] and p = softmax(z), which the gradient reuses; output [T, 1] */
+  /** inputs: z [T, V] and p = softmax(z), which its users have anyway; output [T, 1] */
   logSumExp: {};
   /** inputs: x [T, D], scale [D] */
   rmsNorm: { readonly epsilon: number };
   /** inputs: x [T, D], scale [D] */
   layerNorm: { readonly epsilon: number };
+  /** inputs: x, and values that must have been computed before it is used; output: x */
+  after: {};
   /** inputs: x [R, H, L, E], positions [R, L], cos and sin [P, E/2]; rotates the two halves of E */
   rotary: {};
 }

@@ -85,6 +85,7 @@ export const shapeRules: { readonly [O in Op]: Rule<O> } = {
   sqrt: unary,
   erf: unary,
   sigmoid: unary,
+  silu: unary,
   gelu: unary,
   softmax: unary,
   equal: (inputs) => {
@@ -179,6 +180,7 @@ export const shapeRules: { readonly [O in Op]: Rule<O> } = {
   },
   rmsNorm: norm,
   layerNorm: norm,
+  after: (inputs) => [inputs[0]],
   rotary: (inputs) => {
     const [x, positions, cos, sin] = inputs;
     const [rows, , length, width] = x.shape;

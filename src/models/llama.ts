@@ -86,8 +86,7 @@ export function llama(json: unknown): Decoder {
         x = b.add(x, linear(mixed, "self_attn.o_proj"));
 
         const m = norm("post_attention_layernorm");
-        const gate = linear(m, "mlp.gate_proj");
-        const gated = b.mul(b.mul(gate, b.sigmoid(gate)), linear(m, "mlp.up_proj"));
+        const gated = b.mul(b.silu(linear(m, "mlp.gate_proj")), linear(m, "mlp.up_proj"));
         x = b.add(x, linear(gated, "mlp.down_proj"));
       }
       return b.rmsNorm(x, parameter("model.norm.weight"), config.rms_norm_eps);

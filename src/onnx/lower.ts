@@ -57,6 +57,9 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
   sqrt: same("Sqrt"),
   erf: same("Erf"),
   sigmoid: same("Sigmoid"),
+  /** QuickGelu is x·sigmoid(alpha·x). */
+  silu: (target, { inputs: [x], outputs: [y] }) =>
+    target.emit("QuickGelu", [target.name(x)], [target.name(y)], { alpha: { float: 1 } }, "com.microsoft"),
   gelu: same("Gelu"),
   equal: same("Equal"),
   where: same("Where"),
@@ -119,6 +122,21 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
     }),
   layerNorm: (target, { inputs, outputs: [y], attributes: { epsilon } }) =>
     target.emit("LayerNormalization", inputs.map(target.name), [target.name(y)], { epsilon: { float: epsilon } }),
+  /**
+   * x + 0·(one element of each dependency): ONNX Runtime orders nodes by their data alone. Where a
+   * dependency is not finite, x becomes NaN, in a run that is lost anyway.
+   */
+  after: (target, { inputs: [x, ...dependencies], outputs: [y] }) => {
+    const zeros = dependencies.map((value) => {
+      const first = value.shape.map(() => 0);
+      const bounds = [first, first.map(() => 1), [...first.keys()]].map(target.integers);
+      const element = step(target, "Slice", [target.name(value), ...bounds]);
+      const scalar = step(target, "Reshape", [element, target.integers([1])]);
+      return step(target, "Mul", [scalar, target.scalar(0)]);
+    });
+    const sum = zeros.reduce((a, b) => step(target, "Add", [a, b]));
+    target.emit("Add", [target.name(x), sum], [target.name(y)]);
+  },
   rotary: (target, { inputs: [x, positions, cos, sin], outputs: [y] }) => {
     const long = step(target, "Cast", [target.name(positions)], { to: 7 });
     const inputs = [target.name(x), long, target.name(cos), target.name(sin)];

@@ -26,6 +26,15 @@ env.logLevel = "fatal";
 
 const tensorTypes = { f32: "float32", i32: "int32", bool: "bool" } as const satisfies Record<Dtype, string>;
 
+/**
+ * Gives the memory of results back at once. Every run returns fresh arrays, and the garbage
+ * collector, which sees only their small wrappers, lets them pile up: freed by hand, memory stays
+ * flat and is reused, which made runs with large outputs several times faster.
+ */
+export function free(results: Iterable<Data>): void {
+  for (const { buffer } of results) (buffer as ArrayBuffer).transfer(0);
+}
+
 function open(graph: Graph, device: ResolvedDevice, threads: number): Promise<InferenceSession> {
   return InferenceSession.create(encode(graph, { fusedProducts: device !== "webgpu" }), {
     executionProviders: [device],

@@ -16,38 +16,61 @@ export interface BatchShape {
   readonly entries: number;
 }
 
-/** Rows of logits that are alive at a time. */
-const chunkRows = 512;
+/** Logits that may be alive at a time, in rows and in elements. */
+const chunkRows = 1024;
+const chunkElements = 2 ** 25;
 
 /** The prefix of the inputs and outputs that hold a parameter's gradient. */
 export const gradientOf = (parameter: string) => `gradient:${parameter}`;
 
-function chunks(total: number, size: number): number[] {
-  const full = Array<number>(Math.floor(total / size)).fill(size);
-  return total % size ? [...full, total % size] : full;
+/** Sizes of the chunks in which `total` rows of logits over a vocabulary are computed. */
+export function chunkSizes(total: number, vocabulary: number): number[] {
+  const size = Math.max(1, Math.min(chunkRows, Math.floor(chunkElements / vocabulary)));
+  return Array.from({ length: Math.ceil(total / size) }, (_, i) => Math.min(size, total - i * size));
+}
+
+interface SoftTarget {
+  /** i32[C, K] and f32[C, K], which sum to 1 */
+  readonly ids: Value;
+  readonly q: Value;
+  /** [C, 1] */
+  readonly weight: Value;
 }
 
 /**
- * −Σ_k q_k log softmax(z)_{id_k} per token, with z = h·Wᵀ, for one chunk.
- * @returns loss [C, 1], and the nll [C, 1] of the first entry of each target.
+ * w·(−Σ_k q_k log softmax(z)_{id_k}) per token, with z = h·W, for one chunk, and its gradients.
+ *
+ * The gradient of the cross-entropy by z is softmax(z) − q. The weight of a token scales its row, so
+ * it is applied to the narrow side [C, D] and never to [C, V].
+ *
+ * @param headSum the gradient of W so far, to which this chunk's is added.
  */
-function softTargetLoss(b: Builder, hidden_CD: Value, head_DV: Value, ids_CK: Value, q_CK: Value) {
+function chunkLoss(b: Builder, hidden_CD: Value, head_DV: Value, target: SoftTarget, headSum: Value | undefined) {
+  const { ids, q, weight } = target;
   const z_CV = b.gemm(hidden_CD, head_DV);
-  // Before the log-sum-exp: its gradient then comes second and is scattered onto the dense one.
-  const z_CK = b.gatherElements(z_CV, ids_CK);
-  const lse_C1 = b.logSumExp(z_CV, b.softmax(z_CV));
-  const loss_C1 = b.reduceSum(b.mul(q_CK, b.sub(lse_C1, z_CK)), [1]);
-  const [first_C1] = b.split(z_CK, 1, [1, ids_CK.shape[1] - 1]);
-  return { loss_C1, nll_C1: b.sub(lse_C1, first_C1) };
+  const p_CV = b.softmax(z_CV);
+  const lse_C1 = b.logSumExp(z_CV, p_CV);
+  const z_CK = b.gatherElements(z_CV, ids);
+  const loss_C1 = b.mul(weight, b.sub(lse_C1, b.reduceSum(b.mul(q, z_CK), [1])));
+  const [first_C1] = b.split(z_CK, 1, [1, ids.shape[1] - 1]);
+  // Once the log-sum-exp is done nothing else reads p, so that it is overwritten in place.
+  const dz_CV = b.scatterElements(p_CV, ids, b.after(b.mul(q, b.scalar(-1)), lse_C1));
+  return {
+    loss: b.reduceSum(loss_C1, [0]),
+    nll_C1: b.sub(lse_C1, first_C1),
+    hiddenGradient: b.mul(weight, b.gemm(dz_CV, head_DV, { transposeB: true })),
+    headGradient: b.gemm(b.mul(weight, hidden_CD), dz_CV, { transposeA: true }, headSum),
+  };
 }
 
 /**
  * One training step up to the gradients. The loss is linear in the target distribution, so the
- * language-model term and the fusion term are one sparse target: weights q over ids, per token.
+ * language-model term and the fusion term are one sparse target: probabilities q over ids, per token.
  *
  * Inputs: each parameter by name; `ids` i32[T]; `positions` and `documents` i32[R, L]; `targets`
- * i32[T, K] and `weights` f32[T, K]; with `accumulate`, the gradients so far.
- * Outputs: `loss` [1, 1] = Σ_t Σ_k q_tk · (−log p_t(id_tk)); `nll` [T, 1] of each target's first
+ * i32[T, K] and `probabilities` f32[T, K], which sum to 1 over K; `weights` f32[T]; with
+ * `accumulate`, the gradients so far.
+ * Outputs: `loss` [1, 1] = Σ_t w_t Σ_k q_tk · (−log p_t(id_tk)); `nll` [T, 1] of each target's first
  * entry; the gradient of each parameter.
  *
  * Logits are alive for one chunk of tokens at a time: the gradients of a chunk are taken before the
@@ -66,44 +89,34 @@ export function trainingGraph(decoder: Decoder, shape: BatchShape, accumulate: b
     positions: b.input("positions", [rows, length], "i32"),
     mask: documentMask(b, b.input("documents", [rows, length], "i32")),
   };
-  const targets_TK = b.input("targets", [T, entries], "i32");
-  const weights_TK = b.input("weights", [T, entries]);
+  const ids_TK = b.input("targets", [T, entries], "i32");
+  const q_TK = b.input("probabilities", [T, entries]);
+  const weights_T1 = b.input("weights", [T, 1]);
   const sums = new Map<Value, Value>();
   if (accumulate)
     for (const [name, value] of parameters) sums.set(value, b.input(gradientOf(name), value.shape));
 
   const hidden_TD = decoder.hidden(b, parameter, tokens);
   // Products with and into [D, V] run along V; with the stored [V, D] they are far slower.
-  const head = parameter(decoder.head);
-  const head_DV = b.transpose(head, [1, 0]);
-  const sizes = chunks(T, chunkRows);
-  const [hiddens, targets, weights] = [hidden_TD, targets_TK, weights_TK].map((value) => b.split(value, 0, sizes));
-  const one = b.constant(Float32Array.of(1), [1, 1]);
-  let headGradient: Value | undefined;
-  const losses: Value[] = [];
-  const nlls: Value[] = [];
-  const hiddenGradients: Value[] = [];
-  sizes.forEach((size, chunk) => {
-    const { loss_C1, nll_C1 } = softTargetLoss(b, hiddens[chunk], head_DV, targets[chunk], weights[chunk]);
-    const gradients = backward(
-      b,
-      new Map([[loss_C1, b.expand(one, [size, 1])]]),
-      [hiddens[chunk], head_DV],
-      new Map(headGradient && [[head_DV, headGradient]]),
-    );
-    losses.push(b.reduceSum(loss_C1, [0]));
-    nlls.push(nll_C1);
-    hiddenGradients.push(gradients.get(hiddens[chunk])!);
-    headGradient = gradients.get(head_DV)!;
+  const head_DV = b.transpose(parameter(decoder.head), [1, 0]);
+  const sizes = chunkSizes(T, decoder.vocabulary);
+  const [hiddens, ids, qs, weights] = [hidden_TD, ids_TK, q_TK, weights_T1].map((value) => b.split(value, 0, sizes));
+  const chunks: ReturnType<typeof chunkLoss>[] = [];
+  sizes.forEach((_, i) => {
+    const last = chunks.at(-1);
+    // Waiting for the last chunk's gradients is what lets its logits go.
+    const hidden_CD = last ? b.after(hiddens[i], last.headGradient, last.hiddenGradient) : hiddens[i];
+    const target = { ids: ids[i], q: qs[i], weight: weights[i] };
+    chunks.push(chunkLoss(b, hidden_CD, head_DV, target, last?.headGradient));
   });
 
   const seeds = new Map([
-    [hidden_TD, b.concat(hiddenGradients, 0)],
-    [head_DV, headGradient!],
+    [hidden_TD, b.concat(chunks.map(({ hiddenGradient }) => hiddenGradient), 0)],
+    [head_DV, chunks.at(-1)!.headGradient],
   ]);
   const gradients = backward(b, seeds, [...parameters.values()], sums);
-  b.output("loss", losses.reduce(b.add));
-  b.output("nll", b.concat(nlls, 0));
+  b.output("loss", chunks.map(({ loss }) => loss).reduce(b.add));
+  b.output("nll", b.concat(chunks.map(({ nll_C1 }) => nll_C1), 0));
   for (const [name, value] of parameters) b.output(gradientOf(name), gradients.get(value)!);
   return b.graph();
 }
