@@ -4,6 +4,7 @@ import { Builder } from "../graph/build.ts";
 import type { Graph, Value } from "../graph/ops.ts";
 import { documentMask } from "../models/attention.ts";
 import type { Decoder } from "../models/decoder.ts";
+import { chunkSizes } from "../models/head.ts";
 
 // Shapes: R rows, L row length, T = R·L tokens, C tokens of a chunk, D width, V vocabulary,
 // K entries of a soft target.
@@ -16,18 +17,8 @@ export interface BatchShape {
   readonly entries: number;
 }
 
-/** Logits that may be alive at a time, in rows and in elements. */
-const chunkRows = 1024;
-const chunkElements = 2 ** 25;
-
 /** The prefix of the inputs and outputs that hold a parameter's gradient. */
 export const gradientOf = (parameter: string) => `gradient:${parameter}`;
-
-/** Sizes of the chunks in which `total` rows of logits over a vocabulary are computed. */
-export function chunkSizes(total: number, vocabulary: number): number[] {
-  const size = Math.max(1, Math.min(chunkRows, Math.floor(chunkElements / vocabulary)));
-  return Array.from({ length: Math.ceil(total / size) }, (_, i) => Math.min(size, total - i * size));
-}
 
 interface SoftTarget {
   /** i32[C, K] and f32[C, K], which sum to 1 */

@@ -1,0 +1,51 @@
+/** @file The scoring graph: what a frozen model says about the next token, cut to what is needed of it. */
+import { Builder } from "../graph/build.ts";
+import type { Graph, Value } from "../graph/ops.ts";
+import { chunkSizes } from "../models/head.ts";
+import { documentMask } from "../models/attention.ts";
+import type { Decoder } from "../models/decoder.ts";
+
+// Shapes: R rows, L row length, T = R·L tokens, C tokens of a chunk, V vocabulary, K kept candidates.
+
+/**
+ * Inputs: each parameter by name; `ids` i32[T]; `positions` and `documents` i32[R, L]; `next`
+ * i32[T, 1], the true next token. Outputs: `nll` [T, 1] = −log p(next), over the whole vocabulary,
+ * and for k > 0 `topIds` i32[T, K] and `topLogProbs` [T, K], in descending order.
+ *
+ * @param known ids below this may be candidates: a padded vocabulary has rows that no token has.
+ */
+export function scoringGraph(decoder: Decoder, rows: number, length: number, k: number, known: number): Graph {
+  const T = rows * length;
+  const b = new Builder();
+  const parameters = new Map(Array.from(decoder.parameters, ([name, shape]) => [name, b.input(name, shape)]));
+  const hidden_TD = decoder.hidden(b, (name) => parameters.get(name)!, {
+    rows,
+    length,
+    ids: b.input("ids", [T], "i32"),
+    positions: b.input("positions", [rows, length], "i32"),
+    mask: documentMask(b, b.input("documents", [rows, length], "i32")),
+  });
+  const sizes = chunkSizes(T, decoder.vocabulary);
+  const hiddens = b.split(hidden_TD, 0, sizes);
+  const nexts = b.split(b.input("next", [T, 1], "i32"), 0, sizes);
+  const head_VD = parameters.get(decoder.head)!;
+  const chunks: { nll: Value; topLogProbs?: Value; topIds?: Value }[] = [];
+  sizes.forEach((_, i) => {
+    // Waiting for the last chunk's results is what lets its logits go.
+    const last = chunks.at(-1);
+    const hidden_CD = last ? b.after(hiddens[i], ...[last.nll, last.topLogProbs ?? []].flat()) : hiddens[i];
+    const z_CV = b.gemm(hidden_CD, head_VD, { transposeB: true });
+    const lse_C1 = b.logSumExp(z_CV, b.softmax(z_CV));
+    const nll = b.sub(lse_C1, b.gatherElements(z_CV, nexts[i]));
+    if (k === 0) return chunks.push({ nll });
+    const [known_CV] = known < decoder.vocabulary ? b.split(z_CV, 1, [known, decoder.vocabulary - known]) : [z_CV];
+    const [top_CK, topIds] = b.topK(known_CV, k);
+    return chunks.push({ nll, topLogProbs: b.sub(top_CK, lse_C1), topIds });
+  });
+  b.output("nll", b.concat(chunks.map(({ nll }) => nll), 0));
+  if (k > 0) {
+    b.output("topLogProbs", b.concat(chunks.map(({ topLogProbs }) => topLogProbs!), 0));
+    b.output("topIds", b.concat(chunks.map(({ topIds }) => topIds!), 0));
+  }
+  return b.graph();
+}

@@ -1,0 +1,171 @@
+/** @file The model being trained: gradients over micro-batches, AdamW steps, evaluation, its state on disk. */
+import type { Decoder } from "../models/decoder.ts";
+import { type Tensor, readSafetensors, writeSafetensors } from "../models/safetensors.ts";
+import { type Data, type Program, type ResolvedDevice, compile, free } from "../onnx/session.ts";
+import { Scorer } from "../score/score.ts";
+import { type AdamWOptions, type Slot, adamWStep, globalNorm } from "./adamw.ts";
+import { type BatchShape, gradientOf, trainingGraph } from "./loss.ts";
+
+// R rows, L row length, T = R·L tokens, K entries of a soft target.
+
+/** One micro-batch. Row after row; places that are not trained on have weight 0. */
+export interface Batch {
+  /** i32[T] each */
+  readonly ids: Int32Array;
+  readonly positions: Int32Array;
+  readonly documents: Int32Array;
+  /** i32[T·K] and f32[T·K], which sum to 1 over K; the first entry is the true next token */
+  readonly targets: Int32Array;
+  readonly probabilities: Float32Array;
+  /** f32[T], summing to 1 over all micro-batches of a step */
+  readonly weights: Float32Array;
+}
+
+export interface TrainerOptions extends AdamWOptions {
+  readonly shape: BatchShape;
+  /** Whether a step has more than one micro-batch. */
+  readonly accumulate: boolean;
+  /** Gradients with a larger global norm are scaled down to it. */
+  readonly clip: number;
+  readonly device: ResolvedDevice;
+  readonly threads: number;
+}
+
+export interface StepResult {
+  /** Σ w·(−Σ q log p): the loss that was minimized. */
+  readonly loss: number;
+  /** Σ w·(−log p(next)): its language-model part alone. */
+  readonly nll: number;
+  readonly gradientNorm: number;
+}
+
+export class Trainer {
+  readonly #decoder: Decoder;
+  readonly #options: TrainerOptions;
+  readonly #program: Program;
+  readonly #parameters: ReadonlyMap<string, Tensor>;
+  readonly #slots: Map<string, Slot>;
+  #scorer: Scorer | undefined;
+  #steps = 0;
+
+  private constructor(decoder: Decoder, parameters: ReadonlyMap<string, Tensor>, options: TrainerOptions, program: Program) {
+    this.#decoder = decoder;
+    this.#options = options;
+    this.#program = program;
+    this.#parameters = parameters;
+    this.#slots = new Map(
+      Array.from(parameters, ([name, { data, shape }]) => [
+        name,
+        {
+          value: data,
+          first: new Float32Array(data.length),
+          second: new Float32Array(data.length),
+          decays: shape.length > 1,
+        },
+      ]),
+    );
+  }
+
+  static async create(
+    decoder: Decoder,
+    parameters: ReadonlyMap<string, Tensor>,
+    options: TrainerOptions,
+  ): Promise<Trainer> {
+    const graph = trainingGraph(decoder, options.shape, options.accumulate);
+    return new Trainer(decoder, parameters, options, await compile(graph, options.device, options.threads));
+  }
+
+  get parameters(): ReadonlyMap<string, Tensor> {
+    return this.#parameters;
+  }
+
+  #weights(): Record<string, Data> {
+    return Object.fromEntries(Array.from(this.#parameters, ([name, { data }]) => [name, data]));
+  }
+
+  /**
+   * The gradients of the micro-batches together. The caller frees them.
+   * @throws if the loss is not finite, before any weight has changed.
+   */
+  async gradients(batches: readonly Batch[]): Promise<{ loss: number; nll: number; gradients: Map<string, Float32Array> }> {
+    let [loss, nll] = [0, 0];
+    let gradients = new Map<string, Float32Array>();
+    if (this.#options.accumulate)
+      for (const [name, { data }] of this.#parameters) gradients.set(name, new Float32Array(data.length));
+    for (const batch of batches) {
+      const { weights, ...feeds } = batch;
+      const sums = Array.from(this.#options.accumulate ? gradients : [], ([name, sum]) => [gradientOf(name), sum] as const);
+      const results = await this.#program.run({
+        ...this.#weights(),
+        ...feeds,
+        weights,
+        ...Object.fromEntries(sums),
+      });
+      free(gradients.values());
+      gradients = new Map(Array.from(this.#parameters.keys(), (name) => [name, results[gradientOf(name)] as Float32Array]));
+      loss += results.loss[0];
+      results.nll.forEach((value, t) => (nll += weights[t] && weights[t] * value));
+      free([results.loss, results.nll]);
+    }
+    if (!Number.isFinite(loss)) throw new Error(`train: the loss is ${loss}; a lower learning rate may help`);
+    return { loss, nll, gradients };
+  }
+
+  /** One optimizer step on the micro-batches together. */
+  async step(batches: readonly Batch[], learningRate: number): Promise<StepResult> {
+    const { loss, nll, gradients } = await this.gradients(batches);
+    const gradientNorm = globalNorm(gradients.values());
+    // As PyTorch's clip_grad_norm_, the small constant included.
+    const scale = Math.min(1, this.#options.clip / (gradientNorm + 1e-6));
+    this.#steps++;
+    for (const [name, slot] of this.#slots)
+      adamWStep(slot, gradients.get(name)!, this.#options, this.#steps, learningRate, scale);
+    free(gradients.values());
+    return { loss, nll, gradientNorm };
+  }
+
+  /** −log p(next) at each position of each sequence, under the weights as they are now. */
+  async nll(sequences: readonly Int32Array[]): Promise<Float32Array[]> {
+    const { shape, device, threads } = this.#options;
+    const options = { rows: shape.rows, rowLength: shape.length, k: 0, known: this.#decoder.vocabulary, device, threads };
+    this.#scorer ??= await Scorer.create(this.#decoder, this.#parameters, options);
+    return (await this.#scorer.score(sequences)).map(({ nll }) => nll);
+  }
+
+  /** Writes weights and moments to one file. */
+  async save(path: string): Promise<void> {
+    const tensors = new Map<string, Tensor>();
+    for (const [name, { value, first, second }] of this.#slots) {
+      const { shape } = this.#parameters.get(name)!;
+      tensors.set(name, { shape, data: value });
+      tensors.set(`adamw.first.${name}`, { shape, data: first });
+      tensors.set(`adamw.second.${name}`, { shape, data: second });
+    }
+    await writeSafetensors(path, tensors);
+  }
+
+  /**
+   * Goes on from what `save` wrote after that many steps.
+   * @throws naming the file and tensor, if the file is of another model.
+   */
+  restore(path: string, steps: number): void {
+    const tensors = readSafetensors(path);
+    const copy = (name: string, into: Float32Array) => {
+      const data = tensors.get(name)?.data;
+      if (data?.length !== into.length)
+        throw new Error(`${path}: tensor ${name} has ${data?.length ?? "no"} elements, the model needs ${into.length}`);
+      into.set(data);
+    };
+    for (const [name, { value, first, second }] of this.#slots) {
+      copy(name, value);
+      copy(`adamw.first.${name}`, first);
+      copy(`adamw.second.${name}`, second);
+    }
+    this.#steps = steps;
+  }
+
+  async close(): Promise<void> {
+    await this.#program.close();
+    await this.#scorer?.close();
+  }
+}

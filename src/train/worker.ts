@@ -1,0 +1,44 @@
+/** @file The worker that the trained model lives in. */
+import { readDecoder, readParameters, writeFolder } from "../models/folder.ts";
+import { type Device, type ResolvedDevice, resolveDevice } from "../onnx/session.ts";
+import { serve } from "../onnx/worker.ts";
+import { bytesWritten } from "./bytes-written.ts";
+import { type Batch, type StepResult, Trainer, type TrainerOptions } from "./trainer.ts";
+
+interface Load extends Omit<TrainerOptions, "device"> {
+  readonly folder: string;
+  readonly device: Device;
+  /** A file that an earlier run wrote, to go on from. */
+  readonly checkpoint?: { readonly path: string; readonly steps: number };
+}
+
+let trainer: Trainer;
+let origin: string;
+
+async function timed<T>(work: Promise<T>): Promise<T & { seconds: number }> {
+  const start = performance.now();
+  return { ...(await work), seconds: (performance.now() - start) / 1000 };
+}
+
+const handlers = {
+  async load({ folder, checkpoint, ...options }: Load): Promise<{ device: ResolvedDevice }> {
+    const decoder = readDecoder(folder);
+    const device = await resolveDevice(options.device);
+    trainer = await Trainer.create(decoder, readParameters(folder, decoder), { ...options, device });
+    origin = folder;
+    if (checkpoint) trainer.restore(checkpoint.path, checkpoint.steps);
+    return { device };
+  },
+  step: ({ batches, learningRate }: { batches: readonly Batch[]; learningRate: number }): Promise<StepResult & { seconds: number }> =>
+    timed(trainer.step(batches, learningRate)),
+  nll: (sequences: readonly Int32Array[]): Promise<{ nll: Float32Array[]; seconds: number }> =>
+    timed(trainer.nll(sequences).then((nll) => ({ nll }))),
+  /** Both answer with the bytes that reached the file system. */
+  saveCheckpoint: (path: string): Promise<number> => bytesWritten(() => trainer.save(path)),
+  saveModel: (folder: string): Promise<number> => bytesWritten(() => writeFolder(folder, origin, trainer.parameters)),
+  close: (): Promise<void> => trainer?.close(),
+};
+
+export type TrainerHandlers = typeof handlers;
+
+serve(handlers);
