@@ -34,8 +34,9 @@ export interface TrainerOptions extends AdamWOptions {
 export interface StepResult {
   /** Σ w·(−Σ q log p): the loss that was minimized. */
   readonly loss: number;
-  /** Σ w·(−log p(next)): its language-model part alone. */
+  /** Σ w·(−log p(next)), and the same times q(next): the part of the loss that is due to the true token. */
   readonly nll: number;
+  readonly nllPart: number;
   readonly gradientNorm: number;
 }
 
@@ -87,33 +88,37 @@ export class Trainer {
    * The gradients of the micro-batches together. The caller frees them.
    * @throws if the loss is not finite, before any weight has changed.
    */
-  async gradients(batches: readonly Batch[]): Promise<{ loss: number; nll: number; gradients: Map<string, Float32Array> }> {
-    let [loss, nll] = [0, 0];
+  async gradients(batches: readonly Batch[]) {
+    let [loss, nll, nllPart] = [0, 0, 0];
+    const { entries } = this.#options.shape;
     let gradients = new Map<string, Float32Array>();
     if (this.#options.accumulate)
       for (const [name, { data }] of this.#parameters) gradients.set(name, new Float32Array(data.length));
     for (const batch of batches) {
-      const { weights, ...feeds } = batch;
+      const { weights, probabilities } = batch;
       const sums = Array.from(this.#options.accumulate ? gradients : [], ([name, sum]) => [gradientOf(name), sum] as const);
       const results = await this.#program.run({
         ...this.#weights(),
-        ...feeds,
-        weights,
+        ...batch,
         ...Object.fromEntries(sums),
       });
       free(gradients.values());
       gradients = new Map(Array.from(this.#parameters.keys(), (name) => [name, results[gradientOf(name)] as Float32Array]));
       loss += results.loss[0];
-      results.nll.forEach((value, t) => (nll += weights[t] && weights[t] * value));
+      results.nll.forEach((value, t) => {
+        if (weights[t] === 0) return;
+        nll += weights[t] * value;
+        nllPart += weights[t] * value * probabilities[t * entries];
+      });
       free([results.loss, results.nll]);
     }
     if (!Number.isFinite(loss)) throw new Error(`train: the loss is ${loss}; a lower learning rate may help`);
-    return { loss, nll, gradients };
+    return { loss, nll, nllPart, gradients };
   }
 
   /** One optimizer step on the micro-batches together. */
   async step(batches: readonly Batch[], learningRate: number): Promise<StepResult> {
-    const { loss, nll, gradients } = await this.gradients(batches);
+    const { gradients, ...losses } = await this.gradients(batches);
     const gradientNorm = globalNorm(gradients.values());
     // As PyTorch's clip_grad_norm_, the small constant included.
     const scale = Math.min(1, this.#options.clip / (gradientNorm + 1e-6));
@@ -121,7 +126,7 @@ export class Trainer {
     for (const [name, slot] of this.#slots)
       adamWStep(slot, gradients.get(name)!, this.#options, this.#steps, learningRate, scale);
     free(gradients.values());
-    return { loss, nll, gradientNorm };
+    return { ...losses, gradientNorm };
   }
 
   /** −log p(next) at each position of each sequence, under the weights as they are now. */

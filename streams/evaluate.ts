@@ -1,0 +1,38 @@
+/** @file Bits per byte per domain of the target as it is, on text that it is not trained on. */
+import { bitsPerByte } from "../src/evaluate/bits-per-byte.ts";
+import { type Encoding, type Tokenizer } from "../src/text/tokenizer.ts";
+import { type Config } from "./config.ts";
+import { read } from "./read.ts";
+import { split } from "./split.ts";
+
+interface Sample extends Encoding {
+  readonly domain: string;
+}
+
+/** The first blocks of each domain, in the order of the files, until there are bytes enough. */
+export async function readSamples(
+  evaluate: NonNullable<Config["evaluate"]>,
+  tokenizer: Tokenizer,
+  limit: number,
+): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  const bytes = new Map<string, number>();
+  const documents = read({ ...evaluate, epochs: 1, onBadRow: "fail" });
+  for await (const { text, document } of split(documents, [tokenizer], limit)) {
+    const { domain } = document;
+    const sofar = bytes.get(domain) ?? 0;
+    if (sofar >= evaluate.bytesPerDomain) continue;
+    const encoding = await tokenizer.encode(text);
+    samples.push({ ...encoding, domain });
+    bytes.set(domain, sofar + (encoding.ends.at(-1) ?? 0));
+  }
+  return samples;
+}
+
+export async function evaluateSamples(
+  samples: readonly Sample[],
+  nll: (sequences: readonly Int32Array[]) => Promise<Float32Array[]>,
+): Promise<Record<string, number>> {
+  const nlls = await nll(samples.map(({ ids }) => ids));
+  return bitsPerByte(samples.map((sample, i) => ({ ...sample, nll: nlls[i] })));
+}

@@ -1,0 +1,144 @@
+/**
+ * @file Operators on async iterators: all buffering, concurrency and cancellation of the pipeline.
+ *
+ * Every operator pulls only when it is pulled or has room, keeps the order, closes its source when it
+ * ends for whatever reason, and throws a source's error once, after what came before it.
+ */
+
+/** Throws the signal's reason before the next item, once it is aborted. */
+export async function* abortable<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+  signal.throwIfAborted();
+  for await (const item of source) {
+    yield item;
+    signal.throwIfAborted();
+  }
+}
+
+/** What a prefetch holds, for those who watch. */
+export interface Gauge {
+  bytes: number;
+  mostBytes: number;
+}
+
+/**
+ * Pulls ahead of its consumer while what it holds stays within a budget of bytes.
+ *
+ * The size of an item is known only once it is there, so room is kept for the largest so far; with
+ * nothing held one item is always pulled, so that a budget smaller than an item makes progress.
+ * A budget of 0 pulls nothing ahead.
+ */
+export async function* prefetch<T>(
+  source: AsyncIterable<T>,
+  budget: number,
+  sizeOf: (item: T) => number,
+  gauge: Gauge = { bytes: 0, mostBytes: 0 },
+): AsyncGenerator<T> {
+  if (budget <= 0) return yield* source;
+  const iterator = source[Symbol.asyncIterator]();
+  const held: { item: T; size: number }[] = [];
+  let largest = 0;
+  let state: "running" | "done" | { error: unknown } = "running";
+  let changed = Promise.withResolvers<void>();
+  const change = () => {
+    changed.resolve();
+    changed = Promise.withResolvers();
+  };
+  const hasRoom = () => held.length === 0 || gauge.bytes + largest <= budget;
+  const fill = async () => {
+    try {
+      while (state === "running") {
+        if (!hasRoom()) {
+          await changed.promise;
+          continue;
+        }
+        const { done, value } = await iterator.next();
+        if (done) break;
+        const size = sizeOf(value);
+        largest = Math.max(largest, size);
+        gauge.bytes += size;
+        gauge.mostBytes = Math.max(gauge.mostBytes, gauge.bytes);
+        held.push({ item: value, size });
+        change();
+      }
+      if (state === "running") state = "done";
+    } catch (error) {
+      if (state === "running") state = { error };
+    }
+    change();
+  };
+  const filling = fill();
+  try {
+    for (;;) {
+      const next = held.shift();
+      if (next) {
+        gauge.bytes -= next.size;
+        change();
+        yield next.item;
+      } else if (state === "running") await changed.promise;
+      else if (state === "done") return;
+      else throw (state as { error: unknown }).error;
+    }
+  } finally {
+    state = "done";
+    gauge.bytes = 0;
+    change();
+    await filling;
+    await iterator.return?.();
+  }
+}
+
+/** Applies `work` to up to `concurrency` items at a time; results come in the order of the items. */
+export async function* parallelMap<T, U>(
+  source: AsyncIterable<T>,
+  concurrency: number,
+  work: (item: T) => Promise<U>,
+): AsyncGenerator<U> {
+  const running: Promise<U>[] = [];
+  try {
+    for await (const item of source) {
+      const result = work(item);
+      // Awaited below; an error that comes first must not count as unhandled meanwhile.
+      result.catch(() => {});
+      running.push(result);
+      if (running.length >= concurrency) yield await running.shift()!;
+    }
+    while (running.length) yield await running.shift()!;
+  } finally {
+    await Promise.allSettled(running);
+  }
+}
+
+/** Groups of items whose weights add up to at least `total`; the last group may weigh less. */
+export async function* batch<T>(
+  source: AsyncIterable<T>,
+  total: number,
+  weigh: (item: T) => number,
+): AsyncGenerator<T[]> {
+  let [group, weight]: [T[], number] = [[], 0];
+  for await (const item of source) {
+    group.push(item);
+    weight += weigh(item);
+    if (weight < total) continue;
+    yield group;
+    [group, weight] = [[], 0];
+  }
+  if (group.length) yield group;
+}
+
+/** Shows each item to `look` on its way. */
+export async function* tap<T>(source: AsyncIterable<T>, look: (item: T) => void): AsyncGenerator<T> {
+  for await (const item of source) {
+    look(item);
+    yield item;
+  }
+}
+
+/** Bytes of the typed arrays and strings inside a record. */
+export function byteSize(value: unknown): number {
+  if (typeof value === "string") return 2 * value.length;
+  if (typeof value !== "object" || value === null) return 8;
+  if (ArrayBuffer.isView(value)) return value.byteLength;
+  let bytes = 0;
+  for (const inner of Object.values(value)) bytes += byteSize(inner);
+  return bytes;
+}

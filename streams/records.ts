@@ -1,0 +1,88 @@
+/** @file The record at each seam of the pipeline. Shapes: T target tokens, S tokens of a source, K candidates. */
+import type { Teaching } from "../src/fusion/teach.ts";
+import type { SparseRows } from "../src/fusion/sparse.ts";
+import type { Scores } from "../src/score/score.ts";
+import type { Encoding } from "../src/text/tokenizer.ts";
+
+/** Where a document is: which time through the data, which file, which row. Enough to start again there. */
+export interface Cursor {
+  readonly epoch: number;
+  readonly file: number;
+  readonly row: number;
+}
+
+export interface Document {
+  readonly id: string;
+  readonly domain: string;
+  readonly text: string;
+  readonly cursor: Cursor;
+}
+
+/** A piece of a document that fits every tokenizer; the pieces of a document concatenate to it. */
+export interface Block {
+  readonly text: string;
+  /** UTF-16 units before it in the document. */
+  readonly start: number;
+  /** Whether it ends the document, and so is followed by the token that says so. */
+  readonly last: boolean;
+  readonly document: Document;
+}
+
+/** A block in the tokens of each model: the target first, then the sources. */
+export interface Encoded {
+  readonly block: Block;
+  readonly encodings: readonly Encoding[];
+}
+
+/** What the teachers say about a block. */
+export interface Scored extends Encoded {
+  /** In the order of the teachers; each names the model whose tokens it speaks of. */
+  readonly scores: readonly Scores[];
+}
+
+/** What one teacher says, in target tokens. */
+export interface ScoredTeaching extends Teaching {
+  /** Mean −log p of the block's text, in nats per byte. */
+  readonly nllPerByte: number;
+}
+
+export interface Aligned {
+  readonly block: Block;
+  readonly target: Encoding;
+  readonly teachings: readonly ScoredTeaching[];
+}
+
+/** One soft target per position t, about token t + 1: the true token first, then what was fused. */
+export interface Fused {
+  readonly block: Block;
+  readonly ids: Int32Array;
+  /** Probabilities that sum to 1; the row at the last position is empty. */
+  readonly targets: SparseRows;
+  /** Positions at which each teacher was listened to, or had a share of the mixture. */
+  readonly won: readonly number[];
+  readonly teachings: readonly ScoredTeaching[];
+}
+
+/** How far the stream has come: after this many tokens of the block that starts there in its document. */
+export interface Position {
+  readonly cursor: Cursor;
+  readonly start: number;
+  readonly taken: number;
+}
+
+/** One row of L tokens, ready for training; K entries per soft target. */
+export interface Packed {
+  /** i32[L] each */
+  readonly ids: Int32Array;
+  readonly positions: Int32Array;
+  readonly documents: Int32Array;
+  /** i32[L·K] and f32[L·K] */
+  readonly targets: Int32Array;
+  readonly probabilities: Float32Array;
+  /** f32[L], 1 where there is something to learn and 0 elsewhere */
+  readonly weights: Float32Array;
+  /** Tokens of text in it. */
+  readonly tokens: number;
+  /** Where the stream goes on after it. */
+  readonly next: Position;
+}

@@ -1,0 +1,25 @@
+/** @file Stage 2: documents to blocks that fit every tokenizer. */
+import { splitText } from "../src/text/split.ts";
+import type { Tokenizer } from "../src/text/tokenizer.ts";
+import type { Block, Document } from "./records.ts";
+
+/**
+ * @param limit most tokens of a block under any of the tokenizers.
+ * @param skip UTF-16 units of the first document to leave out: the start of one of its blocks.
+ */
+export async function* split(
+  documents: AsyncIterable<Document>,
+  tokenizers: readonly Tokenizer[],
+  limit: number,
+  skip = 0,
+): AsyncGenerator<Block> {
+  let start = skip;
+  for await (const document of documents) {
+    for await (const text of splitText(document.text.slice(start), tokenizers, limit)) {
+      const end = start + text.length;
+      yield { text, start, last: end === document.text.length, document };
+      start = end;
+    }
+    start = 0;
+  }
+}
