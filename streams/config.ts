@@ -104,7 +104,7 @@ export const Config = z.strictObject({
     })
     .optional(),
   /** bytes that each stage may hold ready for the next; 0 makes every stage wait for its turn */
-  prefetchBytes: z.int().nonnegative().default(16 * 2 ** 20),
+  prefetchBytes: z.int().nonnegative().default(4 * 2 ** 20),
   /** threads of each model; none: one for each teacher, and all cores for the target */
   threads: count.optional(),
   /** folder that the result is written to */

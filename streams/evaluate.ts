@@ -18,8 +18,7 @@ export async function readSamples(
   const samples: Sample[] = [];
   const bytes = new Map<string, number>();
   const documents = read({ ...evaluate, epochs: 1, onBadRow: "fail" });
-  for await (const { text, document } of split(documents, [tokenizer], limit)) {
-    const { domain } = document;
+  for await (const { text, domain } of split(documents, [tokenizer], limit)) {
     const sofar = bytes.get(domain) ?? 0;
     if (sofar >= evaluate.bytesPerDomain) continue;
     const encoding = await tokenizer.encode(text);

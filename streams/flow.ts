@@ -125,6 +125,17 @@ export async function* batch<T>(
   if (group.length) yield group;
 }
 
+/** Ends after the item with which the weights add up to `total`, so that no source works for nothing. */
+export async function* takeWeight<T>(source: AsyncIterable<T>, total: number, weigh: (item: T) => number): AsyncGenerator<T> {
+  let weight = 0;
+  if (total <= 0) return;
+  for await (const item of source) {
+    yield item;
+    weight += weigh(item);
+    if (weight >= total) return;
+  }
+}
+
 /** Shows each item to `look` on its way. */
 export async function* tap<T>(source: AsyncIterable<T>, look: (item: T) => void): AsyncGenerator<T> {
   for await (const item of source) {

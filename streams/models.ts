@@ -151,7 +151,7 @@ export async function loadModels(
       tokenizers: [target, ...sources].map(({ tokenizer }) => tokenizer),
       teachers: loaded,
       entries,
-      groupTokens: 8 * forward.rows * blockSize,
+      groupTokens: 2 * forward.rows * blockSize,
       devices: Object.fromEntries([[target.name, device], ...loaded.map(({ name, device }) => [name, device])]),
       async trainStep(batches, learningRate) {
         const { seconds, ...result } = await trainer.call("step", { batches, learningRate });

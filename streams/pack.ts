@@ -75,7 +75,7 @@ export async function* pack(fused: AsyncIterable<Fused>, options: PackOptions, s
     return { ids, positions, documents, targets, probabilities, weights, tokens: length, next: next! };
   };
   for await (const item of fused) {
-    const { cursor } = item.block.document;
+    const { cursor } = item.block;
     for (let t = from; t < item.ids.length; t++) {
       if (t === from || row.length === 0) row.startBlock(item, t);
       row.push(item, t);

@@ -1,7 +1,7 @@
 /** @file The whole run, top to bottom: text in, training steps out, nothing stored in between. */
 import { align } from "./align.ts";
 import type { Config } from "./config.ts";
-import { tap } from "./flow.ts";
+import { takeWeight, tap } from "./flow.ts";
 import { forward } from "./forward.ts";
 import { fuse } from "./fuse.ts";
 import type { Meter } from "./meter.ts";
@@ -31,12 +31,14 @@ export function pipeline({ config, models, meter, statistics, from }: Run): Asyn
   const { data, blockSize, slack, forward: f, fusion, train: t } = config;
   const { tokenizers, teachers, entries, trainStep } = models;
   const { cursor, start: skipUnits, taken } = from?.position ?? { cursor: start, start: 0, taken: 0 };
+  const tokensLeft = (t.steps - (from?.steps ?? 0)) * t.rows * t.accumulation * config.pack.rowLength + taken;
   const schedule = { ...t, peak: t.learningRate, warmupSteps: Math.ceil(t.warmup * t.steps) };
 
   const documents = meter.stage("read", read(data, cursor, statistics.skipped));
   const blocks = meter.stage("split", split(documents, tokenizers, blockSize - slack, skipUnits));
   const encoded = meter.stage("tokenize", tokenize(blocks, tokenizers));
-  const scored = meter.stage("forward", forward(encoded, teachers, models.groupTokens, f.concurrency));
+  const enough = takeWeight(encoded, tokensLeft, ({ encodings }) => encodings[0].ids.length);
+  const scored = meter.stage("forward", forward(enough, teachers, models.groupTokens, f.concurrency));
   const aligned = meter.stage("align", align(scored, teachers));
   const fused = meter.stage("fuse", fuse(aligned, fusion.method, fusion.lmWeight));
   const counted = tap(fused, statistics.add);

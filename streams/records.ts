@@ -25,7 +25,10 @@ export interface Block {
   readonly start: number;
   /** Whether it ends the document, and so is followed by the token that says so. */
   readonly last: boolean;
-  readonly document: Document;
+  /** The document that it is from. */
+  readonly id: string;
+  readonly domain: string;
+  readonly cursor: Cursor;
 }
 
 /** A block in the tokens of each model: the target first, then the sources. */

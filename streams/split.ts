@@ -14,10 +14,10 @@ export async function* split(
   skip = 0,
 ): AsyncGenerator<Block> {
   let start = skip;
-  for await (const document of documents) {
-    for await (const text of splitText(document.text.slice(start), tokenizers, limit)) {
+  for await (const { text: whole, ...document } of documents) {
+    for await (const text of splitText(whole.slice(start), tokenizers, limit)) {
       const end = start + text.length;
-      yield { text, start, last: end === document.text.length, document };
+      yield { ...document, text, start, last: end === whole.length };
       start = end;
     }
     start = 0;

@@ -29,6 +29,10 @@ export class Message {
     return this.#varint(BigInt((field << 3) | 5)).#push(new Uint8Array(Float32Array.of(value).buffer));
   }
 
+  double(field: number, value: number): this {
+    return this.#varint(BigInt((field << 3) | 1)).#push(new Uint8Array(Float64Array.of(value).buffer));
+  }
+
   bytes(field: number, value: Uint8Array): this {
     return this.#varint(BigInt((field << 3) | 2)).#varint(BigInt(value.length)).#push(value);
   }

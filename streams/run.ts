@@ -1,0 +1,200 @@
+/** @file One run from start to end: the pipeline, evaluations, checkpoints, and what is left in its folder. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { bytesWritten, totalBytesWritten } from "../src/train/bytes-written.ts";
+import { EventFile } from "../src/train/tensorboard.ts";
+import { type RunState, readState, removeState, weightsOf, writeState } from "./checkpoint.ts";
+import { type Config, UserError } from "./config.ts";
+import { evaluateSamples, readSamples } from "./evaluate.ts";
+import { Meter, type StageStatistics } from "./meter.ts";
+import { loadModels } from "./models.ts";
+import { pipeline } from "./pipeline.ts";
+import { TeacherStatistics, type TeacherSummary } from "./statistics.ts";
+import type { Step } from "./train.ts";
+
+export interface Progress extends Step {
+  readonly steps: number;
+  readonly totalTokens: number;
+  readonly tokensPerSecond: number;
+  /** Seconds that are left, at the pace so far. */
+  readonly eta: number;
+  readonly stages: Readonly<Record<string, StageStatistics>>;
+}
+
+/** What a run tells while it runs. */
+export interface Listener {
+  devices?(devices: Readonly<Record<string, string>>): void;
+  step?(progress: Progress): void;
+  evaluation?(step: number, bitsPerByte: Readonly<Record<string, number>>): void;
+}
+
+export interface Summary {
+  readonly steps: number;
+  readonly tokens: number;
+  readonly seconds: number;
+  readonly tokensPerSecond: number;
+  readonly stages: Readonly<Record<string, StageStatistics>>;
+  readonly bitsPerByte: {
+    readonly start: Readonly<Record<string, number>>;
+    readonly end: Readonly<Record<string, number>>;
+  };
+  readonly teachers: Readonly<Record<string, TeacherSummary>>;
+  readonly devices: Readonly<Record<string, string>>;
+  readonly skippedRows: number;
+  readonly peakRssBytes: number;
+  /** As the operating system counts; null where it does not. */
+  readonly bytesWrittenOutside: number | null;
+  /** Whether all steps were done, or the data ended before. */
+  readonly finished: boolean;
+}
+
+export interface RunOptions {
+  /** Goes on from the folder's checkpoint, or forgets it. With neither, a checkpoint is in the way. */
+  readonly resume?: boolean;
+  readonly restart?: boolean;
+  /** Stops the run after the step under way, with a checkpoint. */
+  readonly signal?: AbortSignal;
+  readonly listener?: Listener;
+}
+
+/** What the weights and the place in the stream of a checkpoint depend on. */
+function settingsOf({ target, sources, data, blockSize, slack, pack, fusion, train, forward }: Config): string {
+  const { checkpointEvery: _, ...training } = train;
+  return JSON.stringify({ target, sources, data, blockSize, slack, pack, fusion, topK: forward.topK, training });
+}
+
+function stateOf(config: Config, { resume, restart }: RunOptions): RunState | undefined {
+  const state = restart ? undefined : readState(config.out);
+  if (resume && !state) throw new UserError(`${config.out}: there is no checkpoint to go on from`);
+  if (!state) return undefined;
+  if (!resume)
+    throw new UserError(
+      `${config.out}: holds an unfinished run at step ${state.steps}; go on with --resume, or begin again with --restart`,
+    );
+  if (state.settings !== settingsOf(config))
+    throw new UserError(`${config.out}: its checkpoint was made with other settings; use those, or begin again with --restart`);
+  return state;
+}
+
+/** Peak resident memory of the process: Linux and Windows count kilobytes, macOS bytes. */
+const peakRss = () => process.resourceUsage().maxRSS * (process.platform === "darwin" ? 1 : 1024);
+
+/**
+ * Runs a configuration to its end, or until the signal is aborted, and writes to `config.out`:
+ * `model/`, `summary.json`, TensorBoard events; a checkpoint while it is not finished.
+ *
+ * @throws UserError before any work starts, if something given does not fit; else what went wrong,
+ *   with the place in the data, and what is safe on disk.
+ */
+export async function run(config: Config, options: RunOptions = {}): Promise<Summary> {
+  const { listener, signal = new AbortController().signal } = options;
+  const state = stateOf(config, options);
+  const writtenBefore = await totalBytesWritten();
+  let writtenInside = 0;
+  const abort = new AbortController();
+  signal.addEventListener("abort", () => abort.abort(signal.reason), { once: true });
+  const meter = new Meter(abort.signal, config.prefetchBytes);
+  const models = await loadModels(config, meter, state && { path: weightsOf(config.out), steps: state.steps });
+  try {
+    listener?.devices?.(models.devices);
+    const { evaluate, train } = config;
+    const samples = evaluate && (await readSamples(evaluate, models.tokenizers[0], config.blockSize - config.slack));
+    let events!: EventFile;
+    writtenInside += await bytesWritten(async () => {
+      await mkdir(config.out, { recursive: true });
+      events = new EventFile(join(config.out, "events"));
+    });
+    const record = async (step: number, values: Record<string, number>) => {
+      writtenInside += await bytesWritten(async () => events.scalars(step, values));
+    };
+    const measure = async (step: number) => {
+      if (!samples) return {};
+      const bits = await evaluateSamples(samples, models.nll);
+      listener?.evaluation?.(step, bits);
+      await record(step, Object.fromEntries(Object.entries(bits).map(([domain, value]) => [`bits_per_byte/${domain}`, value])));
+      return bits;
+    };
+
+    const start = state?.start ?? (await measure(0));
+    const statistics = new TeacherStatistics(models.teachers.map(({ name }) => name));
+    let last: Step | undefined;
+    let tokens = state?.tokens ?? 0;
+    const secondsBefore = state?.seconds ?? 0;
+    const began = performance.now();
+    const seconds = () => secondsBefore + (performance.now() - began) / 1000;
+    const checkpoint = async ({ step, next }: Step) => {
+      const reached = { steps: step, tokens, seconds: seconds(), position: next, start, settings: settingsOf(config) };
+      writtenInside += await writeState(config.out, reached, models.saveCheckpoint);
+    };
+    let end = start;
+    let measuredAt = state?.steps ?? 0;
+    let savedAt = 0;
+    const from = state && { steps: state.steps, position: state.position };
+    try {
+      for await (const step of pipeline({ config, models, meter, statistics, from })) {
+        last = step;
+        tokens += step.tokens;
+        const rate = (tokens - (state?.tokens ?? 0)) / (seconds() - secondsBefore);
+        const perStep = (seconds() - secondsBefore) / (step.step - (state?.steps ?? 0));
+        listener?.step?.({
+          ...step,
+          steps: train.steps,
+          totalTokens: tokens,
+          tokensPerSecond: rate,
+          eta: perStep * (train.steps - step.step),
+          stages: meter.statistics(),
+        });
+        await record(step.step, {
+          "loss/total": step.loss,
+          "loss/language_model": step.lmLoss,
+          ...(step.fusionLoss !== undefined && { "loss/fusion": step.fusionLoss }),
+          learning_rate: step.learningRate,
+          gradient_norm: step.gradientNorm,
+          tokens_per_second: rate,
+        });
+        if (signal.aborted || step.step === train.steps) break;
+        if (evaluate && step.step % evaluate.every === 0) {
+          end = await measure(step.step);
+          measuredAt = step.step;
+        }
+        if (step.step % train.checkpointEvery === 0) {
+          await checkpoint(step);
+          savedAt = step.step;
+        }
+      }
+    } catch (error) {
+      if (!signal.aborted) {
+        const safe = readState(config.out) ? `the checkpoint in ${config.out} is safe: go on with --resume` : "nothing was lost on disk";
+        throw new Error(`${(error as Error).message}${last ? ` (after step ${last.step}; ${safe})` : ""}`, { cause: error });
+      }
+    }
+    if (signal.aborted && last && last.step !== savedAt) await checkpoint(last);
+    const finished = !signal.aborted;
+    if (finished) {
+      if (last && measuredAt !== last.step) end = await measure(last.step);
+      writtenInside += await models.saveModel(join(config.out, "model"));
+      await removeState(config.out);
+    }
+    const { count } = statistics.skippedRows;
+    const summary: Summary = {
+      steps: last?.step ?? state?.steps ?? 0,
+      tokens,
+      seconds: seconds(),
+      tokensPerSecond: tokens / seconds(),
+      stages: meter.statistics(),
+      bitsPerByte: { start, end },
+      teachers: statistics.summary(),
+      devices: models.devices,
+      skippedRows: count,
+      peakRssBytes: peakRss(),
+      bytesWrittenOutside: null,
+      finished,
+    };
+    const outside = (await totalBytesWritten()) - writtenBefore - writtenInside;
+    const counted = { ...summary, bytesWrittenOutside: Number.isNaN(outside) ? null : Math.max(0, outside) };
+    await writeFile(join(config.out, "summary.json"), `${JSON.stringify(counted, null, 2)}\n`);
+    return counted;
+  } finally {
+    await models.close();
+  }
+}
