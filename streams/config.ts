@@ -4,6 +4,7 @@ import { dirname, isAbsolute, resolve } from "node:path";
 import { z } from "zod";
 import { fusions } from "../src/fusion/select.ts";
 import { projections } from "../src/fusion/project.ts";
+import { tails } from "../src/fusion/teach.ts";
 import { devices } from "../src/onnx/session.ts";
 
 const count = z.int().positive();
@@ -62,6 +63,8 @@ export const Config = z.strictObject({
       withTarget: z.boolean().default(true),
       /** λ: weight of the language-model loss; 1 − λ is that of the fusion loss */
       lmWeight: share.default(0.9),
+      /** what the kept candidates lack of probability 1: keep leaves it to the true token, renormalize to them */
+      tail: z.enum(tails).default("keep"),
       /** softens what the teachers say */
       temperature: z.number().positive().default(1),
     })

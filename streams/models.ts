@@ -67,7 +67,8 @@ function checkModels(config: Config): { target: Source; sources: Source[] } {
     const target = readSource(config.target, config);
     if (pack.rowLength > target.decoder.context)
       throw new UserError(`pack.rowLength: ${pack.rowLength} is more than the ${target.decoder.context} tokens that ${target.folder} takes`);
-    const sources = config.sources.map((source) => readSource(source, config));
+    // With λ = 1 the fusion term has no weight: no teacher runs.
+    const sources = (fusion.lmWeight === 1 ? [] : config.sources).map((source) => readSource(source, config));
     if (fusion.lmWeight < 1 && sources.length === 0 && !fusion.withTarget)
       throw new UserError(`fusion.lmWeight: ${fusion.lmWeight} needs a teacher; add sources, or set it to 1`);
     return { target, sources };
@@ -76,7 +77,6 @@ function checkModels(config: Config): { target: Source; sources: Source[] } {
   }
 }
 
-/** With λ = 1 the fusion term has no weight, so that no teacher runs. */
 function teachersOf(target: Source, sources: readonly Source[], { fusion }: Config) {
   if (fusion.lmWeight === 1) return [];
   const teachers = sources.map((source, i) => ({
@@ -87,10 +87,10 @@ function teachersOf(target: Source, sources: readonly Source[], { fusion }: Conf
       target.tokenizer.vocabulary,
       minEditMap(source.tokenizer.vocabulary, target.tokenizer.vocabulary),
       fusion.align,
-      fusion.temperature,
+      fusion,
     ),
   }));
-  const itself = { source: { ...target, name: `${target.name} (frozen)` }, encoding: 0, align: teachInPlace(fusion.temperature) };
+  const itself = { source: { ...target, name: `${target.name} (frozen)` }, encoding: 0, align: teachInPlace(fusion) };
   return fusion.withTarget ? [itself, ...teachers] : teachers;
 }
 

@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { bytesWritten, totalBytesWritten } from "../src/train/bytes-written.ts";
+import { dataFiles } from "../src/data/files.ts";
 import { EventFile } from "../src/train/tensorboard.ts";
 import { type RunState, readState, removeState, weightsOf, writeState } from "./checkpoint.ts";
 import { type Config, UserError } from "./config.ts";
@@ -9,6 +10,7 @@ import { evaluateSamples, readSamples } from "./evaluate.ts";
 import { Meter, type StageStatistics } from "./meter.ts";
 import { loadModels } from "./models.ts";
 import { pipeline } from "./pipeline.ts";
+import { read } from "./read.ts";
 import { TeacherStatistics, type TeacherSummary } from "./statistics.ts";
 import type { Step } from "./train.ts";
 
@@ -76,6 +78,23 @@ function stateOf(config: Config, { resume, restart }: RunOptions): RunState | un
   return state;
 }
 
+/** The configuration with its files found, and the first document of each list read: what can fail early does. */
+async function checkData(config: Config): Promise<Config> {
+  const { data, evaluate } = config;
+  try {
+    const found = {
+      ...config,
+      data: { ...data, files: dataFiles(data.files) },
+      evaluate: evaluate && { ...evaluate, files: dataFiles(evaluate.files) },
+    };
+    for (const list of [found.data, found.evaluate])
+      if (list) for await (const _ of read({ epochs: 1, onBadRow: "fail", ...list })) break;
+    return found;
+  } catch (error) {
+    throw new UserError((error as Error).message, { cause: error });
+  }
+}
+
 /** Peak resident memory of the process: Linux and Windows count kilobytes, macOS bytes. */
 const peakRss = () => process.resourceUsage().maxRSS * (process.platform === "darwin" ? 1 : 1024);
 
@@ -86,31 +105,34 @@ const peakRss = () => process.resourceUsage().maxRSS * (process.platform === "da
  * @throws UserError before any work starts, if something given does not fit; else what went wrong,
  *   with the place in the data, and what is safe on disk.
  */
-export async function run(config: Config, options: RunOptions = {}): Promise<Summary> {
-  const { listener, signal = new AbortController().signal } = options;
-  const state = stateOf(config, options);
+export async function run(given: Config, options: RunOptions = {}): Promise<Summary> {
+  const { signal = new AbortController().signal } = options;
+  const state = stateOf(given, options);
+  const config = await checkData(given);
   const writtenBefore = await totalBytesWritten();
-  let writtenInside = 0;
+  // What the listener writes, a progress line say, is no data of the run.
+  let accounted = 0;
+  const account = async (work: () => void | Promise<void>) => {
+    accounted += await bytesWritten(async () => work());
+  };
   const abort = new AbortController();
   signal.addEventListener("abort", () => abort.abort(signal.reason), { once: true });
   const meter = new Meter(abort.signal, config.prefetchBytes);
   const models = await loadModels(config, meter, state && { path: weightsOf(config.out), steps: state.steps });
   try {
-    listener?.devices?.(models.devices);
+    await account(() => options.listener?.devices?.(models.devices));
     const { evaluate, train } = config;
     const samples = evaluate && (await readSamples(evaluate, models.tokenizers[0], config.blockSize - config.slack));
     let events!: EventFile;
-    writtenInside += await bytesWritten(async () => {
+    await account(async () => {
       await mkdir(config.out, { recursive: true });
       events = new EventFile(join(config.out, "events"));
     });
-    const record = async (step: number, values: Record<string, number>) => {
-      writtenInside += await bytesWritten(async () => events.scalars(step, values));
-    };
+    const record = (step: number, values: Record<string, number>) => account(() => events.scalars(step, values));
     const measure = async (step: number) => {
       if (!samples) return {};
       const bits = await evaluateSamples(samples, models.nll);
-      listener?.evaluation?.(step, bits);
+      await account(() => options.listener?.evaluation?.(step, bits));
       await record(step, Object.fromEntries(Object.entries(bits).map(([domain, value]) => [`bits_per_byte/${domain}`, value])));
       return bits;
     };
@@ -123,8 +145,8 @@ export async function run(config: Config, options: RunOptions = {}): Promise<Sum
     const began = performance.now();
     const seconds = () => secondsBefore + (performance.now() - began) / 1000;
     const checkpoint = async ({ step, next }: Step) => {
-      const reached = { steps: step, tokens, seconds: seconds(), position: next, start, settings: settingsOf(config) };
-      writtenInside += await writeState(config.out, reached, models.saveCheckpoint);
+      const reached = { steps: step, tokens, seconds: seconds(), position: next, start, settings: settingsOf(given) };
+      accounted += await writeState(config.out, reached, models.saveCheckpoint);
     };
     let end = start;
     let measuredAt = state?.steps ?? 0;
@@ -136,14 +158,15 @@ export async function run(config: Config, options: RunOptions = {}): Promise<Sum
         tokens += step.tokens;
         const rate = (tokens - (state?.tokens ?? 0)) / (seconds() - secondsBefore);
         const perStep = (seconds() - secondsBefore) / (step.step - (state?.steps ?? 0));
-        listener?.step?.({
+        const progress = {
           ...step,
           steps: train.steps,
           totalTokens: tokens,
           tokensPerSecond: rate,
           eta: perStep * (train.steps - step.step),
           stages: meter.statistics(),
-        });
+        };
+        await account(() => options.listener?.step?.(progress));
         await record(step.step, {
           "loss/total": step.loss,
           "loss/language_model": step.lmLoss,
@@ -172,7 +195,7 @@ export async function run(config: Config, options: RunOptions = {}): Promise<Sum
     const finished = !signal.aborted;
     if (finished) {
       if (last && measuredAt !== last.step) end = await measure(last.step);
-      writtenInside += await models.saveModel(join(config.out, "model"));
+      accounted += await models.saveModel(join(config.out, "model"));
       await removeState(config.out);
     }
     const { count } = statistics.skippedRows;
@@ -190,7 +213,7 @@ export async function run(config: Config, options: RunOptions = {}): Promise<Sum
       bytesWrittenOutside: null,
       finished,
     };
-    const outside = (await totalBytesWritten()) - writtenBefore - writtenInside;
+    const outside = (await totalBytesWritten()) - writtenBefore - accounted;
     const counted = { ...summary, bytesWrittenOutside: Number.isNaN(outside) ? null : Math.max(0, outside) };
     await writeFile(join(config.out, "summary.json"), `${JSON.stringify(counted, null, 2)}\n`);
     return counted;

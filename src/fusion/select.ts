@@ -16,6 +16,12 @@ export function teacherWeights(fusion: Fusion, nlls: readonly number[]): number[
   return exponentials.map((exponential) => exponential / sum);
 }
 
+function mass({ offsets, values }: SparseRows, t: number): number {
+  let sum = 0;
+  for (let i = offsets[t]; i < offsets[t + 1]; i++) sum += values[i];
+  return sum;
+}
+
 /** Entries that one position of a fused target can have, the true token's included. */
 export function mostEntries(fusion: Fusion, teachers: number, k: number): number {
   return 1 + (fusion === "minCE" ? Math.min(teachers, 1) : teachers) * k;
@@ -24,8 +30,8 @@ export function mostEntries(fusion: Fusion, teachers: number, k: number): number
 /**
  * One soft target per position: λ on the true next token, in the first entry, and 1 − λ spread as the
  * teachers say. At each position those count that are not silent there: with MinCE the best of them,
- * with AvgCE all, by their weights. Where all are silent the true token gets everything, so that the
- * position is trained on like any other, by its language-model term alone.
+ * with AvgCE all, by their weights. What they leave unsaid, of a row that sums to less than 1 or by
+ * all being silent, goes to the true token too, so that every position weighs the same.
  *
  * @param rows of each teacher, over target ids.
  * @param ids the target's tokens; position t is about ids[t + 1], and the last position has no target.
@@ -47,9 +53,10 @@ export function fuseTargets(
       const speaking = order.filter((teacher) => speaks(teacher, t));
       const heard = fusion === "minCE" ? speaking.slice(0, 1) : speaking;
       const total = heard.reduce((sum, teacher) => sum + weights[teacher], 0);
-      writer.push(ids[t + 1], heard.length ? lmWeight : 1);
+      const said = heard.map((teacher) => mass(rows[teacher], t) * (weights[teacher] / total));
+      writer.push(ids[t + 1], 1 - (1 - lmWeight) * said.reduce((a, b) => a + b, 0));
       for (const teacher of heard) {
-        const share = heard.length === 1 ? 1 : weights[teacher] / total;
+        const share = weights[teacher] / total;
         won[teacher] += share;
         const { offsets, ids: teacherIds, values } = rows[teacher];
         for (let i = offsets[t]; i < offsets[t + 1]; i++)

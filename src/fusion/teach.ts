@@ -22,24 +22,39 @@ export interface Candidates {
 
 export type AlignTeacher = (source: Encoding, target: Encoding, candidates: Candidates) => Teaching;
 
-const sum = (values: Float32Array) => values.reduce((total, value) => total + value, 0);
+/** renormalize: the kept candidates get all of the probability, as in the reference. keep: their own. */
+export const tails = ["keep", "renormalize"] as const;
+export type Tail = (typeof tails)[number];
 
-/** Kept candidates renormalized, as the reference does, and what that leaves out. */
-function toTeaching(logProbs: SparseRows, temperature: number): Teaching {
+export interface TeachOptions {
+  readonly temperature: number;
+  readonly tail: Tail;
+}
+
+/** Log-probabilities of the kept candidates as a teaching; its rows sum to 1 or to what was kept. */
+function toTeaching(logProbs: SparseRows, { temperature, tail }: TeachOptions): Teaching {
   const { offsets, values } = logProbs;
-  let aligned = 0;
-  for (let t = 0; t + 1 < offsets.length; t++) if (offsets[t + 1] > offsets[t]) aligned++;
-  return { rows: softmaxRows(logProbs, temperature), aligned, dropped: aligned - sum(values.map(Math.exp)) };
+  const rows = softmaxRows(logProbs, temperature);
+  let [aligned, dropped] = [0, 0];
+  for (let t = 0; t + 1 < offsets.length; t++) {
+    if (offsets[t + 1] === offsets[t]) continue;
+    let mass = 0;
+    for (let i = offsets[t]; i < offsets[t + 1]; i++) mass += Math.exp(values[i]);
+    aligned++;
+    dropped += 1 - mass;
+    if (tail === "keep") for (let i = offsets[t]; i < offsets[t + 1]; i++) rows.values[i] *= mass;
+  }
+  return { rows, aligned, dropped };
 }
 
 /** A teacher with the target's own tokenizer needs no alignment. */
-export function teachInPlace(temperature: number): AlignTeacher {
+export function teachInPlace(options: TeachOptions): AlignTeacher {
   return (_, target, { topIds, topLogProbs }) => {
     // The last position speaks of what follows the text, which is not known.
     const rows = target.ids.length - 1;
     const k = topIds.length / target.ids.length;
     const offsets = Int32Array.from({ length: rows + 2 }, (_, t) => Math.min(t, rows) * k);
-    return toTeaching({ offsets, ids: topIds.subarray(0, rows * k), values: topLogProbs.subarray(0, rows * k) }, temperature);
+    return toTeaching({ offsets, ids: topIds.subarray(0, rows * k), values: topLogProbs.subarray(0, rows * k) }, options);
   };
 }
 
@@ -49,7 +64,7 @@ export function teachByTokens(
   target: Vocabulary,
   map: Int32Array,
   projection: Projection,
-  temperature: number,
+  options: TeachOptions,
 ): AlignTeacher {
   const aligner = new TokenAligner(source, target);
   const projector = new Projector(source, target, map);
@@ -57,7 +72,7 @@ export function teachByTokens(
     const scores = { ids: encoding.ids, topIds, topScores: topLogProbs, k: topIds.length / encoding.ids.length };
     const alignment = aligner.align(encoding.ids, ids);
     const { rows } = projector.project(scores, ids, alignment, projection);
-    return toTeaching(withoutLastRow(rows), temperature);
+    return toTeaching(withoutLastRow(rows), options);
   };
 }
 
@@ -71,5 +86,5 @@ function withoutLastRow({ offsets, ids, values }: SparseRows): SparseRows {
 export function nllPerByte({ ends }: Encoding, nll: Float32Array): number {
   // Nothing predicts the first token, so its bytes do not count either.
   const bytes = (ends.at(-1) ?? 0) - (ends[0] ?? 0);
-  return bytes > 0 ? sum(nll) / bytes : 0;
+  return bytes > 0 ? nll.reduce((sum, value) => sum + value, 0) / bytes : 0;
 }

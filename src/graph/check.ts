@@ -25,6 +25,8 @@ export function check(graph: Graph): void {
     for (const output of node.outputs) defined.add(output);
   }
   if (graph.outputs.size === 0) throw new Error("graph: it has no output");
-  for (const [name, value] of graph.outputs)
+  for (const [name, value] of graph.outputs) {
+    if (names.has(name)) throw new Error(`output "${name}": an input has the same name`);
     if (!defined.has(value)) throw new Error(`output "${name}": its value is not in the graph`);
+  }
 }

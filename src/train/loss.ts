@@ -17,8 +17,9 @@ export interface BatchShape {
   readonly entries: number;
 }
 
-/** The prefix of the inputs and outputs that hold a parameter's gradient. */
+/** The output that is a parameter's gradient, and the input that it is added to. */
 export const gradientOf = (parameter: string) => `gradient:${parameter}`;
+export const gradientSumOf = (parameter: string) => `sum:${parameter}`;
 
 interface SoftTarget {
   /** i32[C, K] and f32[C, K], which sum to 1 */
@@ -85,7 +86,7 @@ export function trainingGraph(decoder: Decoder, shape: BatchShape, accumulate: b
   const weights_T1 = b.input("weights", [T, 1]);
   const sums = new Map<Value, Value>();
   if (accumulate)
-    for (const [name, value] of parameters) sums.set(value, b.input(gradientOf(name), value.shape));
+    for (const [name, value] of parameters) sums.set(value, b.input(gradientSumOf(name), value.shape));
 
   const hidden_TD = decoder.hidden(b, parameter, tokens);
   // Products with and into [D, V] run along V; with the stored [V, D] they are far slower.

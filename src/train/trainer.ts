@@ -4,7 +4,7 @@ import { type Tensor, readSafetensors, writeSafetensors } from "../models/safete
 import { type Data, type Program, type ResolvedDevice, compile, free } from "../onnx/session.ts";
 import { Scorer } from "../score/score.ts";
 import { type AdamWOptions, type Slot, adamWStep, globalNorm } from "./adamw.ts";
-import { type BatchShape, gradientOf, trainingGraph } from "./loss.ts";
+import { type BatchShape, gradientOf, gradientSumOf, trainingGraph } from "./loss.ts";
 
 // R rows, L row length, T = R·L tokens, K entries of a soft target.
 
@@ -96,11 +96,11 @@ export class Trainer {
       for (const [name, { data }] of this.#parameters) gradients.set(name, new Float32Array(data.length));
     for (const batch of batches) {
       const { weights, probabilities } = batch;
-      const sums = Array.from(this.#options.accumulate ? gradients : [], ([name, sum]) => [gradientOf(name), sum] as const);
+      const sums = Array.from(gradients, ([name, sum]) => [gradientSumOf(name), sum] as const);
       const results = await this.#program.run({
         ...this.#weights(),
         ...batch,
-        ...Object.fromEntries(sums),
+        ...(this.#options.accumulate && Object.fromEntries(sums)),
       });
       free(gradients.values());
       gradients = new Map(Array.from(this.#parameters.keys(), (name) => [name, results[gradientOf(name)] as Float32Array]));

@@ -1,0 +1,99 @@
+/** @file The command `bun run fuse`. */
+import { relative, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { UserError, readConfig } from "./config.ts";
+import { progressLines, report } from "./progress.ts";
+import { type Listener, run } from "./run.ts";
+
+const help = `Fuses the knowledge of several language models into one, in one streaming process:
+text → split → tokenize → forward ×N → align → fuse → pack → train.
+
+  bun run fuse [config.yaml] [options]        without a config: demo/fuse.yaml
+
+  --set path=value    changes a setting of the config; may be given several times
+  --out DIR           where the result goes
+  --max-steps N       optimizer steps, in place of train.steps
+  --on-bad-row skip   leaves out rows and files that cannot be read, and counts them
+  --resume            goes on from the checkpoint of an interrupted run
+  --restart           begins again where there is such a checkpoint
+  --json              one JSON object per line on stdout in place of the progress line
+  --help
+
+  bun run fuse                                              the demo, a few minutes on a laptop
+  bun run fuse --set target=demo/models/pocket-mpt \\
+      --set 'sources=[demo/models/pocket-llama]'            another target; paths from where you are
+  bun run fuse --set fusion.method=avgCE --out runs/avg     all teachers, by their weights
+  bun run fuse --set fusion.lmWeight=1                      plain continual training, no teacher runs
+
+DIR then holds model/ (a Hugging Face folder), summary.json and events/ (tensorboard --logdir DIR).
+Ctrl-C finishes the step under way and writes a checkpoint. Settings with their meaning: streams/config.ts`;
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        set: { type: "string", multiple: true, default: [] },
+        out: { type: "string" },
+        "max-steps": { type: "string" },
+        "on-bad-row": { type: "string" },
+        resume: { type: "boolean", default: false },
+        restart: { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    });
+  } catch (cause) {
+    throw new UserError(`${(cause as Error).message} (--help lists the options)`, { cause });
+  }
+}
+
+const jsonLines: Listener = {
+  devices: (devices) => console.log(JSON.stringify({ event: "devices", devices })),
+  evaluation: (step, bitsPerByte) => console.log(JSON.stringify({ event: "evaluation", step, bitsPerByte })),
+  step: (progress) => console.log(JSON.stringify({ event: "step", ...progress })),
+};
+
+async function main(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parse(args);
+  if (values.help) {
+    console.log(help);
+    return 0;
+  }
+  if (positionals.length > 1) throw new UserError(`${positionals[1]}: expected one config file (--help shows how)`);
+  const [path = resolve(import.meta.dir, "../demo/fuse.yaml")] = positionals;
+  const assignments = [...values.set];
+  const shorthands = { out: values.out, "train.steps": values["max-steps"], "data.onBadRow": values["on-bad-row"] };
+  for (const [key, value] of Object.entries(shorthands)) if (value !== undefined) assignments.push(`${key}=${value}`);
+  const config = readConfig(path, assignments);
+  const interrupt = new AbortController();
+  const stop = () => {
+    process.stderr.write("\nfinishing the step under way; once more to give up at once\n");
+    interrupt.abort(new Error("interrupted"));
+    // The default, which ends the process, is back for the second time.
+    process.off("SIGINT", stop).off("SIGTERM", stop);
+  };
+  process.on("SIGINT", stop).on("SIGTERM", stop);
+  const lines = progressLines(process.stderr);
+  try {
+    const { resume, restart } = values;
+    const listener = values.json ? jsonLines : lines;
+    const summary = await run(config, { resume, restart, signal: interrupt.signal, listener });
+    lines.end();
+    if (values.json) console.log(JSON.stringify({ event: "summary", ...summary }));
+    else process.stderr.write(`${report(summary, relative(process.cwd(), config.out) || ".")}\n`);
+    return summary.finished ? 0 : 130;
+  } finally {
+    lines.end();
+    process.off("SIGINT", stop).off("SIGTERM", stop);
+  }
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  const { message, stack } = error as Error;
+  process.stderr.write(`fuse: ${error instanceof UserError || !process.env.TRIBUTARY_DEBUG ? message : stack}\n`);
+  process.exitCode = 1;
+}

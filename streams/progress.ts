@@ -1,0 +1,91 @@
+/** @file What a person sees while a run goes on: one line on a terminal, now and then a line elsewhere. */
+import type { Listener, Progress, Summary } from "./run.ts";
+
+/** Seconds between lines where the output is not a terminal. */
+const quietSeconds = 10;
+
+const percent = (share: number) => `${Math.round(share * 100)} %`;
+
+function duration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  if (hours) return `${hours} h ${minutes} min`;
+  return minutes ? `${minutes} min ${whole % 60} s` : `${whole} s`;
+}
+
+/** Each stage's share of the time that all of them worked, the largest first. */
+function shares(stages: Progress["stages"]): string {
+  const seconds = Object.entries(stages).map(([name, stage]) => [name, stage.seconds] as const);
+  const total = seconds.reduce((sum, [, own]) => sum + own, 0) || 1;
+  const sorted = seconds.toSorted(([, a], [, b]) => b - a).filter(([, own]) => own / total >= 0.005);
+  return sorted.map(([name, own]) => `${name} ${percent(own / total)}`).join(" ");
+}
+
+function line(progress: Progress): string {
+  const { step, steps, lmLoss, fusionLoss, tokensPerSecond, eta, stages } = progress;
+  const fusion = fusionLoss === undefined ? "" : `, fusion ${fusionLoss.toFixed(3)}`;
+  return [
+    `step ${step}/${steps}`,
+    `loss: text ${lmLoss.toFixed(3)}${fusion}`,
+    `${Math.round(tokensPerSecond)} tokens/s`,
+    `${duration(eta)} left`,
+    shares(stages),
+  ].join(" · ");
+}
+
+const bits = (values: Readonly<Record<string, number>>) =>
+  Object.entries(values)
+    .map(([domain, value]) => `${domain} ${value.toFixed(4)}`)
+    .join(", ");
+
+/** Writes progress to a stream such as stderr. */
+export function progressLines(stream: NodeJS.WriteStream): Listener & { end(): void } {
+  const live = stream.isTTY;
+  let shown = false;
+  let last = -Infinity;
+  const clear = () => {
+    if (shown) stream.write("\r\x1b[K");
+    shown = false;
+  };
+  return {
+    devices(devices) {
+      const models = Object.entries(devices).map(([name, device]) => `${name} on ${device}`);
+      stream.write(`${models.join(", ")}\n`);
+    },
+    evaluation(step, bitsPerByte) {
+      clear();
+      stream.write(`step ${step}: bits per byte: ${bits(bitsPerByte)}\n`);
+    },
+    step(progress) {
+      if (live) {
+        clear();
+        stream.write(line(progress).slice(0, (stream.columns || 200) - 1));
+        shown = true;
+      } else if (performance.now() - last > quietSeconds * 1000 || progress.step === progress.steps) {
+        last = performance.now();
+        stream.write(`${line(progress)}\n`);
+      }
+    },
+    end: clear,
+  };
+}
+
+/** What a run came to, for a person. */
+export function report(summary: Summary, out: string): string {
+  const { steps, tokens, seconds, tokensPerSecond, bitsPerByte, teachers, skippedRows } = summary;
+  const domains = Object.entries(bitsPerByte.end).map(([domain, end]) => {
+    const start = bitsPerByte.start[domain];
+    return `  ${domain.padEnd(16)} ${start.toFixed(4)} → ${end.toFixed(4)}  (${((end / start - 1) * 100).toFixed(2)} %)`;
+  });
+  const each = Object.entries(teachers).map(
+    ([name, { won, aligned, dropped }]) =>
+      `  ${name.padEnd(28)} won ${percent(won)}, aligned ${percent(aligned)}, dropped ${percent(dropped)} of the probability`,
+  );
+  return [
+    `${steps} steps, ${tokens} tokens in ${duration(seconds)}, ${Math.round(tokensPerSecond)} tokens/s`,
+    ...(domains.length ? ["bits per byte:", ...domains] : []),
+    ...(each.length ? ["teachers:", ...each] : []),
+    ...(skippedRows ? [`${skippedRows} rows or files could not be read and were left out`] : []),
+    summary.finished ? `the model is in ${out}/model` : `stopped; go on with --resume`,
+  ].join("\n");
+}
