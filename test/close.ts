@@ -1,0 +1,19 @@
+/** @file Comparisons of numbers that are allowed to differ a little. */
+import { expect } from "bun:test";
+
+/** Largest |a − b|. */
+export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  expect(a.length).toBe(b.length);
+  let most = 0;
+  for (let i = 0; i < a.length; i++) most = Math.max(most, Math.abs(a[i] - b[i]));
+  return most;
+}
+
+/** |a / b − 1| is at most the tolerance; so are numbers that are both next to nothing. */
+export function expectRelative(a: number, b: number, tolerance: number, floor = 1e-8): void {
+  expect(Math.abs(a - b)).toBeLessThanOrEqual(tolerance * Math.abs(b) + floor);
+}
+
+export const golden = (name: string) => Bun.file(new URL(`fixtures/golden/${name}`, import.meta.url));
+export const demoModel = (name: string) => new URL(`../demo/models/${name}`, import.meta.url).pathname;
+export const demoModels = ["pocket-llama", "pocket-openllama", "pocket-mpt"] as const;
