@@ -55,16 +55,19 @@ export const Config = z.strictObject({
     .prefault({}),
   fusion: z
     .strictObject({
-      /** how tokens of two vocabularies match: soft by the MinED map, hard by equal strings only */
-      align: z.enum(projections).default("soft"),
+      /**
+       * how positions and tokens of two vocabularies match. spans: by the bytes of the text. soft and hard:
+       * FuseLLM's alignment of tokens, by its edit-distance map or by equal strings only
+       */
+      align: z.enum(["spans", ...projections]).default("spans"),
       /** minCE believes the best teacher of each block, avgCE all of them by their weights */
       method: z.enum(fusions).default("minCE"),
       /** whether the target as it was before training is one of the teachers */
       withTarget: z.boolean().default(true),
       /** λ: weight of the language-model loss; 1 − λ is that of the fusion loss */
       lmWeight: share.default(0.9),
-      /** what the kept candidates lack of probability 1: keep leaves it to the true token, renormalize to them */
-      tail: z.enum(tails).default("keep"),
+      /** what the kept candidates lack of probability 1 is left to: the text, or (renormalize) themselves */
+      tail: z.enum(tails).default("text"),
       /** softens what the teachers say */
       temperature: z.number().positive().default(1),
     })

@@ -94,17 +94,26 @@ export async function* parallelMap<T, U>(
   work: (item: T) => Promise<U>,
 ): AsyncGenerator<U> {
   const running: Promise<U>[] = [];
+  const iterator = source[Symbol.asyncIterator]();
   try {
-    for await (const item of source) {
-      const result = work(item);
-      // Awaited below; an error that comes first must not count as unhandled meanwhile.
+    for (;;) {
+      // A source's error takes its place in the order, behind the work that was begun before it.
+      const next = iterator.next().then(({ done, value }) => (done ? undefined : { value }));
+      const item = await next.catch(() => undefined);
+      if (!item) {
+        while (running.length) yield await running.shift()!;
+        await next;
+        return;
+      }
+      const result = work(item.value);
+      // Awaited later; an error that comes before must not count as unhandled meanwhile.
       result.catch(() => {});
       running.push(result);
       if (running.length >= concurrency) yield await running.shift()!;
     }
-    while (running.length) yield await running.shift()!;
   } finally {
     await Promise.allSettled(running);
+    await iterator.return?.();
   }
 }
 

@@ -4,8 +4,8 @@ import type { Aligned, Fused } from "./records.ts";
 
 export async function* fuse(aligned: AsyncIterable<Aligned>, fusion: Fusion, lmWeight: number): AsyncGenerator<Fused> {
   for await (const { block, target, teachings } of aligned) {
-    const weights = teacherWeights(fusion, teachings.map(({ nllPerByte }) => nllPerByte));
+    const trust = teacherWeights(fusion, teachings.map(({ nllPerByte }) => nllPerByte));
     const rows = teachings.map((teaching) => teaching.rows);
-    yield { block, ids: target.ids, teachings, ...fuseTargets(fusion, rows, weights, target.ids, lmWeight) };
+    yield { block, ids: target.ids, teachings, ...fuseTargets(fusion, rows, trust, target.ids, lmWeight) };
   }
 }

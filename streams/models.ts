@@ -1,7 +1,7 @@
 /** @file Loads what a run needs before any work starts: tokenizers, maps, and each model in its worker. */
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
-import { type AlignTeacher, teachByTokens, teachInPlace } from "../src/fusion/teach.ts";
+import { type AlignTeacher, teachBySpans, teachByTokens, teachInPlace } from "../src/fusion/teach.ts";
 import { mostEntries } from "../src/fusion/select.ts";
 import { minEditMap } from "../src/fusion/vocabulary-map.ts";
 import type { Decoder } from "../src/models/decoder.ts";
@@ -77,18 +77,18 @@ function checkModels(config: Config): { target: Source; sources: Source[] } {
   }
 }
 
+function alignment(source: Tokenizer, target: Tokenizer, fusion: Config["fusion"]): AlignTeacher {
+  if (fusion.align === "spans") return teachBySpans(source, target, fusion);
+  const map = minEditMap(source.vocabulary, target.vocabulary);
+  return teachByTokens(source.vocabulary, target.vocabulary, map, fusion.align, fusion);
+}
+
 function teachersOf(target: Source, sources: readonly Source[], { fusion }: Config) {
   if (fusion.lmWeight === 1) return [];
   const teachers = sources.map((source, i) => ({
     source,
     encoding: i + 1,
-    align: teachByTokens(
-      source.tokenizer.vocabulary,
-      target.tokenizer.vocabulary,
-      minEditMap(source.tokenizer.vocabulary, target.tokenizer.vocabulary),
-      fusion.align,
-      fusion,
-    ),
+    align: alignment(source.tokenizer, target.tokenizer, fusion),
   }));
   const itself = { source: { ...target, name: `${target.name} (frozen)` }, encoding: 0, align: teachInPlace(fusion) };
   return fusion.withTarget ? [itself, ...teachers] : teachers;
@@ -106,7 +106,8 @@ export async function loadModels(
   const { target, sources } = checkModels(config);
   const chosen = teachersOf(target, sources, config);
   const { blockSize, forward, train, threads, fusion } = config;
-  const entries = mostEntries(fusion.method, chosen.length, forward.topK);
+  // The true next token may be one more than the candidates that are kept.
+  const entries = mostEntries(fusion.method, chosen.length, forward.topK + 1);
   const trainer = spawn<TrainerHandlers>(new URL("../src/train/worker.ts", import.meta.url));
   const workers: Remote<ScorerHandlers>[] = Array.from(
     { length: Math.min(chosen.length, forward.workers ?? chosen.length) },

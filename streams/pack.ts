@@ -50,7 +50,7 @@ class Row {
     this.weights[this.length - 1] = 1;
   }
 
-  push({ ids, targets }: Fused, t: number): void {
+  push({ ids, targets, weights }: Fused, t: number): void {
     const place = this.length++;
     const { entries } = this.#options;
     this.ids[place] = ids[t];
@@ -58,7 +58,7 @@ class Row {
     this.positions[place] = place - this.#positionBase;
     const [from, to] = [targets.offsets[t], targets.offsets[t + 1]];
     if (from === to) return;
-    this.weights[place] = 1;
+    this.weights[place] = weights[t];
     this.targets.set(targets.ids.subarray(from, to), place * entries);
     this.probabilities.set(targets.values.subarray(from, to), place * entries);
   }

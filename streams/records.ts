@@ -61,6 +61,8 @@ export interface Fused {
   readonly ids: Int32Array;
   /** Probabilities that sum to 1; the row at the last position is empty. */
   readonly targets: SparseRows;
+  /** f32[T]: how much each position counts, 1 on average */
+  readonly weights: Float32Array;
   /** Positions at which each teacher was listened to, or had a share of the mixture. */
   readonly won: readonly number[];
   readonly teachings: readonly ScoredTeaching[];
@@ -82,7 +84,7 @@ export interface Packed {
   /** i32[L·K] and f32[L·K] */
   readonly targets: Int32Array;
   readonly probabilities: Float32Array;
-  /** f32[L], 1 where there is something to learn and 0 elsewhere */
+  /** f32[L]: how much each place counts; 0 where there is nothing to learn */
   readonly weights: Float32Array;
   /** Tokens of text in it. */
   readonly tokens: number;

@@ -16,54 +16,56 @@ export function teacherWeights(fusion: Fusion, nlls: readonly number[]): number[
   return exponentials.map((exponential) => exponential / sum);
 }
 
-function mass({ offsets, values }: SparseRows, t: number): number {
-  let sum = 0;
-  for (let i = offsets[t]; i < offsets[t + 1]; i++) sum += values[i];
-  return sum;
-}
-
 /** Entries that one position of a fused target can have, the true token's included. */
 export function mostEntries(fusion: Fusion, teachers: number, k: number): number {
   return 1 + (fusion === "minCE" ? Math.min(teachers, 1) : teachers) * k;
 }
 
+export interface FusedTargets {
+  /** Probabilities that sum to 1, the true token's share of the text first; the last position has none. */
+  readonly targets: SparseRows;
+  /** f32[T]: how much each position counts, 1 on average. */
+  readonly weights: Float32Array;
+  /** Positions that each teacher won; of those that several share, its part. */
+  readonly won: readonly number[];
+}
+
 /**
- * One soft target per position: λ on the true next token, in the first entry, and 1 − λ spread as the
- * teachers say. At each position those count that are not silent there: with MinCE the best of them,
- * with AvgCE all, by their weights. What they leave unsaid, of a row that sums to less than 1 or by
- * all being silent, goes to the true token too, so that every position weighs the same.
+ * One soft target per position: λ on the true next token, and (1 − λ) times what the teachers say. At
+ * each position those count that are not silent there: with MinCE the best of them, with AvgCE all, by
+ * their weights. Where all are silent the true token gets everything, so that the position is trained
+ * on by its language-model term alone.
  *
  * @param rows of each teacher, over target ids.
- * @param ids the target's tokens; position t is about ids[t + 1], and the last position has no target.
- * @returns the targets, and how many positions each teacher won (AvgCE: its share of each).
+ * @param teacherWeights of each teacher; larger is better.
+ * @param ids the target's tokens; position t is about ids[t + 1].
  */
 export function fuseTargets(
   fusion: Fusion,
   rows: readonly SparseRows[],
-  weights: readonly number[],
+  teacherWeights: readonly number[],
   ids: Int32Array,
   lmWeight: number,
-): { targets: SparseRows; won: number[] } {
+): FusedTargets {
   const writer = new RowWriter(ids.length, ids.length * 11);
+  const weights = new Float32Array(ids.length);
   const won = rows.map(() => 0);
-  const order = [...rows.keys()].sort((a, b) => weights[b] - weights[a] || a - b);
+  const order = [...rows.keys()].sort((a, b) => teacherWeights[b] - teacherWeights[a] || a - b);
   const speaks = (teacher: number, t: number) => rows[teacher].offsets[t + 1] > rows[teacher].offsets[t];
-  for (let t = 0; t < ids.length; t++) {
-    if (t + 1 < ids.length) {
-      const speaking = order.filter((teacher) => speaks(teacher, t));
-      const heard = fusion === "minCE" ? speaking.slice(0, 1) : speaking;
-      const total = heard.reduce((sum, teacher) => sum + weights[teacher], 0);
-      const said = heard.map((teacher) => mass(rows[teacher], t) * (weights[teacher] / total));
-      writer.push(ids[t + 1], 1 - (1 - lmWeight) * said.reduce((a, b) => a + b, 0));
-      for (const teacher of heard) {
-        const share = weights[teacher] / total;
-        won[teacher] += share;
-        const { offsets, ids: teacherIds, values } = rows[teacher];
-        for (let i = offsets[t]; i < offsets[t + 1]; i++)
-          writer.push(teacherIds[i], (1 - lmWeight) * share * values[i]);
-      }
+  for (let t = 0; t + 1 < ids.length; t++) {
+    const speaking = order.filter((teacher) => speaks(teacher, t));
+    const heard = fusion === "minCE" ? speaking.slice(0, 1) : speaking;
+    const total = heard.reduce((sum, teacher) => sum + teacherWeights[teacher], 0);
+    writer.push(ids[t + 1], heard.length ? lmWeight : 1);
+    for (const teacher of heard) {
+      const share = teacherWeights[teacher] / total;
+      won[teacher] += share;
+      const { offsets, ids: candidates, values } = rows[teacher];
+      for (let i = offsets[t]; i < offsets[t + 1]; i++) writer.push(candidates[i], (1 - lmWeight) * share * values[i]);
     }
+    weights[t] = writer.normalizeRow();
     writer.endRow();
   }
-  return { targets: writer.finish(), won };
+  if (ids.length) writer.endRow();
+  return { targets: writer.finish(), weights, won };
 }

@@ -45,6 +45,14 @@ export class RowWriter {
     this.push(id, value);
   }
 
+  /** Makes the row being written sum to 1; returns what it summed to. */
+  normalizeRow(): number {
+    let sum = 0;
+    for (let i = this.#offsets[this.#rows]; i < this.#entries; i++) sum += this.#values[i];
+    for (let i = this.#offsets[this.#rows]; i < this.#entries; i++) this.#values[i] /= sum;
+    return sum;
+  }
+
   endRow(): void {
     this.#offsets[++this.#rows] = this.#entries;
   }

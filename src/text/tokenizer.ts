@@ -41,13 +41,13 @@ export function byteOffsets(text: string): Int32Array {
  * The byte at which each token ends. The tokenizer gives ranges of code points; where two tokens
  * share one, the first ends inside of it, or before it: at the second's end less the second's bytes.
  */
-function tokenEnds(ids: Int32Array, ranges: readonly number[][], text: string, byteLengths: Int32Array): Int32Array {
+function tokenEnds(ids: Int32Array, ranges: readonly number[][], text: string, { bytes: tokenBytes }: Vocabulary): Int32Array {
   const bytes = byteOffsets(text);
   const ends = new Int32Array(ids.length);
   for (let i = ids.length - 1; i >= 0; i--) {
     const end = ranges[i][1];
     const shared = i + 1 < ids.length && ranges[i + 1][0] < end;
-    ends[i] = shared ? ends[i + 1] - byteLengths[ids[i + 1]] : bytes[end];
+    ends[i] = shared ? ends[i + 1] - tokenBytes[ids[i + 1]].length : bytes[end];
   }
   // Normalizers can change how many bytes a character has; the order of the ends is kept all the same.
   for (let i = 0, last = 0; i < ends.length; i++) last = ends[i] = Math.max(last, ends[i]);
@@ -89,7 +89,7 @@ export function readTokenizer(folder: string): Tokenizer {
     async encode(text) {
       const encoding = await native.encode(text, null, { addSpecialTokens: false });
       const ids = Int32Array.from(encoding.getIds());
-      return { ids, ends: tokenEnds(ids, encoding.getOffsets(), text, vocabulary.byteLengths) };
+      return { ids, ends: tokenEnds(ids, encoding.getOffsets(), text, vocabulary) };
     },
   };
 }

@@ -1,0 +1,179 @@
+import { describe, expect, test } from "bun:test";
+import { abortable, batch, byteSize, parallelMap, prefetch, takeWeight, tap } from "../../streams/flow.ts";
+
+/** Counts what is pulled of it and whether it was closed; fails at item `failAt`. */
+function counted(total: number, failAt = Infinity) {
+  const seen = { pulled: 0, closed: 0 };
+  async function* items() {
+    try {
+      for (let i = 0; i < total; i++) {
+        if (i === failAt) throw new Error(`item ${i}`);
+        seen.pulled++;
+        yield i;
+      }
+    } finally {
+      seen.closed++;
+    }
+  }
+  return { seen, source: items() };
+}
+
+/** Lets everything run that can run without anybody pulling. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+const collect = <T>(source: AsyncIterable<T>) => Array.fromAsync(source);
+
+const operators: Record<string, (source: AsyncIterable<number>) => AsyncIterable<unknown>> = {
+  abortable: (source) => abortable(source, new AbortController().signal),
+  prefetch: (source) => prefetch(source, 1000, () => 10),
+  "prefetch of budget 0": (source) => prefetch(source, 0, () => 10),
+  "prefetch with a budget smaller than an item": (source) => prefetch(source, 1, () => 10),
+  parallelMap: (source) => parallelMap(source, 4, async (item) => item),
+  batch: (source) => batch(source, 1, () => 1),
+  takeWeight: (source) => takeWeight(source, 1e9, () => 1),
+  tap: (source) => tap(source, () => {}),
+};
+
+for (const [name, operator] of Object.entries(operators))
+  describe(name, () => {
+    test("passes everything on in order and closes its source at the end", async () => {
+      const { seen, source } = counted(100);
+      expect((await collect(operator(source))).flat()).toEqual([...Array(100).keys()]);
+      expect(seen).toEqual({ pulled: 100, closed: 1 });
+    });
+
+    test("closes its source when the consumer breaks off early", async () => {
+      const { seen, source } = counted(1000);
+      for await (const item of operator(source)) if ([item].flat()[0] === 5) break;
+      expect(seen.closed).toBe(1);
+      expect(seen.pulled).toBeLessThan(200);
+    });
+
+    test("throws a source's error once, after what came before it", async () => {
+      const { seen, source } = counted(100, 7);
+      const got: unknown[] = [];
+      const run = async () => {
+        for await (const item of operator(source)) got.push(item);
+      };
+      let errors = 0;
+      await run().catch(({ message }) => {
+        errors++;
+        expect(message).toBe("item 7");
+      });
+      await settle();
+      expect(errors).toBe(1);
+      expect(got.flat()).toEqual([0, 1, 2, 3, 4, 5, 6]);
+      expect(seen.closed).toBe(1);
+    });
+
+    test("ends at once with an empty source", async () => {
+      expect(await collect(operator(counted(0).source))).toEqual([]);
+    });
+  });
+
+test("prefetch pulls ahead until the budget is full, and no further while nobody takes anything", async () => {
+  const { seen, source } = counted(100);
+  const gauge = { bytes: 0, mostBytes: 0 };
+  const ahead = prefetch(source, 45, () => 10, gauge);
+  expect((await ahead.next()).value).toBe(0);
+  await settle();
+  expect(seen.pulled).toBe(5);
+  expect(gauge).toEqual({ bytes: 40, mostBytes: 40 });
+  await ahead.next();
+  await settle();
+  expect(seen.pulled).toBe(6);
+  await ahead.return(undefined);
+  expect(seen.closed).toBe(1);
+  expect(gauge.bytes).toBe(0);
+});
+
+test("what prefetch holds stays within its budget whatever the consumer does", async () => {
+  const gauge = { bytes: 0, mostBytes: 0 };
+  let taken = 0;
+  for await (const _ of prefetch(counted(200).source, 64, (item) => 8 + (item % 3), gauge)) {
+    if (taken++ % 5 === 0) await settle();
+    expect(gauge.bytes).toBeLessThanOrEqual(64);
+  }
+  expect(taken).toBe(200);
+  expect(gauge.mostBytes).toBeLessThanOrEqual(64);
+  expect(gauge.mostBytes).toBeGreaterThan(40);
+});
+
+test("parallelMap keeps the order, never runs more than its concurrency, and waits for what it started", async () => {
+  const gates = Array.from({ length: 10 }, () => Promise.withResolvers<void>());
+  let [running, most, finished] = [0, 0, 0];
+  const mapped = parallelMap(counted(10).source, 3, async (item) => {
+    most = Math.max(most, ++running);
+    await gates[item].promise;
+    running--;
+    finished++;
+    return item * 2;
+  });
+  const first = mapped.next();
+  await settle();
+  expect(running).toBe(3);
+  gates[2].resolve();
+  gates[1].resolve();
+  gates[0].resolve();
+  expect((await first).value).toBe(0);
+  expect((await mapped.next()).value).toBe(2);
+  await settle();
+  const closing = mapped.return(undefined);
+  for (const gate of gates) gate.resolve();
+  await closing;
+  expect(running).toBe(0);
+  expect(most).toBe(3);
+  expect(finished).toBeGreaterThanOrEqual(3);
+});
+
+test("parallelMap throws a task's error in its place in the order, and stops pulling", async () => {
+  const { seen, source } = counted(100);
+  const got: number[] = [];
+  const run = async () => {
+    const mapped = parallelMap(source, 4, async (item) => {
+      if (item === 3) throw new Error("task 3");
+      return item;
+    });
+    for await (const item of mapped) got.push(item);
+  };
+  let caught: unknown;
+  await run().catch((error) => (caught = error));
+  expect(caught).toEqual(new Error("task 3"));
+  expect(got).toEqual([0, 1, 2]);
+  expect(seen.closed).toBe(1);
+  expect(seen.pulled).toBeLessThan(10);
+});
+
+test("batch closes a group when its weight is reached, and keeps what is left", async () => {
+  const groups = await collect(batch(counted(7).source, 4, (item) => (item === 2 ? 4 : 1.5)));
+  expect(groups).toEqual([[0, 1, 2], [3, 4, 5], [6]]);
+});
+
+test("takeWeight pulls nothing more once it has enough", async () => {
+  const { seen, source } = counted(100);
+  expect(await collect(takeWeight(source, 5, () => 2))).toEqual([0, 1, 2]);
+  expect(seen).toEqual({ pulled: 3, closed: 1 });
+});
+
+test("an aborted signal ends a stream with its reason and closes the source", async () => {
+  const { seen, source } = counted(100);
+  const controller = new AbortController();
+  const got: number[] = [];
+  const run = async () => {
+    for await (const item of prefetch(abortable(source, controller.signal), 30, () => 10)) {
+      got.push(item);
+      if (item === 4) controller.abort(new Error("enough"));
+    }
+  };
+  let caught: unknown;
+  await run().catch((error) => (caught = error));
+  expect(caught).toEqual(new Error("enough"));
+  expect(seen.closed).toBe(1);
+  expect(got.length).toBeLessThan(12);
+});
+
+test("the size of a record is that of its arrays and strings", () => {
+  expect(byteSize({ a: new Float32Array(10), b: [new Int32Array(2), "abcd"], c: 1 })).toBe(40 + 8 + 8 + 8);
+});
