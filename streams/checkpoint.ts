@@ -44,15 +44,17 @@ export async function writeState(
   saveWeights: (path: string) => Promise<number>,
 ): Promise<number> {
   const next = `${folderOf(out)}.next`;
-  await rm(next, { recursive: true, force: true });
-  await mkdir(next, { recursive: true });
+  const folder = await bytesWritten(async () => {
+    await rm(next, { recursive: true, force: true });
+    await mkdir(next, { recursive: true });
+  });
   const weights = await saveWeights(join(next, "state.safetensors"));
   const rest = await bytesWritten(async () => {
     await writeFile(join(next, "state.json"), JSON.stringify(state, null, 2));
     await removeState(out);
     await rename(next, folderOf(out));
   });
-  return weights + rest;
+  return folder + weights + rest;
 }
 
 export async function removeState(out: string): Promise<void> {

@@ -196,7 +196,7 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
     if (finished) {
       if (last && measuredAt !== last.step) end = await measure(last.step);
       accounted += await models.saveModel(join(config.out, "model"));
-      await removeState(config.out);
+      await account(() => removeState(config.out));
     }
     const { count } = statistics.skippedRows;
     const summary: Summary = {

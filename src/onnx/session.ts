@@ -1,4 +1,5 @@
 /** @file Runs graphs with ONNX Runtime. A run blocks its thread: use it in a worker only. */
+import "./no-telemetry.ts";
 import { dlopen } from "bun:ffi";
 import { InferenceSession, Tensor, env, listSupportedBackends } from "onnxruntime-node";
 import { Builder } from "../graph/build.ts";

@@ -1,0 +1,156 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { dataFiles, formatOf } from "../../src/data/files.ts";
+import { type ReadOptions, read, start } from "../../streams/read.ts";
+import type { Document } from "../../streams/records.ts";
+
+const { ParquetSchema, ParquetWriter } = require("parquetjs-lite");
+
+let folder: string;
+beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-data-"))));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const at = (name: string) => join(folder, name);
+const options = (files: string[], more: Partial<ReadOptions> = {}): ReadOptions => ({
+  files,
+  text: "text",
+  epochs: 1,
+  onBadRow: "fail",
+  ...more,
+});
+const documents = (options: ReadOptions, from = start, skipped?: (reason: string) => void) =>
+  Array.fromAsync(read(options, from, skipped));
+const texts = (list: Document[]) => list.map(({ text }) => text);
+const demo = new URL("../../demo/data/fuse.parquet", import.meta.url).pathname;
+
+const strange = ["plain", "", "  blanks \n\n", "\uFEFFmark", "é漢😀", 'quo"te\\', "a\u0000b"];
+
+describe("formats", () => {
+  test("JSONL, plain and compressed, gives its rows; blank lines count but give none", async () => {
+    const lines = strange.map((text, i) => JSON.stringify({ text, domain: `d${i % 2}`, name: `n${i}` }));
+    const body = `\uFEFF${lines[0]}\n\n${lines.slice(1).join("\r\n")}`;
+    writeFileSync(at("a.jsonl"), body);
+    writeFileSync(at("a.jsonl.gz"), Bun.gzipSync(Buffer.from(body)));
+    writeFileSync(at("a.jsonl.zst"), Bun.zstdCompressSync(Buffer.from(body)));
+    for (const name of ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"]) {
+      const list = await documents(options([at(name)], { domain: "domain", id: "name" }));
+      expect(texts(list)).toEqual(strange);
+      expect(list[1]).toMatchObject({ id: "n1", domain: "d1", cursor: { epoch: 0, file: 0, row: 2 } });
+    }
+  });
+
+  test("a text file is one document, a long one several that concatenate to it", async () => {
+    writeFileSync(at("short.txt"), "\uFEFFone\r\ntwo");
+    expect(texts(await documents(options([at("short.txt")])))).toEqual(["\uFEFFone\r\ntwo"]);
+    const long = "a line of the sea 😀\n".repeat(150_000);
+    writeFileSync(at("long.txt.gz"), Bun.gzipSync(Buffer.from(long)));
+    const pieces = texts(await documents(options([at("long.txt.gz")])));
+    expect(pieces.length).toBeGreaterThan(2);
+    expect(pieces.join("")).toBe(long);
+    for (const piece of pieces) expect(piece.endsWith("\n")).toBe(true);
+  });
+
+  test("parquet as pyarrow writes it (the demo), and as parquetjs-lite does, also gzip", async () => {
+    const list = await documents(options([demo], { domain: "domain", id: "id" }));
+    expect(list.length).toBe(929);
+    expect(list[0]).toMatchObject({ id: "kjv/Neh/11/1", domain: "scripture" });
+    expect(Object.groupBy(list, ({ domain }) => domain)).toContainAllKeys(["scripture", "sea", "speeches"]);
+    for (const compression of ["UNCOMPRESSED", "GZIP", "SNAPPY"]) {
+      const schema = new ParquetSchema({ text: { type: "UTF8", compression }, more: { type: "INT64" } });
+      const writer = await ParquetWriter.openFile(schema, at(`${compression}.parquet`));
+      for (const text of strange) await writer.appendRow({ text, more: 7 });
+      await writer.close();
+      expect(texts(await documents(options([at(`${compression}.parquet`)])))).toEqual(strange);
+    }
+  });
+});
+
+describe("places", () => {
+  test("reading from a cursor goes on with the row at it, over files and epochs", async () => {
+    writeFileSync(at("x.jsonl"), ["a", "b", "c"].map((text) => JSON.stringify({ text })).join("\n"));
+    writeFileSync(at("y.jsonl"), JSON.stringify({ text: "d" }));
+    const all = options([at("x.jsonl"), at("y.jsonl")], { epochs: 2 });
+    const list = await documents(all);
+    expect(texts(list)).toEqual(["a", "b", "c", "d", "a", "b", "c", "d"]);
+    for (const [i, { cursor }] of list.entries()) expect(texts(await documents(all, cursor))).toEqual(texts(list.slice(i)));
+  });
+
+  test("parquet goes on at a row in the middle of a row group", async () => {
+    const all = await documents(options([demo]));
+    for (const row of [1, 333, 928]) {
+      const rest = await documents(options([demo]), { epoch: 0, file: 0, row });
+      expect(texts(rest)).toEqual(texts(all.slice(row)));
+    }
+  });
+
+  test("files, folders and globs; what is no data file is named", () => {
+    expect(formatOf("a/b.JSONL.gz")).toBe("jsonl");
+    expect(formatOf("b.parquet.gz")).toBeUndefined();
+    writeFileSync(at("z.csv"), "");
+    expect(dataFiles([folder])).not.toContain(at("z.csv"));
+    expect(dataFiles([at("*.txt")])).toEqual([at("short.txt")]);
+    expect(() => dataFiles([at("z.csv")])).toThrow("z.csv: unknown format; expected .parquet, .jsonl or .txt");
+    expect(() => dataFiles([at("none")])).toThrow("none: not found");
+    expect(() => dataFiles([at("*.none")])).toThrow("no data file there");
+  });
+});
+
+describe("bad rows and files", () => {
+  const bad = ['{"text": "a"}', "{broken", '{"text": 7}', '{"other": 1}', "3", '{"text": null}', '{"text": "b"}'].join("\n");
+
+  test("stop the run with file, row and reason", async () => {
+    writeFileSync(at("bad.jsonl"), bad);
+    expect(documents(options([at("bad.jsonl")]))).rejects.toThrow(/bad\.jsonl: row 1: not JSON/);
+    const rest = documents(options([at("bad.jsonl")]), { epoch: 0, file: 0, row: 2 });
+    expect(rest).rejects.toThrow('bad.jsonl: row 2: column "text" is number, expected a string');
+    expect(documents(options([demo], { text: "body" }))).rejects.toThrow('fuse.parquet: it has no column "body"; its columns: id, domain, text');
+  });
+
+  test("or are skipped and counted, and the others come through", async () => {
+    writeFileSync(at("torn.parquet"), (await Bun.file(demo).bytes()).slice(0, 5000));
+    writeFileSync(at("torn.jsonl.gz"), Bun.gzipSync(Buffer.from(bad)).slice(0, 40));
+    const reasons: string[] = [];
+    const files = [at("torn.parquet"), at("bad.jsonl"), at("torn.jsonl.gz"), at("y.jsonl")];
+    const list = await documents(options(files, { onBadRow: "skip" }), start, (reason) => void reasons.push(reason));
+    // The torn archive gives what is before the tear.
+    expect(texts(list)).toEqual(["a", "b", "a", "d"]);
+    expect(reasons[0]).toContain("torn.parquet: ");
+    expect(reasons.filter((reason) => reason.includes("/bad.jsonl: row ")).length).toBe(5);
+    expect(reasons.at(-1)).toContain("torn.jsonl.gz: ");
+  });
+
+  test("text that is not UTF-8 is bad, not silently mended", async () => {
+    writeFileSync(at("latin.txt"), Buffer.from([0x66, 0xfc, 0x72]));
+    expect(documents(options([at("latin.txt")]))).rejects.toThrow("latin.txt: ");
+  });
+});
+
+test("one row group of 46 MB is read in bounded memory", async () => {
+  const schema = new ParquetSchema({ text: { type: "UTF8" } });
+  const writer = await ParquetWriter.openFile(schema, at("huge.parquet"), { rowGroupSize: 1e9 });
+  const text = (i: number) => `${i} ${"And the waters prevailed. ".repeat(180)}`;
+  const rows = 9_800;
+  for (let i = 0; i < rows; i++) await writer.appendRow({ text: text(i) });
+  await writer.close();
+  expect(Bun.file(at("huge.parquet")).size).toBeGreaterThan(46e6);
+  const script = `
+    import { read } from ${JSON.stringify(new URL("../../streams/read.ts", import.meta.url).pathname)};
+    const before = process.memoryUsage.rss();
+    let [count, bytes, most] = [0, 0, 0];
+    for await (const { text } of read(${JSON.stringify(options([at("huge.parquet")]))})) {
+      count++;
+      bytes += text.length;
+      if (count % 50 === 0) most = Math.max(most, process.memoryUsage.rss());
+    }
+    console.log(JSON.stringify({ count, bytes, grew: (most - before) / 2 ** 20 }));`;
+  const { stdout, stderr } = Bun.spawnSync([process.execPath, "-e", script]);
+  expect(stderr.toString()).toBe("");
+  const { count, bytes, grew } = JSON.parse(stdout.toString());
+  expect(count).toBe(rows);
+  expect(bytes).toBe(Array.from({ length: rows }, (_, i) => text(i).length).reduce((a, b) => a + b));
+  // The chunk itself, one range of rows, and what the collector has not come to yet.
+  expect(grew).toBeGreaterThan(40);
+  expect(grew).toBeLessThan(250);
+});

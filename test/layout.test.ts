@@ -1,0 +1,82 @@
+/** The architecture as a test: who may import whom, exact versions, no drawers, no long files. */
+import { expect, test } from "bun:test";
+import { dirname, join, relative, resolve } from "node:path";
+
+const root = resolve(import.meta.dir, "..");
+const files = [...new Bun.Glob("{src,streams,server,test,bench}/**/*.ts").scanSync(root)].filter((file) => !file.includes("fixtures"));
+
+/** Relative imports of a file, types included, as paths from the root. */
+async function importsOf(file: string): Promise<string[]> {
+  const text = await Bun.file(join(root, file)).text();
+  const found = text.matchAll(/(?:from|import\()\s*"(\.[^"]+)"|new URL\("(\.[^"]+\.ts)"/g);
+  return [...found].map(([, path, url]) => relative(root, resolve(root, dirname(file), path ?? url)));
+}
+
+/** "src/graph" of "src/graph/ops.ts", "streams" of "streams/flow.ts". */
+const folderOf = (file: string) => (file.startsWith("src/") ? dirname(file) : file.split("/")[0]);
+
+const allowed: Record<string, readonly string[]> = {
+  "src/graph": [],
+  "src/autodiff": ["src/graph"],
+  "src/onnx": ["src/graph"],
+  "src/models": ["src/graph"],
+  "src/text": [],
+  "src/data": [],
+  "src/fusion": ["src/text"],
+  "src/evaluate": [],
+  "src/score": ["src/graph", "src/models", "src/onnx"],
+  "src/train": ["src/graph", "src/autodiff", "src/models", "src/onnx", "src/score"],
+  streams: ["src"],
+  server: ["src"],
+  bench: ["src", "streams"],
+  test: ["src", "streams", "server", "bench"],
+};
+
+test("a folder imports only what the design allows it", async () => {
+  const wrong: string[] = [];
+  for (const file of files) {
+    const folder = folderOf(file);
+    expect(Object.keys(allowed)).toContain(folder);
+    for (const imported of await importsOf(file)) {
+      const to = folderOf(imported);
+      if (to !== folder && !allowed[folder].some((may) => to === may || to.startsWith(`${may}/`))) wrong.push(`${file} → ${imported}`);
+    }
+  }
+  expect(wrong).toEqual([]);
+});
+
+test("a stage imports no other stage", async () => {
+  const stages = ["read", "split", "tokenize", "forward", "align", "fuse", "pack", "train"].map((name) => `streams/${name}.ts`);
+  for (const stage of stages)
+    for (const imported of await importsOf(stage)) expect(imported).toMatch(/^src\/|^streams\/(records|flow)\.ts$/);
+});
+
+test("only src/onnx knows ONNX Runtime", async () => {
+  for (const file of files)
+    if (/^import .*"onnxruntime-node"/m.test(await Bun.file(join(root, file)).text())) expect(folderOf(file)).toBe("src/onnx");
+});
+
+test("dependencies have exact versions, the same in both lock files", async () => {
+  const { dependencies, devDependencies } = await Bun.file(join(root, "package.json")).json();
+  const npm = await Bun.file(join(root, "package-lock.json")).json();
+  const bun = await Bun.file(join(root, "bun.lock")).text();
+  for (const [name, version] of Object.entries<string>({ ...dependencies, ...devDependencies })) {
+    expect(version).toMatch(/^\d+\.\d+\.\d+$/);
+    expect(npm.packages[`node_modules/${name}`].version).toBe(version);
+    expect(bun).toContain(`"${name}@${version}"`);
+  }
+});
+
+test("no file is a drawer, a barrel, or longer than 300 lines", async () => {
+  for (const file of files) {
+    expect(file).not.toMatch(/(utils|helpers|common|index)\.ts$/);
+    const text = await Bun.file(join(root, file)).text();
+    expect(text).not.toMatch(/^export \* from/m);
+    if (!file.startsWith("test/")) expect([file, text.split("\n").length <= 301]).toEqual([file, true]);
+  }
+});
+
+test("the pipeline fits on one screen", async () => {
+  const lines = (await Bun.file(join(root, "streams/pipeline.ts")).text()).split("\n");
+  expect(lines.length).toBeLessThanOrEqual(75);
+});

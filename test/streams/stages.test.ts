@@ -1,0 +1,217 @@
+import { describe, expect, test } from "bun:test";
+import { align } from "../../streams/align.ts";
+import { forward } from "../../streams/forward.ts";
+import { fuse } from "../../streams/fuse.ts";
+import { pack } from "../../streams/pack.ts";
+import type { Block, Document, Encoded, Fused, Packed, Scored } from "../../streams/records.ts";
+import { split } from "../../streams/split.ts";
+import { tokenize } from "../../streams/tokenize.ts";
+import { type TrainOptions, train } from "../../streams/train.ts";
+import type { Batch } from "../../src/train/trainer.ts";
+import { readTokenizer } from "../../src/text/tokenizer.ts";
+import { demoModel, demoModels } from "../close.ts";
+
+const tokenizers = demoModels.map((name) => readTokenizer(demoModel(name)));
+
+/** A source that counts what was pulled of it and whether it was closed. */
+function counted<T>(items: readonly T[]) {
+  const seen = { pulled: 0, closed: 0 };
+  async function* all() {
+    try {
+      for (const item of items) {
+        seen.pulled++;
+        yield item;
+      }
+    } finally {
+      seen.closed++;
+    }
+  }
+  return { seen, source: all() };
+}
+
+const cursor = (row: number) => ({ epoch: 0, file: 0, row });
+const document = (text: string, row = 0): Document => ({ id: `d${row}`, domain: "sea", text, cursor: cursor(row) });
+const block = (text: string, last = true, row = 0): Block => ({ text, start: 0, last, id: `d${row}`, domain: "sea", cursor: cursor(row) });
+const speech = "We the people, and the whale, and the waters. ".repeat(60);
+
+const encodedOf = (length: number): Encoded => ({
+  block: block("x"),
+  encodings: [{ ids: new Int32Array(length).fill(5), ends: Int32Array.from({ length }, (_, i) => i + 1) }],
+});
+/** One soft target per position but the last: the token after it. */
+function fusedOf(ids: number[], row = 0): Fused {
+  const T = ids.length;
+  return {
+    block: block("x", true, row),
+    ids: Int32Array.from(ids),
+    targets: {
+      offsets: Int32Array.from({ length: T + 1 }, (_, t) => Math.min(t, T - 1)),
+      ids: Int32Array.from(ids.slice(1)),
+      values: new Float32Array(T - 1).fill(1),
+    },
+    weights: Float32Array.from(ids, (_, t) => (t + 1 < T ? 1 : 0)),
+    won: [],
+    teachings: [],
+  };
+}
+const packOptions = { rowLength: 4, entries: 2, boundaries: true };
+
+const stages: Record<string, { items: readonly unknown[]; run: (source: AsyncIterable<never>) => AsyncIterable<unknown> }> = {
+  split: { items: Array.from({ length: 50 }, (_, i) => document(speech, i)), run: (source) => split(source, tokenizers, 64) },
+  tokenize: { items: Array.from({ length: 50 }, () => block("the sea")), run: (source) => tokenize(source, tokenizers) },
+  forward: {
+    items: Array.from({ length: 50 }, () => encodedOf(4)),
+    run: (source) => forward(source, [{ encoding: 0, score: async (all) => all.map(() => ({}) as never) }], 8, 2),
+  },
+  align: {
+    items: Array.from({ length: 50 }, () => ({ ...encodedOf(4), scores: [] }) satisfies Scored),
+    run: (source) => align(source, []),
+  },
+  fuse: {
+    items: Array.from({ length: 50 }, () => ({ block: block("x"), target: encodedOf(4).encodings[0], teachings: [] })),
+    run: (source) => fuse(source, "minCE", 0.9),
+  },
+  pack: { items: Array.from({ length: 50 }, () => fusedOf([1, 2, 3])), run: (source) => pack(source, packOptions) },
+};
+
+for (const [name, { items, run }] of Object.entries(stages))
+  describe(name, () => {
+    test("pulls nothing that nobody asked for", async () => {
+      const { seen, source } = counted(items);
+      const stage = run(source as AsyncIterable<never>)[Symbol.asyncIterator]();
+      await stage.next();
+      expect(seen.pulled).toBeLessThanOrEqual(8);
+      const { pulled } = seen;
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(seen.pulled).toBe(pulled);
+      await stage.return?.();
+      expect(seen.closed).toBe(1);
+    });
+
+    test("passes an error of its source on, once, and closes it", async () => {
+      let closed = 0;
+      async function* broken() {
+        try {
+          yield* items.slice(0, 3);
+          throw new Error("torn");
+        } finally {
+          closed++;
+        }
+      }
+      expect(Array.fromAsync(run(broken() as AsyncIterable<never>))).rejects.toThrow("torn");
+      await Array.fromAsync(run(broken() as AsyncIterable<never>)).catch(() => {});
+      expect(closed).toBe(2);
+    });
+  });
+
+test("blocks of a document concatenate to it, and only the last one ends it", async () => {
+  const blocks = await Array.fromAsync(split(counted([document(speech), document("")]).source, tokenizers, 100));
+  expect(blocks.map(({ text }) => text).join("")).toBe(speech);
+  expect(blocks.map(({ last }) => last)).toEqual([...blocks.slice(1).map(() => false), true]);
+  for (const { text, start } of blocks) expect(speech.slice(start, start + text.length)).toBe(text);
+  const [, second, third] = blocks;
+  const rest = await Array.fromAsync(split(counted([document(speech)]).source, tokenizers, 100, second.start));
+  expect(rest.slice(0, 2)).toEqual([second, third]);
+});
+
+test("the end of a document is each model's own end-of-text token, and inside of one there is none", async () => {
+  const [inside, end] = await Array.fromAsync(tokenize(counted([block("Amen. ", false), block("Amen.")]).source, tokenizers));
+  tokenizers.forEach(({ eos }, i) => {
+    expect(inside.encodings[i].ids).not.toContain(eos);
+    expect(end.encodings[i].ids.at(-1)).toBe(eos);
+    expect(end.encodings[i].ends.at(-1)).toBe(5);
+  });
+});
+
+test("forward gives the same for any number of groups under way", async () => {
+  const items = Array.from({ length: 23 }, (_, i) => encodedOf(1 + (i % 7)));
+  const calls: number[][] = [];
+  const teacher = {
+    encoding: 0,
+    score: async (all: readonly Int32Array[]) => {
+      calls.push(all.map(({ length }) => length));
+      await new Promise((resolve) => setImmediate(resolve));
+      return all.map(({ length }) => ({ nll: new Float32Array(length), topIds: new Int32Array(0), topLogProbs: new Float32Array(0) }));
+    },
+  };
+  const run = async (concurrency: number) => {
+    calls.length = 0;
+    const scored = await Array.fromAsync(forward(counted(items).source, [teacher], 10, concurrency));
+    return { lengths: scored.map(({ scores }) => scores[0].nll.length), calls: [...calls] };
+  };
+  expect(await run(1)).toEqual(await run(5));
+  expect((await run(3)).lengths).toEqual(items.map(({ encodings }) => encodings[0].ids.length));
+});
+
+describe("pack", () => {
+  const packed = (items: Fused[], options = packOptions, skip = 0) => Array.fromAsync(pack(counted(items).source, options, skip));
+  const items = [fusedOf([1, 2, 3], 0), fusedOf([4, 5, 6], 1)];
+
+  test("fills rows; a token sees its own block, positions restart with it, and nothing follows a block's end", async () => {
+    const [first, second] = await packed(items);
+    expect([...first.ids, ...second.ids]).toEqual([1, 2, 3, 4, 5, 6, 0, 0]);
+    expect([...first.documents]).toEqual([0, 0, 0, 1]);
+    expect([...first.positions]).toEqual([0, 1, 2, 0]);
+    expect([...first.weights]).toEqual([1, 1, 0, 1]);
+    expect([...second.positions.slice(0, 2)]).toEqual([0, 1]);
+    expect([...second.documents]).toEqual([0, 0, -1, -1]);
+    expect([...second.weights]).toEqual([1, 0, 0, 0]);
+    expect(first.targets[6]).toBe(5);
+    expect([first.tokens, second.tokens]).toEqual([4, 2]);
+    for (let t = 0; t < 4; t++) expect(second.probabilities[2 * t] + second.probabilities[2 * t + 1]).toBe(1);
+  });
+
+  test("or concatenates plainly, as the reference: a block's end predicts the next one's begin", async () => {
+    const [first] = await packed(items, { ...packOptions, boundaries: false });
+    expect([...first.documents]).toEqual([0, 0, 0, 0]);
+    expect([...first.positions]).toEqual([0, 1, 2, 3]);
+    expect([...first.weights]).toEqual([1, 1, 1, 1]);
+    expect(first.targets[4]).toBe(4);
+  });
+
+  test("each row tells where the stream goes on after it", async () => {
+    const [first, second] = await packed(items);
+    expect(first.next).toEqual({ cursor: cursor(1), start: 0, taken: 1 });
+    const [again] = await packed(items.slice(1), packOptions, first.next.taken);
+    expect(again).toEqual(second);
+  });
+});
+
+describe("train", () => {
+  const options: TrainOptions = { rows: 2, accumulation: 2, peak: 1, floor: 0.1, warmupSteps: 2, steps: 3 };
+  const row = (id: number): Packed => ({
+    ids: Int32Array.of(id, id),
+    positions: Int32Array.of(0, 1),
+    documents: new Int32Array(2),
+    targets: Int32Array.of(id, 9, 0, 0),
+    probabilities: Float32Array.of(0.75, 0.25, 1, 0),
+    weights: Float32Array.of(1, 0),
+    tokens: 2,
+    next: { cursor: cursor(id), start: 0, taken: 0 },
+  });
+  const run = async (count: number, done = 0) => {
+    const { seen, source } = counted(Array.from({ length: count }, (_, i) => row(i)));
+    const got: Batch[][] = [];
+    const steps = await Array.fromAsync(
+      train(source, options, async (batches) => (got.push(batches), { loss: 2, nll: 3, nllPart: 1.5, gradientNorm: 1 }), done),
+    );
+    return { seen, got, steps };
+  };
+
+  test("takes as many rows as a step needs and no more, each token weighing the same", async () => {
+    const { seen, got, steps } = await run(100);
+    expect(seen).toEqual({ pulled: 12, closed: 1 });
+    expect(got[1].map(({ ids }) => [...ids])).toEqual([[4, 4, 5, 5], [6, 6, 7, 7]]);
+    expect(got.flat().every(({ weights }) => weights[0] === 0.25 && weights[1] === 0)).toBe(true);
+    expect(steps.map(({ step, tokens, learningRate }) => [step, tokens, learningRate])).toEqual([[1, 8, 0.5], [2, 8, 1], [3, 8, 1]]);
+    expect(steps[0]).toMatchObject({ loss: 2, lmLoss: 3, fusionLoss: (2 - 1.5) / 0.25, next: { cursor: cursor(3) } });
+  });
+
+  test("a last step may have fewer rows, and steps of an earlier run count", async () => {
+    const { got, steps } = await run(7, 1);
+    expect(steps.map(({ step }) => step)).toEqual([2, 3]);
+    expect(got[1].map(({ ids }) => ids.length)).toEqual([4, 4]);
+    expect(got[1][1].weights[2]).toBe(0);
+    expect((await run(100, 3)).seen.pulled).toBe(0);
+  });
+});
