@@ -38,7 +38,9 @@ const feeds: Record<string, Data> = {
 };
 for (const [name, shape] of decoder.parameters) feeds[name] = random(sizeOf(shape));
 
-async function sgemm(size: number): Promise<{ program: Program; feeds: Record<string, Data>; flops: number }> {
+async function sgemm(
+  size: number,
+): Promise<{ program: Program; feeds: Record<string, Data>; flops: number }> {
   const b = new Builder();
   const [x, y] = ["x", "y"].map((name) => b.input(name, [size, size]));
   b.output("z", b.gemm(x, y));

@@ -30,7 +30,9 @@ export function readState(out: string): RunState | undefined {
   try {
     return JSON.parse(readFileSync(path, "utf8"));
   } catch (cause) {
-    throw new UserError(`${path}: not JSON; the checkpoint is damaged, start again with --restart`, { cause });
+    throw new UserError(`${path}: not JSON; the checkpoint is damaged, start again with --restart`, {
+      cause,
+    });
   }
 }
 

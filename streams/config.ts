@@ -110,7 +110,10 @@ export const Config = z.strictObject({
     })
     .optional(),
   /** bytes that each stage may hold ready for the next; 0 makes every stage wait for its turn */
-  prefetchBytes: z.int().nonnegative().default(4 * 2 ** 20),
+  prefetchBytes: z
+    .int()
+    .nonnegative()
+    .default(4 * 2 ** 20),
   /** threads of each model; none: one for each teacher, and all cores for the target */
   threads: count.optional(),
   /** folder that the result is written to */
@@ -124,14 +127,18 @@ export class UserError extends Error {}
 
 type Tree = { [key: string]: unknown };
 
-const isTree = (value: unknown): value is Tree => typeof value === "object" && value !== null && !Array.isArray(value);
+const isTree = (value: unknown): value is Tree =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** Makes the paths in a configuration absolute: those of a file are relative to it. */
 function resolvePaths(config: Tree, base: string): Tree {
-  const path = (value: unknown) => (typeof value === "string" && !isAbsolute(value) ? resolve(base, value) : value);
+  const path = (value: unknown) =>
+    typeof value === "string" && !isAbsolute(value) ? resolve(base, value) : value;
   const model = (value: unknown) => (isTree(value) ? { ...value, path: path(value.path) } : path(value));
-  const list = (value: unknown, each: (inner: unknown) => unknown) => (Array.isArray(value) ? value.map(each) : value);
-  const files = (value: unknown) => (isTree(value) && "files" in value ? { ...value, files: list(value.files, path) } : value);
+  const list = (value: unknown, each: (inner: unknown) => unknown) =>
+    Array.isArray(value) ? value.map(each) : value;
+  const files = (value: unknown) =>
+    isTree(value) && "files" in value ? { ...value, files: list(value.files, path) } : value;
   const resolved: Tree = { ...config };
   for (const [key, change] of Object.entries({
     target: model,

@@ -135,7 +135,11 @@ export async function* batch<T>(
 }
 
 /** Ends after the item with which the weights add up to `total`, so that no source works for nothing. */
-export async function* takeWeight<T>(source: AsyncIterable<T>, total: number, weigh: (item: T) => number): AsyncGenerator<T> {
+export async function* takeWeight<T>(
+  source: AsyncIterable<T>,
+  total: number,
+  weigh: (item: T) => number,
+): AsyncGenerator<T> {
   let weight = 0;
   if (total <= 0) return;
   for await (const item of source) {

@@ -61,11 +61,17 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(help);
     return 0;
   }
-  if (positionals.length > 1) throw new UserError(`${positionals[1]}: expected one config file (--help shows how)`);
+  if (positionals.length > 1)
+    throw new UserError(`${positionals[1]}: expected one config file (--help shows how)`);
   const [path = resolve(import.meta.dir, "../demo/fuse.yaml")] = positionals;
   const assignments = [...values.set];
-  const shorthands = { out: values.out, "train.steps": values["max-steps"], "data.onBadRow": values["on-bad-row"] };
-  for (const [key, value] of Object.entries(shorthands)) if (value !== undefined) assignments.push(`${key}=${value}`);
+  const shorthands = {
+    out: values.out,
+    "train.steps": values["max-steps"],
+    "data.onBadRow": values["on-bad-row"],
+  };
+  for (const [key, value] of Object.entries(shorthands))
+    if (value !== undefined) assignments.push(`${key}=${value}`);
   const config = readConfig(path, assignments);
   const interrupt = new AbortController();
   const stop = () => {
@@ -94,6 +100,8 @@ try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
   const { message, stack } = error as Error;
-  process.stderr.write(`fuse: ${error instanceof UserError || !process.env.TRIBUTARY_DEBUG ? message : stack}\n`);
+  process.stderr.write(
+    `fuse: ${error instanceof UserError || !process.env.TRIBUTARY_DEBUG ? message : stack}\n`,
+  );
   process.exitCode = 1;
 }

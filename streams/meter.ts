@@ -17,7 +17,11 @@ class Stage {
   readonly gauge: Gauge = { bytes: 0, mostBytes: 0 };
 }
 
-async function* timed<T>(source: AsyncIterable<T>, clock: { milliseconds: number }, count: () => void): AsyncGenerator<T> {
+async function* timed<T>(
+  source: AsyncIterable<T>,
+  clock: { milliseconds: number },
+  count: () => void,
+): AsyncGenerator<T> {
   const iterator = source[Symbol.asyncIterator]();
   try {
     for (;;) {

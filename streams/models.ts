@@ -34,14 +34,14 @@ export interface Models {
   readonly groupTokens: number;
   /** Which device each model is on. */
   readonly devices: Readonly<Record<string, string>>;
-  trainStep(batches: Batch[], learningRate: number): Promise<StepResult>;
+  readonly trainStep: (batches: Batch[], learningRate: number) => Promise<StepResult>;
   /** −log p at each position under the target as it is now. */
-  nll(sequences: readonly Int32Array[]): Promise<Float32Array[]>;
+  readonly nll: (sequences: readonly Int32Array[]) => Promise<Float32Array[]>;
   /** Both tell how many bytes reached the file system. */
-  saveCheckpoint(path: string): Promise<number>;
-  saveModel(folder: string): Promise<number>;
+  readonly saveCheckpoint: (path: string) => Promise<number>;
+  readonly saveModel: (folder: string) => Promise<number>;
   /** Waits for what is under way and ends every worker. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /** Reads a folder's config and tokenizer, and checks that they fit each other and the run. */
@@ -51,9 +51,13 @@ function readSource(model: Config["target"], config: Config): Source {
   const tokenizer = readTokenizer(folder);
   const known = tokenizer.vocabulary.tokens.length;
   if (known > decoder.vocabulary)
-    throw new UserError(`${folder}: its tokenizer has ${known} tokens, its config.json a vocabulary of ${decoder.vocabulary}`);
+    throw new UserError(
+      `${folder}: its tokenizer has ${known} tokens, its config.json a vocabulary of ${decoder.vocabulary}`,
+    );
   if (config.blockSize > decoder.context)
-    throw new UserError(`blockSize: ${config.blockSize} is more than the ${decoder.context} tokens that ${folder} takes`);
+    throw new UserError(
+      `blockSize: ${config.blockSize} is more than the ${decoder.context} tokens that ${folder} takes`,
+    );
   if (config.forward.topK > known)
     throw new UserError(`forward.topK: ${config.forward.topK} is more than the ${known} tokens of ${folder}`);
   return { name: basename(folder), folder, device, decoder, tokenizer };
@@ -62,11 +66,14 @@ function readSource(model: Config["target"], config: Config): Source {
 /** Everything about the models that can be wrong is found here, before a worker starts. */
 function checkModels(config: Config): { target: Source; sources: Source[] } {
   const { fusion, pack, blockSize, slack } = config;
-  if (slack >= blockSize) throw new UserError(`slack: ${slack} leaves nothing of a blockSize of ${blockSize}`);
+  if (slack >= blockSize)
+    throw new UserError(`slack: ${slack} leaves nothing of a blockSize of ${blockSize}`);
   try {
     const target = readSource(config.target, config);
     if (pack.rowLength > target.decoder.context)
-      throw new UserError(`pack.rowLength: ${pack.rowLength} is more than the ${target.decoder.context} tokens that ${target.folder} takes`);
+      throw new UserError(
+        `pack.rowLength: ${pack.rowLength} is more than the ${target.decoder.context} tokens that ${target.folder} takes`,
+      );
     // With λ = 1 the fusion term has no weight: no teacher runs.
     const sources = (fusion.lmWeight === 1 ? [] : config.sources).map((source) => readSource(source, config));
     if (fusion.lmWeight < 1 && sources.length === 0 && !fusion.withTarget)
@@ -90,7 +97,11 @@ function teachersOf(target: Source, sources: readonly Source[], { fusion }: Conf
     encoding: i + 1,
     align: alignment(source.tokenizer, target.tokenizer, fusion),
   }));
-  const itself = { source: { ...target, name: `${target.name} (frozen)` }, encoding: 0, align: teachInPlace(fusion) };
+  const itself = {
+    source: { ...target, name: `${target.name} (frozen)` },
+    encoding: 0,
+    align: teachInPlace(fusion),
+  };
   return fusion.withTarget ? [itself, ...teachers] : teachers;
 }
 
@@ -153,7 +164,10 @@ export async function loadModels(
       teachers: loaded,
       entries,
       groupTokens: 2 * forward.rows * blockSize,
-      devices: Object.fromEntries([[target.name, device], ...loaded.map(({ name, device }) => [name, device])]),
+      devices: Object.fromEntries([
+        [target.name, device],
+        ...loaded.map(({ name, device }) => [name, device]),
+      ]),
       async trainStep(batches, learningRate) {
         const { seconds, ...result } = await trainer.call("step", { batches, learningRate });
         meter.add("train", seconds);

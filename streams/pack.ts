@@ -65,7 +65,11 @@ class Row {
 }
 
 /** @param skip tokens of the first block to leave out, where the stream goes on in the middle of one. */
-export async function* pack(fused: AsyncIterable<Fused>, options: PackOptions, skip = 0): AsyncGenerator<Packed> {
+export async function* pack(
+  fused: AsyncIterable<Fused>,
+  options: PackOptions,
+  skip = 0,
+): AsyncGenerator<Packed> {
   let row = new Row(options);
   let next: Position | undefined;
   let from = skip;

@@ -21,19 +21,30 @@ function rowsOf(path: string, from: number, { text, domain, id }: ReadOptions): 
   const format = formatOf(path);
   if (format === "jsonl") return readJsonl(path, from);
   if (format === "text") return readText(path, from, text);
-  return readParquet(path, from, [text, domain, id].filter((name) => name !== undefined));
+  return readParquet(
+    path,
+    from,
+    [text, domain, id].filter((name) => name !== undefined),
+  );
 }
+
+const label = (value: unknown) =>
+  typeof value === "string" || typeof value === "number" || typeof value === "bigint"
+    ? `${value}`
+    : undefined;
 
 function toDocument(row: Row, cursor: Cursor, path: string, options: ReadOptions): Document {
   if (row.error !== undefined) throw new Error(row.error);
   const text = row.values[options.text];
   if (typeof text !== "string")
-    throw new Error(`column "${options.text}" is ${text === undefined ? "missing" : text === null ? "null" : typeof text}, expected a string`);
+    throw new Error(
+      `column "${options.text}" is ${text === undefined ? "missing" : text === null ? "null" : typeof text}, expected a string`,
+    );
   const named = (column: string | undefined) => (column === undefined ? undefined : row.values[column]);
   const format = formatOf(path);
   return {
-    id: String(named(options.id) ?? `${path}:${row.row}`),
-    domain: String((format === "text" ? undefined : named(options.domain)) ?? "all"),
+    id: label(named(options.id)) ?? `${path}:${row.row}`,
+    domain: (format === "text" ? undefined : label(named(options.domain))) ?? "all",
     text,
     cursor,
   };

@@ -60,9 +60,29 @@ export interface RunOptions {
 }
 
 /** What the weights and the place in the stream of a checkpoint depend on. */
-function settingsOf({ target, sources, data, blockSize, slack, pack, fusion, train, forward }: Config): string {
+function settingsOf({
+  target,
+  sources,
+  data,
+  blockSize,
+  slack,
+  pack,
+  fusion,
+  train,
+  forward,
+}: Config): string {
   const { checkpointEvery: _, ...training } = train;
-  return JSON.stringify({ target, sources, data, blockSize, slack, pack, fusion, topK: forward.topK, training });
+  return JSON.stringify({
+    target,
+    sources,
+    data,
+    blockSize,
+    slack,
+    pack,
+    fusion,
+    topK: forward.topK,
+    training,
+  });
 }
 
 function stateOf(config: Config, { resume, restart }: RunOptions): RunState | undefined {
@@ -74,7 +94,9 @@ function stateOf(config: Config, { resume, restart }: RunOptions): RunState | un
       `${config.out}: holds an unfinished run at step ${state.steps}; go on with --resume, or begin again with --restart`,
     );
   if (state.settings !== settingsOf(config))
-    throw new UserError(`${config.out}: its checkpoint was made with other settings; use those, or begin again with --restart`);
+    throw new UserError(
+      `${config.out}: its checkpoint was made with other settings; use those, or begin again with --restart`,
+    );
   return state;
 }
 
@@ -118,22 +140,31 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
   const abort = new AbortController();
   signal.addEventListener("abort", () => abort.abort(signal.reason), { once: true });
   const meter = new Meter(abort.signal, config.prefetchBytes);
-  const models = await loadModels(config, meter, state && { path: weightsOf(config.out), steps: state.steps });
+  const models = await loadModels(
+    config,
+    meter,
+    state && { path: weightsOf(config.out), steps: state.steps },
+  );
   try {
     await account(() => options.listener?.devices?.(models.devices));
     const { evaluate, train } = config;
-    const samples = evaluate && (await readSamples(evaluate, models.tokenizers[0], config.blockSize - config.slack));
+    const samples =
+      evaluate && (await readSamples(evaluate, models.tokenizers[0], config.blockSize - config.slack));
     let events!: EventFile;
     await account(async () => {
       await mkdir(config.out, { recursive: true });
       events = new EventFile(join(config.out, "events"));
     });
-    const record = (step: number, values: Record<string, number>) => account(() => events.scalars(step, values));
+    const record = (step: number, values: Record<string, number>) =>
+      account(() => events.scalars(step, values));
     const measure = async (step: number) => {
       if (!samples) return {};
       const bits = await evaluateSamples(samples, models.nll);
       await account(() => options.listener?.evaluation?.(step, bits));
-      await record(step, Object.fromEntries(Object.entries(bits).map(([domain, value]) => [`bits_per_byte/${domain}`, value])));
+      await record(
+        step,
+        Object.fromEntries(Object.entries(bits).map(([domain, value]) => [`bits_per_byte/${domain}`, value])),
+      );
       return bits;
     };
 
@@ -145,7 +176,14 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
     const began = performance.now();
     const seconds = () => secondsBefore + (performance.now() - began) / 1000;
     const checkpoint = async ({ step, next }: Step) => {
-      const reached = { steps: step, tokens, seconds: seconds(), position: next, start, settings: settingsOf(given) };
+      const reached = {
+        steps: step,
+        tokens,
+        seconds: seconds(),
+        position: next,
+        start,
+        settings: settingsOf(given),
+      };
       accounted += await writeState(config.out, reached, models.saveCheckpoint);
     };
     let end = start;
@@ -187,8 +225,12 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
       }
     } catch (error) {
       if (!signal.aborted) {
-        const safe = readState(config.out) ? `the checkpoint in ${config.out} is safe: go on with --resume` : "nothing was lost on disk";
-        throw new Error(`${(error as Error).message}${last ? ` (after step ${last.step}; ${safe})` : ""}`, { cause: error });
+        const safe = readState(config.out)
+          ? `the checkpoint in ${config.out} is safe: go on with --resume`
+          : "nothing was lost on disk";
+        throw new Error(`${(error as Error).message}${last ? ` (after step ${last.step}; ${safe})` : ""}`, {
+          cause: error,
+        });
       }
     }
     if (signal.aborted && last && last.step !== savedAt) await checkpoint(last);

@@ -14,9 +14,17 @@ function withEnd({ ids, ends }: Encoding, eos: number): Encoding {
 }
 
 /** No token is put in front; the blocks inside of a document do not end with eos, since no text ends there. */
-export async function* tokenize(blocks: AsyncIterable<Block>, tokenizers: readonly Tokenizer[]): AsyncGenerator<Encoded> {
+export async function* tokenize(
+  blocks: AsyncIterable<Block>,
+  tokenizers: readonly Tokenizer[],
+): AsyncGenerator<Encoded> {
   for await (const block of blocks) {
     const encodings = await Promise.all(tokenizers.map((tokenizer) => tokenizer.encode(block.text)));
-    yield { block, encodings: block.last ? encodings.map((encoding, i) => withEnd(encoding, tokenizers[i].eos)) : encodings };
+    yield {
+      block,
+      encodings: block.last
+        ? encodings.map((encoding, i) => withEnd(encoding, tokenizers[i].eos))
+        : encodings,
+    };
   }
 }

@@ -26,7 +26,10 @@ export interface Step {
 
 /** Rows of one micro-batch one after the other, each token weighing the same. */
 function toBatch(rows: readonly Packed[], count: number, totalWeight: number): Batch {
-  const join = <A extends Int32Array | Float32Array>(empty: (length: number) => A, field: (row: Packed) => A): A => {
+  const join = <A extends Int32Array | Float32Array>(
+    empty: (length: number) => A,
+    field: (row: Packed) => A,
+  ): A => {
     const length = field(rows[0]).length;
     const joined = empty(length * count);
     rows.forEach((row, i) => joined.set(field(row), i * length));

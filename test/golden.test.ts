@@ -28,7 +28,9 @@ describe("the forward pass", () => {
       for (const { shape, offset_bytes, input_ids } of texts) {
         const [length, width] = shape;
         const b = new Builder();
-        const parameters = new Map(Array.from(decoder.parameters, ([key, shape]) => [key, b.input(key, shape)]));
+        const parameters = new Map(
+          Array.from(decoder.parameters, ([key, shape]) => [key, b.input(key, shape)]),
+        );
         const hidden = decoder.hidden(b, (key) => parameters.get(key)!, {
           rows: 1,
           length,
@@ -38,7 +40,10 @@ describe("the forward pass", () => {
         });
         b.output("logits", b.gemm(hidden, parameters.get(decoder.head)!, { transposeB: true }));
         const program = await compile(b.graph(), "cpu", 2);
-        const weights = Array.from(readParameters(demoModel(name), decoder), ([key, { data }]) => [key, data] as const);
+        const weights = Array.from(
+          readParameters(demoModel(name), decoder),
+          ([key, { data }]) => [key, data] as const,
+        );
         const { logits } = await program.run({
           ...Object.fromEntries(weights),
           ids: Int32Array.from(input_ids),
@@ -80,7 +85,9 @@ describe("the forward pass", () => {
         per_step_logits.forEach((row: number[], t: number) => {
           // Half-precision logits differ from log-probabilities by one number per row.
           const shift = topLogProbs[t * 10] - row[0];
-          row.forEach((value, k) => expect(Math.abs(topLogProbs[t * 10 + k] - value - shift)).toBeLessThan(2e-2));
+          row.forEach((value, k) =>
+            expect(Math.abs(topLogProbs[t * 10 + k] - value - shift)).toBeLessThan(2e-2),
+          );
           const ours = new Set(topIds.subarray(t * 10, t * 10 + 10));
           // The last place may go to another where half precision makes a tie.
           expect(per_step_indices[t].filter((id: number) => !ours.has(id)).length).toBeLessThanOrEqual(1);
@@ -97,7 +104,11 @@ describe("the training step", () => {
       const folder = demoModel(name);
       const decoder = readDecoder(folder);
       const parameters = readParameters(folder, decoder);
-      const [rows, length, entries] = [data.input_ids.length, data.input_ids[0].length, data.target_ids[0][0].length];
+      const [rows, length, entries] = [
+        data.input_ids.length,
+        data.input_ids[0].length,
+        data.target_ids[0][0].length,
+      ];
       const weights: number[] = data.weights.flat();
       const total = weights.reduce((a, b) => a + b);
       const batch: Batch = {
@@ -122,7 +133,11 @@ describe("the training step", () => {
       const { loss, gradients } = await trainer.gradients([batch]);
       expectRelative(loss, data.loss, 1e-5);
       expect([...gradients.keys()].sort()).toEqual(Object.keys(data.grads).sort());
-      for (const [key, { norm, at, values }] of Object.entries<{ norm: number; at: number[]; values: number[] }>(data.grads)) {
+      for (const [key, { norm, at, values }] of Object.entries<{
+        norm: number;
+        at: number[];
+        values: number[];
+      }>(data.grads)) {
         const gradient = gradients.get(key)!;
         expectRelative(globalNorm([gradient]), norm, 1e-4);
         // A single value may be next to nothing beside the tensor's largest.
@@ -156,7 +171,10 @@ describe("FuseLLM's alignment", () => {
     });
 
     test(`${roles[role]}: paths, costs and aligned rows, soft and hard`, async () => {
-      const [ours, theirs] = [await golden(`forward_target.json`).json(), await golden(`forward_${role}.json`).json()];
+      const [ours, theirs] = [
+        await golden(`forward_target.json`).json(),
+        await golden(`forward_${role}.json`).json(),
+      ];
       const paths = await golden(`dtw_${role}.json`).json();
       const aligner = new TokenAligner(source.vocabulary, target.vocabulary);
       const projector = new Projector(source.vocabulary, target.vocabulary, map);
@@ -168,7 +186,9 @@ describe("FuseLLM's alignment", () => {
           ...array.subarray(offsets[t], offsets[t + 1]),
         ];
         expect(alignment.cost).toBe(paths[i].cost);
-        expect([...targetIds.keys()].map((t) => rows(t, alignment.matches, alignment.offsets))).toEqual(paths[i].base_to_blending);
+        expect([...targetIds.keys()].map((t) => rows(t, alignment.matches, alignment.offsets))).toEqual(
+          paths[i].base_to_blending,
+        );
         const scores = {
           ids,
           topIds: Int32Array.from(per_step_indices.flat()),
@@ -177,7 +197,13 @@ describe("FuseLLM's alignment", () => {
         };
         for (const projection of projections) {
           const expected = (await golden(`aligned_${role}_${projection}.json`).json())[i];
-          const { offsets, ids, values } = projector.project(scores, targetIds, alignment, projection, true).rows;
+          const { offsets, ids, values } = projector.project(
+            scores,
+            targetIds,
+            alignment,
+            projection,
+            true,
+          ).rows;
           expect([...targetIds.keys()].map((t) => rows(t, ids, offsets))).toEqual(expected.indices);
           expect([...targetIds.keys()].map((t) => rows(t, values, offsets))).toEqual(expected.logits);
         }
@@ -217,7 +243,14 @@ function crossEntropy({ offsets, ids, values }: SparseRows, t: number, logits: A
 }
 
 describe("the fused loss", () => {
-  const variants = { greater_ce: [[0, 1, 2], "minCE"], greater_ce_no_base: [[1, 2], "minCE"], weighted_ce: [[0, 1, 2], "avgCE"], weighted_ce_no_base: [[1, 2], "avgCE"], greater_ce_base_and_0: [[0, 1], "minCE"], weighted_ce_base_and_1: [[0, 2], "avgCE"] } as const;
+  const variants = {
+    greater_ce: [[0, 1, 2], "minCE"],
+    greater_ce_no_base: [[1, 2], "minCE"],
+    weighted_ce: [[0, 1, 2], "avgCE"],
+    weighted_ce_no_base: [[1, 2], "avgCE"],
+    greater_ce_base_and_0: [[0, 1], "minCE"],
+    weighted_ce_base_and_1: [[0, 2], "avgCE"],
+  } as const;
 
   for (const [variant, [chosen, fusion]] of Object.entries(variants))
     test(`${variant} of the synthetic case: language model and fusion terms`, async () => {
@@ -232,17 +265,34 @@ describe("the fused loss", () => {
           filled(ragged(feature.per_step_aligned_logits_1, feature.per_step_aligned_indices_1), base),
         ];
         const nlls = [feature.metric_ce, feature.metric_ce_aligned_0, feature.metric_ce_aligned_1];
-        const weights = teacherWeights(fusion, chosen.map((teacher) => nlls[teacher]));
+        const weights = teacherWeights(
+          fusion,
+          chosen.map((teacher) => nlls[teacher]),
+        );
         // λ = 0, and one more token, since the reference trains on the row of the last one too.
         const ids = Int32Array.from([...feature.input_ids, 0]);
         const rows = chosen.map((teacher) => all[teacher]);
-        const { targets } = fuseTargets(fusion, rows.map((r) => ({ ...r, offsets: Int32Array.from([...r.offsets, r.offsets.at(-1)!]) })), weights, ids, 0);
+        const { targets } = fuseTargets(
+          fusion,
+          rows.map((r) => ({ ...r, offsets: Int32Array.from([...r.offsets, r.offsets.at(-1)!]) })),
+          weights,
+          ids,
+          0,
+        );
         for (let t = 0; t < length; t++) {
           const logits = student_logits[row][t];
           fused += crossEntropy(targets, t, logits);
           fusedCount++;
           if (t + 1 === length) continue;
-          lm += crossEntropy({ offsets: Int32Array.of(0, 1), ids: Int32Array.of(feature.input_ids[t + 1]), values: Float32Array.of(1) }, 0, logits);
+          lm += crossEntropy(
+            {
+              offsets: Int32Array.of(0, 1),
+              ids: Int32Array.of(feature.input_ids[t + 1]),
+              values: Float32Array.of(1),
+            },
+            0,
+            logits,
+          );
           lmCount++;
         }
       }
@@ -276,10 +326,16 @@ describe("the fused loss", () => {
             ragged(row.per_step_aligned_logits_1, row.per_step_aligned_indices_1),
           ];
           const nlls = [row.metric_ce, row.metric_ce_aligned_0, row.metric_ce_aligned_1];
-          const weights = teacherWeights(fusion, chosen.map((teacher) => nlls[teacher]));
+          const weights = teacherWeights(
+            fusion,
+            chosen.map((teacher) => nlls[teacher]),
+          );
           const ids = Int32Array.from([...row.input_ids, 0]);
           batch.ids.set(row.input_ids, r * length);
-          const extended = chosen.map((teacher) => ({ ...all[teacher], offsets: Int32Array.from([...all[teacher].offsets, all[teacher].offsets.at(-1)!]) }));
+          const extended = chosen.map((teacher) => ({
+            ...all[teacher],
+            offsets: Int32Array.from([...all[teacher].offsets, all[teacher].offsets.at(-1)!]),
+          }));
           const { targets } = fuseTargets(fusion, extended, weights, ids, lmWeight);
           for (let t = 0; t < row.input_ids.length; t++) {
             const place = r * length + t;

@@ -3,7 +3,9 @@ import { expect, test } from "bun:test";
 import { dirname, join, relative, resolve } from "node:path";
 
 const root = resolve(import.meta.dir, "..");
-const files = [...new Bun.Glob("{src,streams,server,test,bench}/**/*.ts").scanSync(root)].filter((file) => !file.includes("fixtures"));
+const files = [...new Bun.Glob("{src,streams,server,test,bench}/**/*.ts").scanSync(root)].filter(
+  (file) => !file.includes("fixtures"),
+);
 
 /** Relative imports of a file, types included, as paths from the root. */
 async function importsOf(file: string): Promise<string[]> {
@@ -39,21 +41,26 @@ test("a folder imports only what the design allows it", async () => {
     expect(Object.keys(allowed)).toContain(folder);
     for (const imported of await importsOf(file)) {
       const to = folderOf(imported);
-      if (to !== folder && !allowed[folder].some((may) => to === may || to.startsWith(`${may}/`))) wrong.push(`${file} → ${imported}`);
+      if (to !== folder && !allowed[folder].some((may) => to === may || to.startsWith(`${may}/`)))
+        wrong.push(`${file} → ${imported}`);
     }
   }
   expect(wrong).toEqual([]);
 });
 
 test("a stage imports no other stage", async () => {
-  const stages = ["read", "split", "tokenize", "forward", "align", "fuse", "pack", "train"].map((name) => `streams/${name}.ts`);
+  const stages = ["read", "split", "tokenize", "forward", "align", "fuse", "pack", "train"].map(
+    (name) => `streams/${name}.ts`,
+  );
   for (const stage of stages)
-    for (const imported of await importsOf(stage)) expect(imported).toMatch(/^src\/|^streams\/(records|flow)\.ts$/);
+    for (const imported of await importsOf(stage))
+      expect(imported).toMatch(/^src\/|^streams\/(records|flow)\.ts$/);
 });
 
 test("only src/onnx knows ONNX Runtime", async () => {
   for (const file of files)
-    if (/^import .*"onnxruntime-node"/m.test(await Bun.file(join(root, file)).text())) expect(folderOf(file)).toBe("src/onnx");
+    if (/^import .*"onnxruntime-node"/m.test(await Bun.file(join(root, file)).text()))
+      expect(folderOf(file)).toBe("src/onnx");
 });
 
 test("dependencies have exact versions, the same in both lock files", async () => {

@@ -120,19 +120,58 @@ export const rules = {
     return [() => b.expand(b.mul(g, b.scalar(1 / count)), x.shape)];
   },
   reshape: ({ b, inputs: [x], g }) => [() => b.reshape(g, x.shape)],
-  transpose: ({ b, node: { attributes: { permutation } }, g }) => [
-    () => b.transpose(g, permutation.map((_, axis) => permutation.indexOf(axis))),
+  transpose: ({
+    b,
+    node: {
+      attributes: { permutation },
+    },
+    g,
+  }) => [
+    () =>
+      b.transpose(
+        g,
+        permutation.map((_, axis) => permutation.indexOf(axis)),
+      ),
   ],
   expand: ({ b, inputs: [x], g }) => [() => sumTo(b, g, x.shape)],
-  split: ({ b, node: { attributes: { axis }, outputs }, gradients }) => [
-    () => b.concat(outputs.map((part, index) => gradients[index] ?? b.zeros(part.shape)), axis),
+  split: ({
+    b,
+    node: {
+      attributes: { axis },
+      outputs,
+    },
+    gradients,
+  }) => [
+    () =>
+      b.concat(
+        outputs.map((part, index) => gradients[index] ?? b.zeros(part.shape)),
+        axis,
+      ),
   ],
-  concat: ({ b, node: { attributes: { axis } }, inputs, g }) => {
-    const parts = b.split(g, axis, inputs.map((input) => input.shape[axis]));
+  concat: ({
+    b,
+    node: {
+      attributes: { axis },
+    },
+    inputs,
+    g,
+  }) => {
+    const parts = b.split(
+      g,
+      axis,
+      inputs.map((input) => input.shape[axis]),
+    );
     return parts.map((part) => () => part);
   },
   /** y = scale·op(a)·op(b): da = scale·g·op(b)ᵀ, transposed back where a was transposed; db alike. */
-  matmul: ({ b, node: { attributes: { transposeA, transposeB, scale } }, inputs: [x, y], g }) => [
+  matmul: ({
+    b,
+    node: {
+      attributes: { transposeA, transposeB, scale },
+    },
+    inputs: [x, y],
+    g,
+  }) => [
     () =>
       transposeA
         ? b.matmul(y, g, { transposeA: transposeB, transposeB: true, scale })
@@ -142,7 +181,14 @@ export const rules = {
         ? b.matmul(g, x, { transposeA: true, transposeB: transposeA, scale })
         : b.matmul(x, g, { transposeA: !transposeA, scale }),
   ],
-  gemm: ({ b, node: { attributes: { transposeA, transposeB } }, inputs: [x, y], g }) => [
+  gemm: ({
+    b,
+    node: {
+      attributes: { transposeA, transposeB },
+    },
+    inputs: [x, y],
+    g,
+  }) => [
     {
       onto: (sum) =>
         transposeA

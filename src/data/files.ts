@@ -4,7 +4,13 @@ import { join } from "node:path";
 
 export type Format = "parquet" | "jsonl" | "text";
 
-const extensions: Readonly<Record<string, Format>> = { parquet: "parquet", jsonl: "jsonl", ndjson: "jsonl", txt: "text", md: "text" };
+const extensions: Readonly<Record<string, Format>> = {
+  parquet: "parquet",
+  jsonl: "jsonl",
+  ndjson: "jsonl",
+  txt: "text",
+  md: "text",
+};
 
 /** The format by a file's name, `.gz` or `.zst` behind it left aside; undefined for other files. */
 export function formatOf(path: string): Format | undefined {
@@ -32,7 +38,9 @@ export function dataFiles(paths: readonly string[]): string[] {
     if (files.length === 0) throw new Error(`${path}: no data file there; expected .parquet, .jsonl or .txt`);
     for (const file of files)
       if (!formatOf(file))
-        throw new Error(`${file}: unknown format; expected .parquet, .jsonl or .txt, the last two also .gz or .zst`);
+        throw new Error(
+          `${file}: unknown format; expected .parquet, .jsonl or .txt, the last two also .gz or .zst`,
+        );
     return files;
   });
 }

@@ -9,7 +9,11 @@ const pieceLength = 1_000_000;
 /** Decoded text in pieces as they come from the file; not a character is changed, a BOM included. */
 async function* pieces(path: string): AsyncGenerator<string> {
   const file = createReadStream(path);
-  const unpack = path.endsWith(".gz") ? createGunzip() : path.endsWith(".zst") ? createZstdDecompress() : undefined;
+  const unpack = path.endsWith(".gz")
+    ? createGunzip()
+    : path.endsWith(".zst")
+      ? createZstdDecompress()
+      : undefined;
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   if (unpack) file.on("error", (error) => unpack.destroy(error)).pipe(unpack);
   try {
@@ -50,7 +54,8 @@ export async function* readJsonl(path: string, from: number): AsyncGenerator<Row
       yield { row, error: `not JSON: ${(error as Error).message}` };
       continue;
     }
-    if (typeof values === "object" && values !== null) yield { row, values: values as Record<string, unknown> };
+    if (typeof values === "object" && values !== null)
+      yield { row, values: values as Record<string, unknown> };
     else yield { row, error: "not a JSON object" };
   }
 }

@@ -14,7 +14,8 @@ const compressors = {
 
 const parsers = {
   // The default drops a leading U+FEFF, which is part of the text.
-  stringFromBytes: (bytes: Uint8Array) => bytes && new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes),
+  stringFromBytes: (bytes: Uint8Array) =>
+    bytes && new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes),
 };
 
 /** The last slice is kept: without a page index every range of a row group asks for the same bytes. */
@@ -35,7 +36,11 @@ function fileBuffer(path: string): AsyncBuffer {
  * The rows from number `from` on, with the named columns.
  * @throws naming the column, if the file has none of that name, or what is wrong with the file.
  */
-export async function* readParquet(path: string, from: number, columns: readonly string[]): AsyncGenerator<Row> {
+export async function* readParquet(
+  path: string,
+  from: number,
+  columns: readonly string[],
+): AsyncGenerator<Row> {
   const file = fileBuffer(path);
   const metadata = await parquetMetadataAsync(file);
   const known = new Set(metadata.schema.map(({ name }) => name));

@@ -45,7 +45,9 @@ export class Projector {
     this.#tables = this.#atStart = { exact, map };
     if (source.marker === target.marker) return;
     const sourceIds = new Map(normalized.map((token, id) => [token, id]));
-    const prefixed = normalized.map((token) => (token.startsWith(target.marker) ? token : target.marker + token));
+    const prefixed = normalized.map((token) =>
+      token.startsWith(target.marker) ? token : target.marker + token,
+    );
     this.#atStart = {
       exact: Int32Array.from(prefixed, (token) => targetIds.get(token) ?? -1),
       map: Int32Array.from(prefixed, (token) => map[sourceIds.get(token) ?? -1] ?? -1),
@@ -60,7 +62,13 @@ export class Projector {
    *
    * @param repeat gives such positions the reference's row instead: the current token, score 1.
    */
-  project(source: SourceScores, targetIds: Int32Array, alignment: Alignment, projection: Projection, repeat = false): Projected {
+  project(
+    source: SourceScores,
+    targetIds: Int32Array,
+    alignment: Alignment,
+    projection: Projection,
+    repeat = false,
+  ): Projected {
     const { ids, topIds, topScores, k } = source;
     const { offsets, matches } = alignment;
     const candidates = projection === "soft" ? this.#tables.map : this.#tables.exact;

@@ -61,7 +61,8 @@ export function fuseTargets(
       const share = teacherWeights[teacher] / total;
       won[teacher] += share;
       const { offsets, ids: candidates, values } = rows[teacher];
-      for (let i = offsets[t]; i < offsets[t + 1]; i++) writer.push(candidates[i], (1 - lmWeight) * share * values[i]);
+      for (let i = offsets[t]; i < offsets[t + 1]; i++)
+        writer.push(candidates[i], (1 - lmWeight) * share * values[i]);
     }
     weights[t] = writer.normalizeRow();
     writer.endRow();

@@ -70,7 +70,11 @@ export class SpanProjector {
     let s = 0;
     for (let t = 0; t < target.ids.length; t++) {
       // Of several source tokens that end here, the last has seen them all.
-      while (s + 1 < sourceLength && (source.ends[s] < target.ends[t] || source.ends[s + 1] === target.ends[t])) s++;
+      while (
+        s + 1 < sourceLength &&
+        (source.ends[s] < target.ends[t] || source.ends[s + 1] === target.ends[t])
+      )
+        s++;
       const meets = s < sourceLength && source.ends[s] === target.ends[t];
       if (meets && t < targetLength && t + 1 < target.ids.length && s + 1 < source.ids.length) {
         state[t] = 0;

@@ -85,7 +85,11 @@ function stateOf({ offsets, ids: candidates }: SparseRows, ids: Int32Array): Int
 export function teachInPlace(options: TeachOptions): AlignTeacher {
   return (_, { ids }, { topIds, topLogProbs }) => {
     const k = topIds.length / ids.length;
-    const rows = { offsets: Int32Array.from({ length: ids.length + 1 }, (_, t) => t * k), ids: topIds, values: topLogProbs };
+    const rows = {
+      offsets: Int32Array.from({ length: ids.length + 1 }, (_, t) => t * k),
+      ids: topIds,
+      values: topLogProbs,
+    };
     return toTeaching({ rows, state: stateOf(rows, ids) }, ids, options);
   };
 }
@@ -108,7 +112,12 @@ export function teachByTokens(
   const aligner = new TokenAligner(source, target);
   const projector = new Projector(source, target, map);
   return (encoding, { ids }, { topIds, topLogProbs }) => {
-    const scores = { ids: encoding.ids, topIds, topScores: topLogProbs, k: topIds.length / encoding.ids.length };
+    const scores = {
+      ids: encoding.ids,
+      topIds,
+      topScores: topLogProbs,
+      k: topIds.length / encoding.ids.length,
+    };
     const { rows } = projector.project(scores, ids, aligner.align(encoding.ids, ids), projection);
     return toTeaching({ rows, state: stateOf(rows, ids) }, ids, options);
   };

@@ -53,7 +53,9 @@ export class TokenAligner {
     const distances = this.#distances;
     sources.ids.forEach((source, i) => {
       this.#levenshtein.setPattern(this.#source, source);
-      targets.ids.forEach((target, j) => (distances[i * width + j] = this.#levenshtein.distance(this.#target, target)));
+      targets.ids.forEach(
+        (target, j) => (distances[i * width + j] = this.#levenshtein.distance(this.#target, target)),
+      );
     });
 
     // costs[(i + 1) · (m + 1) + j + 1] is the cheapest way to (i, j), inside a border that no path enters.
@@ -90,8 +92,10 @@ export class TokenAligner {
       const diagonal = costs[(i - 1) * stride + j - 1];
       const up = costs[(i - 1) * stride + j];
       const left = costs[i * stride + j - 1];
-      if (diagonal <= up && diagonal <= left) (i--, j--);
-      else if (up <= left) i--;
+      if (diagonal <= up && diagonal <= left) {
+        i--;
+        j--;
+      } else if (up <= left) i--;
       else j--;
     }
     for (let t = 0; t < m; t++) counts[t + 1] += counts[t];

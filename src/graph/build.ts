@@ -82,14 +82,15 @@ export class Builder {
   reduceSum = (x: Value, axes: readonly number[]) => this.#node("reduceSum", [x], { axes })[0];
   reduceMean = (x: Value, axes: readonly number[]) => this.#node("reduceMean", [x], { axes })[0];
   reshape = (x: Value, shape: Shape) => this.#node("reshape", [x], { shape })[0];
-  transpose = (x: Value, permutation: readonly number[]) =>
-    this.#node("transpose", [x], { permutation })[0];
+  transpose = (x: Value, permutation: readonly number[]) => this.#node("transpose", [x], { permutation })[0];
   expand = (x: Value, shape: Shape) => this.#node("expand", [x], { shape })[0];
-  split = (x: Value, axis: number, sizes: readonly number[]) =>
-    this.#node("split", [x], { axis, sizes });
+  split = (x: Value, axis: number, sizes: readonly number[]) => this.#node("split", [x], { axis, sizes });
   concat = (parts: readonly Value[], axis: number) => this.#node("concat", parts, { axis })[0];
-  matmul = (a: Value, b: Value, { transposeA = false, transposeB = false, scale = 1 }: Product & { readonly scale?: number } = {}) =>
-    this.#node("matmul", [a, b], { transposeA, transposeB, scale })[0];
+  matmul = (
+    a: Value,
+    b: Value,
+    { transposeA = false, transposeB = false, scale = 1 }: Product & { readonly scale?: number } = {},
+  ) => this.#node("matmul", [a, b], { transposeA, transposeB, scale })[0];
   gemm = (a: Value, b: Value, { transposeA = false, transposeB = false }: Product = {}, c?: Value) =>
     this.#node("gemm", c ? [a, b, c] : [a, b], { transposeA, transposeB })[0];
   gather = (table: Value, ids: Value) => this.#node("gather", [table, ids], {})[0];
@@ -101,8 +102,7 @@ export class Builder {
   topK = (x: Value, k: number) => this.#node("topK", [x], { k });
   softmax = (x: Value) => this.#node("softmax", [x], {})[0];
   logSumExp = (z: Value, p: Value) => this.#node("logSumExp", [z, p], {})[0];
-  rmsNorm = (x: Value, scale: Value, epsilon: number) =>
-    this.#node("rmsNorm", [x, scale], { epsilon })[0];
+  rmsNorm = (x: Value, scale: Value, epsilon: number) => this.#node("rmsNorm", [x, scale], { epsilon })[0];
   layerNorm = (x: Value, scale: Value, epsilon: number) =>
     this.#node("layerNorm", [x, scale], { epsilon })[0];
   after = (x: Value, ...dependencies: Value[]) => this.#node("after", [x, ...dependencies], {})[0];

@@ -13,13 +13,16 @@ export function check(graph: Graph): void {
     for (const input of node.inputs)
       if (!defined.has(input)) throw new Error(`${node.op}: input %${input.id} is used before it is defined`);
     if (isNode(node, "input")) {
-      if (names.has(node.attributes.name)) throw new Error(`input: the name "${node.attributes.name}" is taken`);
+      if (names.has(node.attributes.name))
+        throw new Error(`input: the name "${node.attributes.name}" is taken`);
       names.add(node.attributes.name);
     } else if (node.op !== "constant") {
       const expected = shapeRules[node.op](node.inputs, node.attributes as never);
       node.outputs.forEach((output, index) => {
         if (!sameShape(output.shape, expected[index].shape) || output.dtype !== expected[index].dtype)
-          throw new Error(`${node.op}: output ${index} is [${output.shape}], its rule gives [${expected[index].shape}]`);
+          throw new Error(
+            `${node.op}: output ${index} is [${output.shape}], its rule gives [${expected[index].shape}]`,
+          );
       });
     }
     for (const output of node.outputs) defined.add(output);

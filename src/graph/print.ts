@@ -9,7 +9,9 @@ function attributes(node: Node): string {
     return data.length <= 4 ? ` {${Array.from(data).join(", ")}}` : "";
   }
   const entries = Object.entries(node.attributes);
-  return entries.length ? ` {${entries.map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(", ")}}` : "";
+  return entries.length
+    ? ` {${entries.map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(", ")}}`
+    : "";
 }
 
 /** Values are numbered in the order in which they appear, so the text does not depend on dead nodes. */

@@ -1,13 +1,5 @@
 /** @file One shape rule per op: what the outputs are, and which inputs are legal. */
-import {
-  type Dtype,
-  type Op,
-  type OpAttributes,
-  type Shape,
-  type Value,
-  sameShape,
-  sizeOf,
-} from "./ops.ts";
+import { type Dtype, type Op, type OpAttributes, type Shape, type Value, sameShape, sizeOf } from "./ops.ts";
 
 export interface Type {
   readonly shape: Shape;
@@ -62,8 +54,7 @@ const matrix = (shape: Shape, transposed: boolean) => {
 
 const norm = (inputs: readonly Type[]) => {
   const [x, scale] = inputs;
-  if (inputs.length !== 2 || !sameShape(scale.shape, x.shape.slice(-1)))
-    fail("x[…,D] and scale[D]", inputs);
+  if (inputs.length !== 2 || !sameShape(scale.shape, x.shape.slice(-1))) fail("x[…,D] and scale[D]", inputs);
   return [x];
 };
 
@@ -125,7 +116,15 @@ export const shapeRules: { readonly [O in Op]: Rule<O> } = {
     const [{ shape, dtype }] = inputs;
     if (inputs.some((part) => !sameShape(part.shape.with(axis, 0), shape.with(axis, 0))))
       fail(`equal axes except ${axis}`, inputs);
-    return [{ shape: shape.with(axis, inputs.reduce((sum, part) => sum + part.shape[axis], 0)), dtype }];
+    return [
+      {
+        shape: shape.with(
+          axis,
+          inputs.reduce((sum, part) => sum + part.shape[axis], 0),
+        ),
+        dtype,
+      },
+    ];
   },
   matmul: (inputs, { transposeA, transposeB }) => {
     const [a, b] = inputs;
@@ -184,7 +183,11 @@ export const shapeRules: { readonly [O in Op]: Rule<O> } = {
   rotary: (inputs) => {
     const [x, positions, cos, sin] = inputs;
     const [rows, , length, width] = x.shape;
-    if (!sameShape(positions.shape, [rows, length]) || cos.shape[1] * 2 !== width || !sameShape(cos.shape, sin.shape))
+    if (
+      !sameShape(positions.shape, [rows, length]) ||
+      cos.shape[1] * 2 !== width ||
+      !sameShape(cos.shape, sin.shape)
+    )
       fail("x[R,H,L,E], positions[R,L], cos and sin[P,E/2]", inputs);
     return [x];
   },

@@ -8,7 +8,8 @@ const hidden = -1e30;
 /** f32[1, 1, L, L]: a token sees itself and what comes before. */
 export function causalMask(b: Builder, length: number): Value {
   const mask = new Float32Array(length * length);
-  for (let query = 0; query < length; query++) mask.fill(hidden, query * length + query + 1, (query + 1) * length);
+  for (let query = 0; query < length; query++)
+    mask.fill(hidden, query * length + query + 1, (query + 1) * length);
   return b.constant(mask, [1, 1, length, length]);
 }
 
@@ -33,7 +34,14 @@ export function splitHeads(b: Builder, x: Value, rows: number, length: number, h
  *   keys, so they are laid below each other as one taller matrix, and no key is repeated.
  * @param biases added to the scores [R, H, L, L], each broadcasting to them.
  */
-export function attention(b: Builder, q: Value, k: Value, v: Value, scale: number, biases: readonly Value[]): Value {
+export function attention(
+  b: Builder,
+  q: Value,
+  k: Value,
+  v: Value,
+  scale: number,
+  biases: readonly Value[],
+): Value {
   const [rows, heads, length, width] = q.shape;
   const groups = k.shape[1];
   const tall = (heads / groups) * length;

@@ -82,7 +82,10 @@ export async function writeFolder(
 ): Promise<void> {
   await mkdir(folder, { recursive: true });
   const { torch_dtype: _, ...config } = readConfig(origin);
-  await Bun.write(join(folder, "config.json"), `${JSON.stringify({ ...config, dtype: "float32" }, null, 2)}\n`);
+  await Bun.write(
+    join(folder, "config.json"),
+    `${JSON.stringify({ ...config, dtype: "float32" }, null, 2)}\n`,
+  );
   for (const name of companions)
     if (existsSync(join(origin, name))) await copyFile(join(origin, name), join(folder, name));
   await writeSafetensors(join(folder, "model.safetensors"), parameters);

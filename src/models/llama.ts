@@ -75,7 +75,8 @@ export function llama(json: unknown): Decoder {
       for (const layer of layers) {
         const linear = (input: Value, name: string) =>
           b.gemm(input, parameter(`${layer}.${name}.weight`), { transposeB: true });
-        const norm = (name: string) => b.rmsNorm(x, parameter(`${layer}.${name}.weight`), config.rms_norm_eps);
+        const norm = (name: string) =>
+          b.rmsNorm(x, parameter(`${layer}.${name}.weight`), config.rms_norm_eps);
 
         const a = norm("input_layernorm");
         const heads = (name: string, count: number) =>

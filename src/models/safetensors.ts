@@ -30,7 +30,9 @@ function parseHeader(file: Uint8Array, path: string): { entries: [string, Entry]
   if (file.length < 8) throw new Error(`${path}: expected a safetensors file, got ${file.length} bytes`);
   const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
   if (length > headerLimit || 8 + length > file.length)
-    throw new Error(`${path}: its header claims ${length} bytes, the file has ${file.length}: truncated or not safetensors`);
+    throw new Error(
+      `${path}: its header claims ${length} bytes, the file has ${file.length}: truncated or not safetensors`,
+    );
   let header: Record<string, Entry>;
   try {
     header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length)));
@@ -48,23 +50,33 @@ export function readSafetensors(path: string): Map<string, Tensor> {
   const file = Bun.mmap(path);
   const { entries, start } = parseHeader(file, path);
   return new Map(
-    entries.map(([name, { dtype, shape, data_offsets: [from, to] }]) => {
-      const width = bytesPerElement[dtype];
-      if (!width) throw new Error(`${path}: tensor ${name} is ${dtype}, expected F32, F16 or BF16`);
-      if (to - from !== sizeOf(shape) * width)
-        throw new Error(`${path}: tensor ${name} [${shape}] needs ${sizeOf(shape) * width} bytes, got ${to - from}`);
-      if (from < 0 || start + to > file.length)
-        throw new Error(`${path}: tensor ${name} ends at byte ${start + to} of ${file.length}: the file is truncated`);
-      return [name, { shape, data: toFloat32(file.subarray(start + from, start + to), dtype) }];
-    }),
+    entries.map(
+      ([
+        name,
+        {
+          dtype,
+          shape,
+          data_offsets: [from, to],
+        },
+      ]) => {
+        const width = bytesPerElement[dtype];
+        if (!width) throw new Error(`${path}: tensor ${name} is ${dtype}, expected F32, F16 or BF16`);
+        if (to - from !== sizeOf(shape) * width)
+          throw new Error(
+            `${path}: tensor ${name} [${shape}] needs ${sizeOf(shape) * width} bytes, got ${to - from}`,
+          );
+        if (from < 0 || start + to > file.length)
+          throw new Error(
+            `${path}: tensor ${name} ends at byte ${start + to} of ${file.length}: the file is truncated`,
+          );
+        return [name, { shape, data: toFloat32(file.subarray(start + from, start + to), dtype) }];
+      },
+    ),
   );
 }
 
 /** Writes tensors as F32 in the order given; the file is complete on disk when it returns. */
-export async function writeSafetensors(
-  path: string,
-  tensors: ReadonlyMap<string, Tensor>,
-): Promise<void> {
+export async function writeSafetensors(path: string, tensors: ReadonlyMap<string, Tensor>): Promise<void> {
   // transformers refuses a file that does not say which framework's layout it has.
   const header: Record<string, unknown> = { __metadata__: { format: "pt" } };
   let offset = 0;

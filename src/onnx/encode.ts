@@ -64,8 +64,7 @@ export function encode(graph: Graph, { fusedProducts = true } = {}): Uint8Array 
       shared(`integers ${values}`, (name) =>
         tensor(name, "i64", [values.length], BigInt64Array.from(values, BigInt)),
       ),
-    scalar: (value) =>
-      shared(`scalar ${value}`, (name) => tensor(name, "f32", [], Float32Array.of(value))),
+    scalar: (value) => shared(`scalar ${value}`, (name) => tensor(name, "f32", [], Float32Array.of(value))),
     emit: (type, inputs, outputs, attributes = {}, domain) => {
       const node = new Message();
       for (const input of inputs) node.string(1, input);

@@ -7,11 +7,11 @@ export type Attribute = number | string | { readonly float: number } | readonly 
 export interface Target {
   /** ONNX Runtime's fused kernels for transposed products exist on the CPU and CUDA only. */
   readonly fusedProducts: boolean;
-  name(value: Value): string;
+  readonly name: (value: Value) => string;
   /** A fresh name for a tensor between two emitted nodes. */
-  temporary(): string;
-  integers(values: readonly number[]): string;
-  scalar(value: number): string;
+  readonly temporary: () => string;
+  readonly integers: (values: readonly number[]) => string;
+  readonly scalar: (value: number) => string;
   emit(
     type: string,
     inputs: readonly string[],
@@ -35,7 +35,12 @@ const reduce =
     target.emit(type, [target.name(x), target.integers(attributes.axes)], [target.name(y)], { keepdims: 1 });
 
 /** One intermediate result: emits a node and returns the name of its output. */
-function step(target: Target, type: string, inputs: readonly string[], attributes: Record<string, Attribute> = {}) {
+function step(
+  target: Target,
+  type: string,
+  inputs: readonly string[],
+  attributes: Record<string, Attribute> = {},
+) {
   const output = target.temporary();
   target.emit(type, inputs, [output], attributes);
   return output;
@@ -79,7 +84,13 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
   matmul: (target, { inputs: [a, b], outputs: [y], attributes: { transposeA, transposeB, scale } }) => {
     if (target.fusedProducts) {
       const attributes = { transA: +transposeA, transB: +transposeB, alpha: { float: scale } };
-      target.emit("FusedMatMul", [target.name(a), target.name(b)], [target.name(y)], attributes, "com.microsoft");
+      target.emit(
+        "FusedMatMul",
+        [target.name(a), target.name(b)],
+        [target.name(y)],
+        attributes,
+        "com.microsoft",
+      );
       return;
     }
     const factors = [transposeLast(target, a, transposeA), transposeLast(target, b, transposeB)];
@@ -87,7 +98,10 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
     else target.emit("Mul", [step(target, "MatMul", factors), target.scalar(scale)], [target.name(y)]);
   },
   gemm: (target, { inputs, outputs: [y], attributes: { transposeA, transposeB } }) =>
-    target.emit("Gemm", inputs.map(target.name), [target.name(y)], { transA: +transposeA, transB: +transposeB }),
+    target.emit("Gemm", inputs.map(target.name), [target.name(y)], {
+      transA: +transposeA,
+      transB: +transposeB,
+    }),
   gather: same("Gather"),
   /**
    * ScatterElements and not ScatterND, which races on repeated indices when it runs on several
@@ -121,7 +135,9 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
       epsilon: { float: epsilon },
     }),
   layerNorm: (target, { inputs, outputs: [y], attributes: { epsilon } }) =>
-    target.emit("LayerNormalization", inputs.map(target.name), [target.name(y)], { epsilon: { float: epsilon } }),
+    target.emit("LayerNormalization", inputs.map(target.name), [target.name(y)], {
+      epsilon: { float: epsilon },
+    }),
   /**
    * x + 0·(one element of each dependency): ONNX Runtime orders nodes by their data alone. Where a
    * dependency is not finite, x becomes NaN, in a run that is lost anyway.

@@ -34,7 +34,9 @@ export class Message {
   }
 
   bytes(field: number, value: Uint8Array): this {
-    return this.#varint(BigInt((field << 3) | 2)).#varint(BigInt(value.length)).#push(value);
+    return this.#varint(BigInt((field << 3) | 2))
+      .#varint(BigInt(value.length))
+      .#push(value);
   }
 
   string(field: number, value: string): this {

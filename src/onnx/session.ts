@@ -58,7 +58,9 @@ export async function compile(graph: Graph, device: ResolvedDevice, threads: num
   const session = await open(graph, device, threads);
   const feed = (name: string, dtype: Dtype, shape: Shape, data: Data | undefined): Tensor => {
     if (data?.length !== sizeOf(shape))
-      throw new Error(`run: input "${name}" expects ${sizeOf(shape)} elements, got ${data?.length ?? "none"}`);
+      throw new Error(
+        `run: input "${name}" expects ${sizeOf(shape)} elements, got ${data?.length ?? "none"}`,
+      );
     return new Tensor(tensorTypes[dtype], data, shape);
   };
   return {

@@ -37,7 +37,10 @@ export function serve(handlers: Handlers): void {
 
 export interface Remote<H extends Handlers> {
   /** Rejects with the handler's error, or where the worker died. */
-  call<K extends keyof H & string>(name: K, argument: Parameters<H[K]>[0]): Promise<Awaited<ReturnType<H[K]>>>;
+  call<K extends keyof H & string>(
+    name: K,
+    argument: Parameters<H[K]>[0],
+  ): Promise<Awaited<ReturnType<H[K]>>>;
   /** Waits for what is under way and ends the worker; afterwards calls reject. */
   close(): Promise<void>;
 }

@@ -14,7 +14,13 @@ import type { Decoder } from "../models/decoder.ts";
  *
  * @param known ids below this may be candidates: a padded vocabulary has rows that no token has.
  */
-export function scoringGraph(decoder: Decoder, rows: number, length: number, k: number, known: number): Graph {
+export function scoringGraph(
+  decoder: Decoder,
+  rows: number,
+  length: number,
+  k: number,
+  known: number,
+): Graph {
   const T = rows * length;
   const b = new Builder();
   const parameters = new Map(Array.from(decoder.parameters, ([name, shape]) => [name, b.input(name, shape)]));
@@ -38,14 +44,33 @@ export function scoringGraph(decoder: Decoder, rows: number, length: number, k: 
     const lse_C1 = b.logSumExp(z_CV, b.softmax(z_CV));
     const nll = b.sub(lse_C1, b.gatherElements(z_CV, nexts[i]));
     if (k === 0) return chunks.push({ nll });
-    const [known_CV] = known < decoder.vocabulary ? b.split(z_CV, 1, [known, decoder.vocabulary - known]) : [z_CV];
+    const [known_CV] =
+      known < decoder.vocabulary ? b.split(z_CV, 1, [known, decoder.vocabulary - known]) : [z_CV];
     const [top_CK, topIds] = b.topK(known_CV, k);
     return chunks.push({ nll, topLogProbs: b.sub(top_CK, lse_C1), topIds });
   });
-  b.output("nll", b.concat(chunks.map(({ nll }) => nll), 0));
+  b.output(
+    "nll",
+    b.concat(
+      chunks.map(({ nll }) => nll),
+      0,
+    ),
+  );
   if (k > 0) {
-    b.output("topLogProbs", b.concat(chunks.map(({ topLogProbs }) => topLogProbs!), 0));
-    b.output("topIds", b.concat(chunks.map(({ topIds }) => topIds!), 0));
+    b.output(
+      "topLogProbs",
+      b.concat(
+        chunks.map(({ topLogProbs }) => topLogProbs!),
+        0,
+      ),
+    );
+    b.output(
+      "topIds",
+      b.concat(
+        chunks.map(({ topIds }) => topIds!),
+        0,
+      ),
+    );
   }
   return b.graph();
 }

@@ -55,7 +55,10 @@ export class Scorer {
   /** Scores sequences of at most `rowLength` tokens; results are in the order of the sequences. */
   async score(sequences: readonly Int32Array[]): Promise<Scores[]> {
     const { rows, rowLength, k } = this.#options;
-    const layout = layRows(sequences.map(({ length }) => length), rowLength);
+    const layout = layRows(
+      sequences.map(({ length }) => length),
+      rowLength,
+    );
     const scores: Scores[] = Array(sequences.length);
     for (let first = 0; first < layout.rows; first += rows) {
       const here = layout.places.flatMap((place, i) =>
@@ -71,7 +74,9 @@ export class Scorer {
         scores[i] = {
           nll,
           topIds: k ? (result.topIds as Int32Array).slice(start * k, end * k) : new Int32Array(0),
-          topLogProbs: k ? (result.topLogProbs as Float32Array).slice(start * k, end * k) : new Float32Array(0),
+          topLogProbs: k
+            ? (result.topLogProbs as Float32Array).slice(start * k, end * k)
+            : new Float32Array(0),
         };
       }
       free(Object.values(result));
@@ -79,7 +84,10 @@ export class Scorer {
     return scores;
   }
 
-  #feeds(sequences: readonly Int32Array[], here: readonly { i: number; start: number }[]): Record<string, Data> {
+  #feeds(
+    sequences: readonly Int32Array[],
+    here: readonly { i: number; start: number }[],
+  ): Record<string, Data> {
     const size = this.#options.rows * this.#options.rowLength;
     const [ids, next, positions] = [new Int32Array(size), new Int32Array(size), new Int32Array(size)];
     const documents = new Int32Array(size).fill(-1);

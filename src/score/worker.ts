@@ -19,7 +19,13 @@ const handlers = {
     const scorer = await Scorer.create(decoder, readParameters(folder, decoder), { ...options, device });
     return { model: scorers.push(scorer) - 1, device };
   },
-  async score({ model, sequences }: { model: number; sequences: readonly Int32Array[] }): Promise<{ scores: Scores[]; seconds: number }> {
+  async score({
+    model,
+    sequences,
+  }: {
+    model: number;
+    sequences: readonly Int32Array[];
+  }): Promise<{ scores: Scores[]; seconds: number }> {
     const start = performance.now();
     const scores = await scorers[model].score(sequences);
     return { scores, seconds: (performance.now() - start) / 1000 };

@@ -38,7 +38,11 @@ function cutAtSpace(text: string, limit: number): number {
  * White space stays with the piece that it ends: a SentencePiece tokenizer puts a blank of its own in
  * front of a text, and a second one would make different tokens.
  */
-export async function* splitText(text: string, tokenizers: readonly Tokenizer[], limit: number): AsyncGenerator<string> {
+export async function* splitText(
+  text: string,
+  tokenizers: readonly Tokenizer[],
+  limit: number,
+): AsyncGenerator<string> {
   let start = 0;
   while (start < text.length) {
     let length = Math.min(text.length - start, limit * charactersPerToken);

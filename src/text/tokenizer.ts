@@ -41,7 +41,12 @@ export function byteOffsets(text: string): Int32Array {
  * The byte at which each token ends. The tokenizer gives ranges of code points; where two tokens
  * share one, the first ends inside of it, or before it: at the second's end less the second's bytes.
  */
-function tokenEnds(ids: Int32Array, ranges: readonly number[][], text: string, { bytes: tokenBytes }: Vocabulary): Int32Array {
+function tokenEnds(
+  ids: Int32Array,
+  ranges: readonly number[][],
+  text: string,
+  { bytes: tokenBytes }: Vocabulary,
+): Int32Array {
   const bytes = byteOffsets(text);
   const ends = new Int32Array(ids.length);
   for (let i = ids.length - 1; i >= 0; i--) {
@@ -58,7 +63,8 @@ function eosToken(folder: string): string {
   const path = join(folder, "tokenizer_config.json");
   const config = existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : {};
   const token = typeof config.eos_token === "object" ? config.eos_token?.content : config.eos_token;
-  if (typeof token !== "string") throw new Error(`${path}: eos_token is missing; expected the token that ends a text`);
+  if (typeof token !== "string")
+    throw new Error(`${path}: eos_token is missing; expected the token that ends a text`);
   return token;
 }
 
@@ -82,7 +88,10 @@ export function readTokenizer(folder: string): Tokenizer {
   const vocabulary = readVocabulary(JSON.parse(text), tokens);
   const eosText = eosToken(folder);
   const eos = native.tokenToId(eosText);
-  if (eos === null) throw new Error(`${path}: the eos_token ${JSON.stringify(eosText)} of tokenizer_config.json is not in it`);
+  if (eos === null)
+    throw new Error(
+      `${path}: the eos_token ${JSON.stringify(eosText)} of tokenizer_config.json is not in it`,
+    );
   return {
     vocabulary,
     eos,

@@ -17,14 +17,20 @@ export interface Vocabulary {
 }
 
 interface TokenizerJson {
-  readonly added_tokens?: readonly { readonly id: number; readonly content: string; readonly special?: boolean }[];
+  readonly added_tokens?: readonly {
+    readonly id: number;
+    readonly content: string;
+    readonly special?: boolean;
+  }[];
   readonly [part: string]: unknown;
 }
 
 /** Whether some part of the tokenizer, such as a decoder in a sequence of them, has this type. */
 function hasPart(part: unknown, type: string): boolean {
   if (typeof part !== "object" || part === null) return false;
-  return (part as { type?: unknown }).type === type || Object.values(part).some((inner) => hasPart(inner, type));
+  return (
+    (part as { type?: unknown }).type === type || Object.values(part).some((inner) => hasPart(inner, type))
+  );
 }
 
 /**
@@ -36,7 +42,10 @@ function byteLevelAlphabet(): Map<string, number> {
     (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
   let others = 0;
   return new Map(
-    Array.from({ length: 256 }, (_, byte) => [String.fromCharCode(printable(byte) ? byte : 256 + others++), byte]),
+    Array.from({ length: 256 }, (_, byte) => [
+      String.fromCharCode(printable(byte) ? byte : 256 + others++),
+      byte,
+    ]),
   );
 }
 

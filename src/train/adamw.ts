@@ -19,7 +19,8 @@ export interface Slot {
 /** ‖g‖₂ over all gradients together. */
 export function globalNorm(gradients: Iterable<Float32Array>): number {
   let sum = 0;
-  for (const gradient of gradients) for (let i = 0; i < gradient.length; i++) sum += gradient[i] * gradient[i];
+  for (const gradient of gradients)
+    for (let i = 0; i < gradient.length; i++) sum += gradient[i] * gradient[i];
   return Math.sqrt(sum);
 }
 

@@ -37,7 +37,13 @@ interface SoftTarget {
  *
  * @param headSum the gradient of W so far, to which this chunk's is added.
  */
-function chunkLoss(b: Builder, hidden_CD: Value, head_DV: Value, target: SoftTarget, headSum: Value | undefined) {
+function chunkLoss(
+  b: Builder,
+  hidden_CD: Value,
+  head_DV: Value,
+  target: SoftTarget,
+  headSum: Value | undefined,
+) {
   const { ids, q, weight } = target;
   const z_CV = b.gemm(hidden_CD, head_DV);
   const p_CV = b.softmax(z_CV);
@@ -92,7 +98,9 @@ export function trainingGraph(decoder: Decoder, shape: BatchShape, accumulate: b
   // Products with and into [D, V] run along V; with the stored [V, D] they are far slower.
   const head_DV = b.transpose(parameter(decoder.head), [1, 0]);
   const sizes = chunkSizes(T, decoder.vocabulary);
-  const [hiddens, ids, qs, weights] = [hidden_TD, ids_TK, q_TK, weights_T1].map((value) => b.split(value, 0, sizes));
+  const [hiddens, ids, qs, weights] = [hidden_TD, ids_TK, q_TK, weights_T1].map((value) =>
+    b.split(value, 0, sizes),
+  );
   const chunks: ReturnType<typeof chunkLoss>[] = [];
   sizes.forEach((_, i) => {
     const last = chunks.at(-1);
@@ -103,12 +111,24 @@ export function trainingGraph(decoder: Decoder, shape: BatchShape, accumulate: b
   });
 
   const seeds = new Map([
-    [hidden_TD, b.concat(chunks.map(({ hiddenGradient }) => hiddenGradient), 0)],
+    [
+      hidden_TD,
+      b.concat(
+        chunks.map(({ hiddenGradient }) => hiddenGradient),
+        0,
+      ),
+    ],
     [head_DV, chunks.at(-1)!.headGradient],
   ]);
   const gradients = backward(b, seeds, [...parameters.values()], sums);
   b.output("loss", chunks.map(({ loss }) => loss).reduce(b.add));
-  b.output("nll", b.concat(chunks.map(({ nll_C1 }) => nll_C1), 0));
+  b.output(
+    "nll",
+    b.concat(
+      chunks.map(({ nll_C1 }) => nll_C1),
+      0,
+    ),
+  );
   for (const [name, value] of parameters) b.output(gradientOf(name), gradients.get(value)!);
   return b.graph();
 }

@@ -37,7 +37,10 @@ export class EventFile {
   /** @param folder is made where it is missing; a file of its own is begun in it. */
   constructor(folder: string) {
     mkdirSync(folder, { recursive: true });
-    this.#path = join(folder, `events.out.tfevents.${Math.floor(Date.now() / 1000)}.tributary.${process.pid}`);
+    this.#path = join(
+      folder,
+      `events.out.tfevents.${Math.floor(Date.now() / 1000)}.tributary.${process.pid}`,
+    );
     this.#append(new Message().string(3, "brain.Event:2"));
   }
 

@@ -49,7 +49,12 @@ export class Trainer {
   #scorer: Scorer | undefined;
   #steps = 0;
 
-  private constructor(decoder: Decoder, parameters: ReadonlyMap<string, Tensor>, options: TrainerOptions, program: Program) {
+  private constructor(
+    decoder: Decoder,
+    parameters: ReadonlyMap<string, Tensor>,
+    options: TrainerOptions,
+    program: Program,
+  ) {
     this.#decoder = decoder;
     this.#options = options;
     this.#program = program;
@@ -103,7 +108,9 @@ export class Trainer {
         ...(this.#options.accumulate && Object.fromEntries(sums)),
       });
       free(gradients.values());
-      gradients = new Map(Array.from(this.#parameters.keys(), (name) => [name, results[gradientOf(name)] as Float32Array]));
+      gradients = new Map(
+        Array.from(this.#parameters.keys(), (name) => [name, results[gradientOf(name)] as Float32Array]),
+      );
       loss += results.loss[0];
       results.nll.forEach((value, t) => {
         if (weights[t] === 0) return;
@@ -132,7 +139,14 @@ export class Trainer {
   /** −log p(next) at each position of each sequence, under the weights as they are now. */
   async nll(sequences: readonly Int32Array[]): Promise<Float32Array[]> {
     const { shape, device, threads } = this.#options;
-    const options = { rows: shape.rows, rowLength: shape.length, k: 0, known: this.#decoder.vocabulary, device, threads };
+    const options = {
+      rows: shape.rows,
+      rowLength: shape.length,
+      k: 0,
+      known: this.#decoder.vocabulary,
+      device,
+      threads,
+    };
     this.#scorer ??= await Scorer.create(this.#decoder, this.#parameters, options);
     return (await this.#scorer.score(sequences)).map(({ nll }) => nll);
   }
@@ -158,7 +172,9 @@ export class Trainer {
     const copy = (name: string, into: Float32Array) => {
       const data = tensors.get(name)?.data;
       if (data?.length !== into.length)
-        throw new Error(`${path}: tensor ${name} has ${data?.length ?? "no"} elements, the model needs ${into.length}`);
+        throw new Error(
+          `${path}: tensor ${name} has ${data?.length ?? "no"} elements, the model needs ${into.length}`,
+        );
       into.set(data);
     };
     for (const [name, { value, first, second }] of this.#slots) {

@@ -29,13 +29,19 @@ const handlers = {
     if (checkpoint) trainer.restore(checkpoint.path, checkpoint.steps);
     return { device };
   },
-  step: ({ batches, learningRate }: { batches: readonly Batch[]; learningRate: number }): Promise<StepResult & { seconds: number }> =>
-    timed(trainer.step(batches, learningRate)),
+  step: ({
+    batches,
+    learningRate,
+  }: {
+    batches: readonly Batch[];
+    learningRate: number;
+  }): Promise<StepResult & { seconds: number }> => timed(trainer.step(batches, learningRate)),
   nll: (sequences: readonly Int32Array[]): Promise<{ nll: Float32Array[]; seconds: number }> =>
     timed(trainer.nll(sequences).then((nll) => ({ nll }))),
   /** Both answer with the bytes that reached the file system. */
   saveCheckpoint: (path: string): Promise<number> => bytesWritten(() => trainer.save(path)),
-  saveModel: (folder: string): Promise<number> => bytesWritten(() => writeFolder(folder, origin, trainer.parameters)),
+  saveModel: (folder: string): Promise<number> =>
+    bytesWritten(() => writeFolder(folder, origin, trainer.parameters)),
   close: (): Promise<void> => trainer?.close(),
 };
 

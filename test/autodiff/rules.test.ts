@@ -18,9 +18,34 @@ const ids = (b: Builder, values: number[]) => b.constant(Int32Array.from(values)
 /** At least one case per op; shapes that broadcast, and each transposition, where the op has them. */
 const cases: Record<DifferentiableOp, readonly Case[]> = {
   add: [{ shapes: [[2, 3], [3]], build: (b, [x, y]) => b.add(x, y) }],
-  sub: [{ shapes: [[2, 3], [2, 1]], build: (b, [x, y]) => b.sub(x, y) }],
-  mul: [{ shapes: [[2, 3], [1, 3]], build: (b, [x, y]) => b.mul(x, y) }],
-  div: [{ shapes: [[2, 3], [2, 1]], build: (b, [x, y]) => b.div(x, y), positive: true }],
+  sub: [
+    {
+      shapes: [
+        [2, 3],
+        [2, 1],
+      ],
+      build: (b, [x, y]) => b.sub(x, y),
+    },
+  ],
+  mul: [
+    {
+      shapes: [
+        [2, 3],
+        [1, 3],
+      ],
+      build: (b, [x, y]) => b.mul(x, y),
+    },
+  ],
+  div: [
+    {
+      shapes: [
+        [2, 3],
+        [2, 1],
+      ],
+      build: (b, [x, y]) => b.div(x, y),
+      positive: true,
+    },
+  ],
   exp: [{ shapes: [[5]], build: (b, [x]) => b.exp(x) }],
   sqrt: [{ shapes: [[5]], build: (b, [x]) => b.sqrt(x), positive: true }],
   erf: [{ shapes: [[5]], build: (b, [x]) => b.erf(x) }],
@@ -30,7 +55,8 @@ const cases: Record<DifferentiableOp, readonly Case[]> = {
   where: [
     {
       shapes: [[2, 3], [3]],
-      build: (b, [x, y]) => b.where(b.equal(b.constant(Int32Array.of(0, 1), [2, 1]), b.constant(Int32Array.of(1), [1])), x, y),
+      build: (b, [x, y]) =>
+        b.where(b.equal(b.constant(Int32Array.of(0, 1), [2, 1]), b.constant(Int32Array.of(1), [1])), x, y),
     },
   ],
   reduceSum: [{ shapes: [[2, 3, 2]], build: (b, [x]) => b.reduceSum(x, [0, 2]) }],
@@ -42,7 +68,15 @@ const cases: Record<DifferentiableOp, readonly Case[]> = {
     { shapes: [[2, 5]], build: (b, [x]) => b.split(x, 1, [2, 3])[1] },
     { shapes: [[4, 2]], build: (b, [x]) => b.mul(...(b.split(x, 0, [2, 2]) as [Value, Value])) },
   ],
-  concat: [{ shapes: [[2, 1], [2, 3]], build: (b, [x, y]) => b.concat([x, y, x], 1) }],
+  concat: [
+    {
+      shapes: [
+        [2, 1],
+        [2, 3],
+      ],
+      build: (b, [x, y]) => b.concat([x, y, x], 1),
+    },
+  ],
   matmul: [false, true].flatMap((transposeA) =>
     [false, true].map((transposeB) => ({
       shapes: [transposeA ? [2, 4, 3] : [2, 3, 4], transposeB ? [2, 5, 4] : [2, 4, 5]],

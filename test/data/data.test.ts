@@ -74,7 +74,8 @@ describe("places", () => {
     const all = options([at("x.jsonl"), at("y.jsonl")], { epochs: 2 });
     const list = await documents(all);
     expect(texts(list)).toEqual(["a", "b", "c", "d", "a", "b", "c", "d"]);
-    for (const [i, { cursor }] of list.entries()) expect(texts(await documents(all, cursor))).toEqual(texts(list.slice(i)));
+    for (const [i, { cursor }] of list.entries())
+      expect(texts(await documents(all, cursor))).toEqual(texts(list.slice(i)));
   });
 
   test("parquet goes on at a row in the middle of a row group", async () => {
@@ -91,21 +92,33 @@ describe("places", () => {
     writeFileSync(at("z.csv"), "");
     expect(dataFiles([folder])).not.toContain(at("z.csv"));
     expect(dataFiles([at("*.txt")])).toEqual([at("short.txt")]);
-    expect(() => dataFiles([at("z.csv")])).toThrow("z.csv: unknown format; expected .parquet, .jsonl or .txt");
+    expect(() => dataFiles([at("z.csv")])).toThrow(
+      "z.csv: unknown format; expected .parquet, .jsonl or .txt",
+    );
     expect(() => dataFiles([at("none")])).toThrow("none: not found");
     expect(() => dataFiles([at("*.none")])).toThrow("no data file there");
   });
 });
 
 describe("bad rows and files", () => {
-  const bad = ['{"text": "a"}', "{broken", '{"text": 7}', '{"other": 1}', "3", '{"text": null}', '{"text": "b"}'].join("\n");
+  const bad = [
+    '{"text": "a"}',
+    "{broken",
+    '{"text": 7}',
+    '{"other": 1}',
+    "3",
+    '{"text": null}',
+    '{"text": "b"}',
+  ].join("\n");
 
   test("stop the run with file, row and reason", async () => {
     writeFileSync(at("bad.jsonl"), bad);
     expect(documents(options([at("bad.jsonl")]))).rejects.toThrow(/bad\.jsonl: row 1: not JSON/);
     const rest = documents(options([at("bad.jsonl")]), { epoch: 0, file: 0, row: 2 });
     expect(rest).rejects.toThrow('bad.jsonl: row 2: column "text" is number, expected a string');
-    expect(documents(options([demo], { text: "body" }))).rejects.toThrow('fuse.parquet: it has no column "body"; its columns: id, domain, text');
+    expect(documents(options([demo], { text: "body" }))).rejects.toThrow(
+      'fuse.parquet: it has no column "body"; its columns: id, domain, text',
+    );
   });
 
   test("or are skipped and counted, and the others come through", async () => {
@@ -113,7 +126,11 @@ describe("bad rows and files", () => {
     writeFileSync(at("torn.jsonl.gz"), Bun.gzipSync(Buffer.from(bad)).slice(0, 40));
     const reasons: string[] = [];
     const files = [at("torn.parquet"), at("bad.jsonl"), at("torn.jsonl.gz"), at("y.jsonl")];
-    const list = await documents(options(files, { onBadRow: "skip" }), start, (reason) => void reasons.push(reason));
+    const list = await documents(
+      options(files, { onBadRow: "skip" }),
+      start,
+      (reason) => void reasons.push(reason),
+    );
     // The torn archive gives what is before the tear.
     expect(texts(list)).toEqual(["a", "b", "a", "d"]);
     expect(reasons[0]).toContain("torn.parquet: ");

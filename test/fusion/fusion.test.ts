@@ -17,7 +17,8 @@ function distance(a: readonly string[], b: readonly string[]): number {
   let row = [...b.keys(), b.length];
   for (const [i, x] of a.entries()) {
     const next = [i + 1];
-    for (const [j, y] of b.entries()) next.push(Math.min(row[j] + (x === y ? 0 : 1), row[j + 1] + 1, next[j] + 1));
+    for (const [j, y] of b.entries())
+      next.push(Math.min(row[j] + (x === y ? 0 : 1), row[j + 1] + 1, next[j] + 1));
     row = next;
   }
   return row[b.length];
@@ -68,18 +69,40 @@ const rows = (...each: [id: number, value: number][][]): SparseRows => {
   return writer.finish();
 };
 const row = ({ offsets, ids, values }: SparseRows, t: number) =>
-  Array.from(ids.subarray(offsets[t], offsets[t + 1]), (id, i) => [id, Number(values[offsets[t] + i].toFixed(5))]);
+  Array.from(ids.subarray(offsets[t], offsets[t + 1]), (id, i) => [
+    id,
+    Number(values[offsets[t] + i].toFixed(5)),
+  ]);
 
 describe("fusing", () => {
   const ids = Int32Array.of(1, 2, 3);
   const first = rows([[7, 1]], [], []);
-  const second = rows([[8, 0.5], [9, 0.5]], [[8, 1]], []);
+  const second = rows(
+    [
+      [8, 0.5],
+      [9, 0.5],
+    ],
+    [[8, 1]],
+    [],
+  );
 
   test("minCE takes the best teacher that speaks at a position, and the text alone where none does", () => {
     const silent = rows([], [], []);
-    const { targets, won, weights } = fuseTargets("minCE", [first, second, silent], teacherWeights("minCE", [1, 2, 0.5]), ids, 0.75);
-    expect(row(targets, 0)).toEqual([[2, 0.75], [7, 0.25]]);
-    expect(row(targets, 1)).toEqual([[3, 0.75], [8, 0.25]]);
+    const { targets, won, weights } = fuseTargets(
+      "minCE",
+      [first, second, silent],
+      teacherWeights("minCE", [1, 2, 0.5]),
+      ids,
+      0.75,
+    );
+    expect(row(targets, 0)).toEqual([
+      [2, 0.75],
+      [7, 0.25],
+    ]);
+    expect(row(targets, 1)).toEqual([
+      [3, 0.75],
+      [8, 0.25],
+    ]);
     expect(row(targets, 2)).toEqual([]);
     expect(won).toEqual([1, 1, 0]);
     expect([...weights]).toEqual([1, 1, 0]);
@@ -110,9 +133,25 @@ describe("fusing", () => {
 });
 
 test("softmax of rows is that of each row, at a temperature", () => {
-  const { values } = softmaxRows(rows([[1, 0], [2, Math.log(3)]], [], [[5, -4]]), 1);
+  const { values } = softmaxRows(
+    rows(
+      [
+        [1, 0],
+        [2, Math.log(3)],
+      ],
+      [],
+      [[5, -4]],
+    ),
+    1,
+  );
   expect([...values].map((value) => Number(value.toFixed(5)))).toEqual([0.25, 0.75, 1]);
-  const cool = softmaxRows(rows([[1, 0], [2, Math.log(3)]]), 0.5).values;
+  const cool = softmaxRows(
+    rows([
+      [1, 0],
+      [2, Math.log(3)],
+    ]),
+    0.5,
+  ).values;
   expect(cool[1]).toBeCloseTo(0.9, 5);
 });
 
@@ -137,14 +176,22 @@ describe("spans", () => {
 
   test("a candidate counts for the first target token of its bytes; line ends agree across kinds of vocabularies", async () => {
     const [ours, theirs] = await Promise.all([target.encode("God said"), sourceB.encode("God said")]);
-    const { rows, state } = new SpanProjector(sourceB, target).project(theirs, ours, candidates(theirs.ids.length, id(sourceB, "Ċ")));
+    const { rows, state } = new SpanProjector(sourceB, target).project(
+      theirs,
+      ours,
+      candidates(theirs.ids.length, id(sourceB, "Ċ")),
+    );
     const t = state.indexOf(0);
     expect(row(rows, t)).toEqual([[id(target, "<0x0A>"), Number(Math.log(0.25).toFixed(5))]]);
   });
 
   test("a character that has a token of its own is that token, not the byte's", async () => {
     const [ours, theirs] = await Promise.all([target.encode("God, and"), sourceB.encode("God, and")]);
-    const { rows, state } = new SpanProjector(sourceB, target).project(theirs, ours, candidates(theirs.ids.length, id(sourceB, ",")));
+    const { rows, state } = new SpanProjector(sourceB, target).project(
+      theirs,
+      ours,
+      candidates(theirs.ids.length, id(sourceB, ",")),
+    );
     expect(row(rows, state.indexOf(1))[0][0]).toBe(id(target, ","));
   });
 
@@ -154,10 +201,21 @@ describe("spans", () => {
     const { bytes, tokens } = target.vocabulary;
     const text = (id: number) => new TextDecoder().decode(bytes[id]);
     const known = new Set(sourceA.vocabulary.tokens);
-    const lacking = tokens.findIndex((token, id) => token.length > 4 && token.startsWith("▁") && !known.has(token) && known.has(token.slice(0, -1)) && text(id).length > 4);
+    const lacking = tokens.findIndex(
+      (token, id) =>
+        token.length > 4 &&
+        token.startsWith("▁") &&
+        !known.has(token) &&
+        known.has(token.slice(0, -1)) &&
+        text(id).length > 4,
+    );
     expect(lacking).toBeGreaterThan(0);
     const piece = id(sourceA, tokens[lacking].slice(0, -1));
-    const { rows, state } = new SpanProjector(sourceA, target).project(theirs, ours, candidates(theirs.ids.length, piece));
+    const { rows, state } = new SpanProjector(sourceA, target).project(
+      theirs,
+      ours,
+      candidates(theirs.ids.length, piece),
+    );
     expect(state[0]).toBe(0);
     expect(row(rows, 0)).toEqual([]);
   });
@@ -165,10 +223,17 @@ describe("spans", () => {
   test("the end of a text is the same token of both", async () => {
     const withEnd = async (tokenizer: typeof target) => {
       const { ids, ends } = await tokenizer.encode("Amen.");
-      return { ids: Int32Array.from([...ids, tokenizer.eos]), ends: Int32Array.from([...ends, ends.at(-1)!]) };
+      return {
+        ids: Int32Array.from([...ids, tokenizer.eos]),
+        ends: Int32Array.from([...ends, ends.at(-1)!]),
+      };
     };
     const [ours, theirs] = [await withEnd(target), await withEnd(sourceB)];
-    const { rows, state } = new SpanProjector(sourceB, target).project(theirs, ours, candidates(theirs.ids.length, sourceB.eos));
+    const { rows, state } = new SpanProjector(sourceB, target).project(
+      theirs,
+      ours,
+      candidates(theirs.ids.length, sourceB.eos),
+    );
     const last = ours.ids.length - 2;
     expect(state[last]).toBe(1);
     expect(row(rows, last)[0][0]).toBe(target.eos);
@@ -181,12 +246,26 @@ describe("the tail that the candidates leave", () => {
   const ends = Int32Array.of(1, 2, 3);
   const encoding = { ids, ends };
   const log = (...values: number[]) => Float32Array.from(values, Math.log);
-  const candidates = { topIds: Int32Array.of(5, 9, 8, 9, 1, 2), topLogProbs: log(0.5, 0.2, 0.3, 0.1, 0.5, 0.5) };
+  const candidates = {
+    topIds: Int32Array.of(5, 9, 8, 9, 1, 2),
+    topLogProbs: log(0.5, 0.2, 0.3, 0.1, 0.5, 0.5),
+  };
 
   test("goes to the true token with weight 1 where that is not a candidate", () => {
-    const { rows, aligned, dropped } = teachInPlace({ temperature: 1, tail: "text" })(encoding, encoding, candidates);
-    expect(row(rows, 0)).toEqual([[5, 0.5], [9, 0.2]]);
-    expect(row(rows, 1)).toEqual([[8, 0.3], [9, 0.1], [6, 1]]);
+    const { rows, aligned, dropped } = teachInPlace({ temperature: 1, tail: "text" })(
+      encoding,
+      encoding,
+      candidates,
+    );
+    expect(row(rows, 0)).toEqual([
+      [5, 0.5],
+      [9, 0.2],
+    ]);
+    expect(row(rows, 1)).toEqual([
+      [8, 0.3],
+      [9, 0.1],
+      [6, 1],
+    ]);
     expect(row(rows, 2)).toEqual([]);
     expect(aligned).toBe(2);
     expect(dropped).toBeCloseTo(0.3 + 0.6, 5);
@@ -194,7 +273,10 @@ describe("the tail that the candidates leave", () => {
 
   test("or to the candidates", () => {
     const { rows } = teachInPlace({ temperature: 1, tail: "renormalize" })(encoding, encoding, candidates);
-    expect(row(rows, 1)).toEqual([[8, 0.75], [9, 0.25]]);
+    expect(row(rows, 1)).toEqual([
+      [8, 0.75],
+      [9, 0.25],
+    ]);
   });
 
   test("so that on average every token has the probability that a right teacher gives it", () => {
@@ -213,7 +295,10 @@ describe("the tail that the candidates leave", () => {
   test("a teacher with the same tokens says the same by spans as in place", async () => {
     const encoding = await target.encode("And God said, Let there be light: and there was light.");
     const T = encoding.ids.length;
-    const kept = { topIds: Int32Array.from({ length: 2 * T }, (_, i) => 300 + ((i * 37) % 4000)), topLogProbs: new Float32Array(2 * T).fill(Math.log(0.2)) };
+    const kept = {
+      topIds: Int32Array.from({ length: 2 * T }, (_, i) => 300 + ((i * 37) % 4000)),
+      topLogProbs: new Float32Array(2 * T).fill(Math.log(0.2)),
+    };
     const options = { temperature: 1, tail: "text" } as const;
     const inPlace = teachInPlace(options)(encoding, encoding, kept);
     const bySpans = teachBySpans(target, target, options)(encoding, encoding, kept);

@@ -9,7 +9,9 @@ test("an op with illegal shapes is refused with its name, what it expects and wh
   expect(() => b.gemm(x, b.input("y", [16, 2]))).toThrow(
     "gemm: expected matrices with equal inner axes, got f32[4,8] and f32[16,2]",
   );
-  expect(() => b.add(x, b.input("z", [3, 8]))).toThrow("add: shapes [4,8] and [3,8] do not broadcast at axis 0");
+  expect(() => b.add(x, b.input("z", [3, 8]))).toThrow(
+    "add: shapes [4,8] and [3,8] do not broadcast at axis 0",
+  );
   expect(() => b.reshape(x, [5, 5])).toThrow("reshape: expected 25 elements for [5,5], got f32[4,8]");
   expect(() => b.topK(x, 9)).toThrow("topK: expected at least k = 9 along the last axis, got f32[4,8]");
   expect(() => b.gather(x, x)).toThrow("gather: expected table[V,D] and i32 ids, got f32[4,8] and f32[4,8]");
@@ -46,7 +48,11 @@ test("a graph that is not in order, has no output or names an output like an inp
   const y = b.exp(x);
   b.output("y", y);
   const { nodes, outputs } = b.graph();
-  expect(() => check({ nodes: nodes.toReversed(), outputs })).toThrow("exp: input %0 is used before it is defined");
+  expect(() => check({ nodes: nodes.toReversed(), outputs })).toThrow(
+    "exp: input %0 is used before it is defined",
+  );
   expect(() => check({ nodes, outputs: new Map() })).toThrow("graph: it has no output");
-  expect(() => check({ nodes, outputs: new Map([["x", y]]) })).toThrow('output "x": an input has the same name');
+  expect(() => check({ nodes, outputs: new Map([["x", y]]) })).toThrow(
+    'output "x": an input has the same name',
+  );
 });

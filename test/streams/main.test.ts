@@ -10,14 +10,17 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const root = new URL("../..", import.meta.url).pathname;
 function fuse(...args: string[]) {
-  const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, "streams/main.ts", ...args], { cwd: root });
+  const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, "streams/main.ts", ...args], {
+    cwd: root,
+  });
   return { exitCode, out: stdout.toString(), err: stderr.toString() };
 }
 
 test("--help teaches", () => {
   const { exitCode, out } = fuse("--help");
   expect(exitCode).toBe(0);
-  for (const word of ["--set path=value", "--max-steps N", "--resume", "summary.json", "Ctrl-C"]) expect(out).toContain(word);
+  for (const word of ["--set path=value", "--max-steps N", "--resume", "summary.json", "Ctrl-C"])
+    expect(out).toContain(word);
 });
 
 const mistakes: [string[], string][] = [
@@ -52,23 +55,57 @@ test("a model folder that does not fit is refused by file and field", async () =
     [{ rope_scaling: { type: "linear", factor: 2 } }, "config.json: rope_scaling is not supported"],
     [{ hidden_act: "gelu" }, "config.json: hidden_act is not supported"],
     [{ vocab_size: 4000 }, "its tokenizer has 5000 tokens, its config.json a vocabulary of 4000"],
-    [{ intermediate_size: 500 }, "tensor model.layers.0.mlp.gate_proj.weight is [512,192], config.json makes it [500,192]"],
+    [
+      { intermediate_size: 500 },
+      "tensor model.layers.0.mlp.gate_proj.weight is [512,192], config.json makes it [500,192]",
+    ],
   ];
   Bun.spawnSync(["cp", "-r", join(root, "demo/models/pocket-llama"), join(folder, "model")]);
   for (const [change, message] of attempts) {
     writeFileSync(join(folder, "model/config.json"), JSON.stringify({ ...config, ...change }));
-    const { exitCode, err } = fuse("--out", join(folder, "none"), "--set", `target=${join(folder, "model")}`, "--set", "fusion.lmWeight=1");
+    const { exitCode, err } = fuse(
+      "--out",
+      join(folder, "none"),
+      "--set",
+      `target=${join(folder, "model")}`,
+      "--set",
+      "fusion.lmWeight=1",
+    );
     expect(err).toContain(message);
     expect([exitCode, err.trim().split("\n").length]).toEqual([1, 1]);
   }
 });
 
 test("--json gives an object per line: devices, evaluations, steps, the summary", () => {
-  const small = ["blockSize=64", "slack=16", "pack.rowLength=64", "train.rows=1", "forward.rows=1", "evaluate.bytesPerDomain=500"];
-  const { exitCode, out, err } = fuse("--json", "--max-steps", "2", "--out", join(folder, "json"), ...small.flatMap((set) => ["--set", set]));
+  const small = [
+    "blockSize=64",
+    "slack=16",
+    "pack.rowLength=64",
+    "train.rows=1",
+    "forward.rows=1",
+    "evaluate.bytesPerDomain=500",
+  ];
+  const { exitCode, out, err } = fuse(
+    "--json",
+    "--max-steps",
+    "2",
+    "--out",
+    join(folder, "json"),
+    ...small.flatMap((set) => ["--set", set]),
+  );
   expect(err).toBe("");
-  const events = out.trim().split("\n").map((line) => JSON.parse(line));
-  expect(events.map(({ event }) => event)).toEqual(["devices", "evaluation", "step", "step", "evaluation", "summary"]);
+  const events = out
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(events.map(({ event }) => event)).toEqual([
+    "devices",
+    "evaluation",
+    "step",
+    "step",
+    "evaluation",
+    "summary",
+  ]);
   expect(events[2]).toMatchObject({ step: 1, steps: 2, tokens: 64 });
   expect(exitCode).toBe(0);
 });

@@ -19,13 +19,26 @@ beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-run-"))));
 afterAll(() => rmSync(folder, { recursive: true }));
 afterEach(() => expect(liveWorkers.size).toBe(0));
 
-const small = ["blockSize=128", "slack=28", "pack.rowLength=128", "train.rows=2", "forward.rows=2", "train.steps=4", "train.checkpointEvery=2", "evaluate.bytesPerDomain=2000", "evaluate.every=100"];
-const config = (name: string, ...more: string[]) => readConfig(demo, [...small, `out=${join(folder, name)}`, ...more]);
+const small = [
+  "blockSize=128",
+  "slack=28",
+  "pack.rowLength=128",
+  "train.rows=2",
+  "forward.rows=2",
+  "train.steps=4",
+  "train.checkpointEvery=2",
+  "evaluate.bytesPerDomain=2000",
+  "evaluate.every=100",
+];
+const config = (name: string, ...more: string[]) =>
+  readConfig(demo, [...small, `out=${join(folder, name)}`, ...more]);
 
 /** Runs and keeps the losses of the steps. */
 async function losses(name: string, ...more: string[]) {
   const steps: Progress[] = [];
-  const summary = await run(config(name, ...more), { listener: { step: (progress) => void steps.push(progress) } });
+  const summary = await run(config(name, ...more), {
+    listener: { step: (progress) => void steps.push(progress) },
+  });
   return { summary, steps, losses: steps.map(({ loss }) => loss) };
 }
 
@@ -33,7 +46,12 @@ describe("results do not depend on how much runs at the same time", () => {
   let first: number[];
   beforeAll(async () => void (first = (await losses("plain")).losses));
 
-  for (const settings of [["prefetchBytes=0"], ["prefetchBytes=100000000", "forward.concurrency=3"], ["prefetchBytes=1"], ["forward.workers=1"]])
+  for (const settings of [
+    ["prefetchBytes=0"],
+    ["prefetchBytes=100000000", "forward.concurrency=3"],
+    ["prefetchBytes=1"],
+    ["forward.workers=1"],
+  ])
     test(settings.join(" "), async () => {
       expect(first.length).toBe(4);
       expect((await losses("other", ...settings)).losses).toEqual(first);
@@ -45,8 +63,23 @@ test("a finished run leaves a model that loads, events and a summary, and writes
   const out = join(folder, "whole");
   expect(readdirSync(out).sort()).toEqual(["events", "model", "summary.json"]);
   expect(JSON.parse(readFileSync(join(out, "summary.json"), "utf8"))).toEqual(summary);
-  expect(summary).toMatchObject({ steps: 4, tokens: 1024, finished: true, skippedRows: 0, bytesWrittenOutside: process.platform === "linux" ? 0 : null });
-  expect(Object.keys(summary.stages)).toEqual(["read", "split", "tokenize", "forward", "align", "fuse", "pack", "train"]);
+  expect(summary).toMatchObject({
+    steps: 4,
+    tokens: 1024,
+    finished: true,
+    skippedRows: 0,
+    bytesWrittenOutside: process.platform === "linux" ? 0 : null,
+  });
+  expect(Object.keys(summary.stages)).toEqual([
+    "read",
+    "split",
+    "tokenize",
+    "forward",
+    "align",
+    "fuse",
+    "pack",
+    "train",
+  ]);
   expect(Object.keys(summary.bitsPerByte.end).sort()).toEqual(["scripture", "sea", "speeches"]);
   const teachers = Object.values(summary.teachers);
   expect(teachers.map(({ won }) => won).reduce((a, b) => a + b)).toBeCloseTo(1, 2);
@@ -57,17 +90,31 @@ test("a finished run leaves a model that loads, events and a summary, and writes
   }
   expect(steps[0].fusionLoss).toBeGreaterThan(0);
   const decoder = readDecoder(join(out, "model"));
-  const [before, after] = [config("whole").target as string, join(out, "model")].map((path) => readParameters(path, decoder));
-  const moved = [...after].filter(([name, { data }]) => data.some((value, i) => value !== before.get(name)!.data[i]));
+  const [before, after] = [config("whole").target as string, join(out, "model")].map((path) =>
+    readParameters(path, decoder),
+  );
+  const moved = [...after].filter(([name, { data }]) =>
+    data.some((value, i) => value !== before.get(name)!.data[i]),
+  );
   expect(moved.length).toBe(after.size);
-  for (const name of ["tokenizer.json", "generation_config.json", "tokenizer_config.json"]) expect(existsSync(join(out, "model", name))).toBe(true);
-  expect(JSON.parse(readFileSync(join(out, "model", "config.json"), "utf8"))).toMatchObject({ model_type: "llama", dtype: "float32" });
+  for (const name of ["tokenizer.json", "generation_config.json", "tokenizer_config.json"])
+    expect(existsSync(join(out, "model", name))).toBe(true);
+  expect(JSON.parse(readFileSync(join(out, "model", "config.json"), "utf8"))).toMatchObject({
+    model_type: "llama",
+    dtype: "float32",
+  });
 });
 
 for (const target of demoModels)
   test(`${target} can be the target, and accumulate micro-batches`, async () => {
     const sources = demoModels.filter((name) => name !== target).map((name) => `demo/models/${name}`);
-    const { summary } = await losses(`to-${target}`, `target=demo/models/${target}`, `sources=[${sources}]`, "train.accumulation=2", "train.steps=2");
+    const { summary } = await losses(
+      `to-${target}`,
+      `target=demo/models/${target}`,
+      `sources=[${sources}]`,
+      "train.accumulation=2",
+      "train.steps=2",
+    );
     expect(summary).toMatchObject({ steps: 2, tokens: 1024 });
   });
 
@@ -92,9 +139,16 @@ test("an interrupted run goes on where it stopped, and ends as if it had not bee
   const stopped = await run(given, { signal: controller.signal, listener });
   expect(stopped).toMatchObject({ steps: 3, finished: false });
   expect(existsSync(join(folder, "broken", "model"))).toBe(false);
-  expect(run(given)).rejects.toThrow("holds an unfinished run at step 3; go on with --resume, or begin again with --restart");
-  expect(run(config("broken", "train.learningRate=1"), { resume: true })).rejects.toThrow("its checkpoint was made with other settings");
-  const resumed = await run(given, { resume: true, listener: { step: (progress) => void steps.push(progress) } });
+  expect(run(given)).rejects.toThrow(
+    "holds an unfinished run at step 3; go on with --resume, or begin again with --restart",
+  );
+  expect(run(config("broken", "train.learningRate=1"), { resume: true })).rejects.toThrow(
+    "its checkpoint was made with other settings",
+  );
+  const resumed = await run(given, {
+    resume: true,
+    listener: { step: (progress) => void steps.push(progress) },
+  });
   expect(resumed).toMatchObject({ steps: 4, tokens: 1024, finished: true });
   // Teachers meet the blocks in other batches than before, which moves the last bits of their numbers.
   steps.forEach(({ loss }, i) => expect(Math.abs(loss - whole.losses[i])).toBeLessThan(1e-5));
@@ -116,7 +170,11 @@ test("breaking off early stops every stage and every worker", async () => {
 });
 
 test("an error in the data surfaces once, with its place and what is safe, and no worker stays", async () => {
-  const rows = Array.from({ length: 40 }, (_, i) => JSON.stringify({ text: `${i} And the waters prevailed upon the earth an hundred and fifty days. `.repeat(4) }));
+  const rows = Array.from({ length: 40 }, (_, i) =>
+    JSON.stringify({
+      text: `${i} And the waters prevailed upon the earth an hundred and fifty days. `.repeat(4),
+    }),
+  );
   rows[20] = '{"text": 3}';
   const path = join(folder, "bad.jsonl");
   writeFileSync(path, rows.join("\n"));
@@ -124,7 +182,12 @@ test("an error in the data surfaces once, with its place and what is safe, and n
   expect(run({ ...given, data: { ...given.data, domain: undefined, id: undefined } })).rejects.toThrow(
     /bad\.jsonl: row 20: column "text" is number, expected a string \(after step \d+; the checkpoint in .*bad is safe: go on with --resume\)/,
   );
-  await run({ ...given, data: { ...given.data, domain: undefined, id: undefined } }, { restart: true }).catch(() => {});
-  const skipping = { ...given, data: { ...given.data, domain: undefined, id: undefined, onBadRow: "skip" as const } };
+  await run({ ...given, data: { ...given.data, domain: undefined, id: undefined } }, { restart: true }).catch(
+    () => {},
+  );
+  const skipping = {
+    ...given,
+    data: { ...given.data, domain: undefined, id: undefined, onBadRow: "skip" as const },
+  };
   expect((await run(skipping, { restart: true })).skippedRows).toBe(1);
 });

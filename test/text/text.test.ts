@@ -9,7 +9,13 @@ const bytes = (text: string) => new TextEncoder().encode(text).length;
 
 /** Words, blanks, many scripts and characters of one to four bytes; always well-formed. */
 const anyText = fc
-  .array(fc.oneof(fc.string({ unit: "binary" }), fc.constantFrom(" ", "\n", "the ", "é", "漢字", "😀", "\t\t", "Whale ")), { maxLength: 60 })
+  .array(
+    fc.oneof(
+      fc.string({ unit: "binary" }),
+      fc.constantFrom(" ", "\n", "the ", "é", "漢字", "😀", "\t\t", "Whale "),
+    ),
+    { maxLength: 60 },
+  )
   .map((parts) => parts.join("").toWellFormed());
 
 test("byte offsets are those of UTF-8", () => {
@@ -54,7 +60,8 @@ describe("splitting", () => {
         for (const piece of pieces) {
           expect(piece.isWellFormed()).toBe(true);
           for (const tokenizer of tokenizers)
-            if ([...piece].length > 1) expect((await tokenizer.encode(piece)).ids.length).toBeLessThanOrEqual(limit);
+            if ([...piece].length > 1)
+              expect((await tokenizer.encode(piece)).ids.length).toBeLessThanOrEqual(limit);
         }
       }),
       { numRuns: 200 },
@@ -89,5 +96,7 @@ test("a vocabulary knows the bytes of its tokens", () => {
 });
 
 test("a folder without a tokenizer is refused by the name of the file", () => {
-  expect(() => readTokenizer("/nowhere")).toThrow("/nowhere/tokenizer.json: not found; expected the model's tokenizer");
+  expect(() => readTokenizer("/nowhere")).toThrow(
+    "/nowhere/tokenizer.json: not found; expected the model's tokenizer",
+  );
 });
