@@ -1,6 +1,6 @@
 /** @file Runs graphs with ONNX Runtime. A run blocks its thread: use it in a worker only. */
 import "./no-telemetry.ts";
-import { dlopen } from "bun:ffi";
+import { existsSync, readdirSync } from "node:fs";
 import { InferenceSession, Tensor, env, listSupportedBackends } from "onnxruntime-node";
 import { Builder } from "../graph/build.ts";
 import { type Dtype, type Graph, type Shape, isNode, sizeOf } from "../graph/ops.ts";
@@ -74,15 +74,17 @@ export async function compile(graph: Graph, device: ResolvedDevice, threads: num
   };
 }
 
-/** Dawn, the WebGPU of ONNX Runtime, prints a warning where there is no Vulkan; asking first keeps it quiet. */
+/** Where the Vulkan loader looks for drivers: https://github.com/KhronosGroup/Vulkan-Loader (LoaderDriverInterface) */
+const driverFolders = ["/etc", "/usr/share", "/usr/local/share", `${process.env.HOME}/.local/share`];
+const driverVariables = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "VK_ADD_DRIVER_FILES"];
+
+/** Dawn, the WebGPU of ONNX Runtime, prints warnings where Vulkan has no driver; asking first keeps it quiet. */
 function hasGraphicsDriver(): boolean {
   if (process.platform !== "linux") return true;
-  try {
-    dlopen("libvulkan.so.1", {}).close();
-    return true;
-  } catch {
-    return false;
-  }
+  if (driverVariables.some((name) => process.env[name])) return true;
+  return driverFolders.some(
+    (folder) => existsSync(`${folder}/vulkan/icd.d`) && readdirSync(`${folder}/vulkan/icd.d`).length > 0,
+  );
 }
 
 /** Whether a session on this device can be created and computes 1 + 1 = 2. */

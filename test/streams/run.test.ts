@@ -20,6 +20,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 afterEach(() => expect(liveWorkers.size).toBe(0));
 
 const small = [
+  "device=cpu",
   "blockSize=128",
   "slack=28",
   "pack.rowLength=128",

@@ -1,0 +1,78 @@
+/**
+ * WebGPU without a GPU: SwiftShader, the software driver that comes with Debian's chromium. Each test runs
+ * in a process of its own, since the driver is chosen by the environment.
+ */
+import { expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+
+const driver = "/usr/lib/chromium/vk_swiftshader_icd.json";
+const root = new URL("../..", import.meta.url).pathname;
+const env = { ...process.env, VK_ICD_FILENAMES: driver, VK_DRIVER_FILES: driver };
+
+/** Runs a module that prints JSON. */
+function evaluate(script: string) {
+  const { stdout, stderr } = Bun.spawnSync([process.execPath, "-e", script], { cwd: root, env });
+  return { value: JSON.parse(stdout.toString() || "null"), err: stderr.toString() };
+}
+
+const there =
+  existsSync(driver) &&
+  evaluate(`import { resolveDevice } from "./src/onnx/session.ts";
+    console.log(JSON.stringify(await resolveDevice("webgpu").catch(() => "none")));`).value === "webgpu";
+if (!there)
+  console.warn("WebGPU is not tested: no SwiftShader here; apt-get install chromium libvulkan1 brings it");
+
+const agreement = (device: string) => `
+  import { readDecoder, readParameters } from "./src/models/folder.ts";
+  import { resolveDevice } from "./src/onnx/session.ts";
+  import { Scorer } from "./src/score/score.ts";
+  import { Trainer } from "./src/train/trainer.ts";
+  const device = await resolveDevice(${JSON.stringify(device)});
+  const folder = "demo/models/pocket-llama";
+  const decoder = readDecoder(folder);
+  const [rows, length, entries] = [2, 32, 3];
+  const T = rows * length;
+  const some = (seed, below) => Int32Array.from({ length: seed }, (_, i) => 3 + ((i * 7919 + seed) % below));
+  const scorer = await Scorer.create(decoder, readParameters(folder, decoder), { rows, rowLength: length, k: 5, known: 5000, device, threads: 1 });
+  const [first, second] = await scorer.score([some(30, 4000), some(17, 4000)]);
+  const trainer = await Trainer.create(decoder, readParameters(folder, decoder), {
+    shape: { rows, length, entries }, accumulate: false, clip: 1, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1, device, threads: 1,
+  });
+  const step = await trainer.step([{
+    ids: some(T, 4000),
+    positions: Int32Array.from({ length: T }, (_, t) => t % length),
+    documents: Int32Array.from({ length: T }, (_, t) => Math.floor((t % length) / 20)),
+    targets: some(T * entries, 4000),
+    probabilities: new Float32Array(T * entries).fill(1 / entries),
+    weights: new Float32Array(T).fill(1 / T),
+  }], 1e-3);
+  const sums = Array.from(trainer.parameters.values(), ({ data }) => data.reduce((sum, value) => sum + Math.abs(value), 0));
+  console.log(JSON.stringify({ device, nll: [...first.nll, ...second.nll], top: [...first.topLogProbs], ids: [...first.topIds], step, sums }));
+  process.exit(0);`;
+
+test.skipIf(!there)("forward and one training step of a demo model agree with the CPU's", () => {
+  const gpu = evaluate(agreement("webgpu")).value;
+  const cpu = evaluate(agreement("cpu")).value;
+  expect([gpu.device, cpu.device]).toEqual(["webgpu", "cpu"]);
+  const close = (a: number[], b: number[], tolerance: number) =>
+    a.forEach((value, i) =>
+      expect(Math.abs(value - b[i])).toBeLessThan(tolerance * Math.max(1, Math.abs(b[i]))),
+    );
+  close(gpu.nll, cpu.nll, 1e-4);
+  close(gpu.top, cpu.top, 1e-4);
+  expect(gpu.ids).toEqual(cpu.ids);
+  close([gpu.step.loss, gpu.step.gradientNorm], [cpu.step.loss, cpu.step.gradientNorm], 1e-4);
+  close(gpu.sums, cpu.sums, 1e-4);
+});
+
+test.skipIf(!there)("auto takes it and says so", () => {
+  const { value } = evaluate(`import { resolveDevice } from "./src/onnx/session.ts";
+    console.log(JSON.stringify(await resolveDevice("auto")));`);
+  expect(value).toBe("webgpu");
+});
+
+test("a device that is not there gives one line that names what is", () => {
+  const { value } = evaluate(`import { resolveDevice } from "./src/onnx/session.ts";
+    console.log(JSON.stringify(await resolveDevice("cuda").catch(({ message }) => message)));`);
+  expect(value).toMatch(/^device: cuda does not work here; what works: (webgpu, )?cpu$/);
+});
