@@ -11,15 +11,7 @@ import { type Node, type Op, type Shape, type Value, sameShape } from "../graph/
  * Ops that no gradient is taken of: leaves, comparisons, what only gradients use, and what stands
  * between logits and losses, whose gradient has a closed form (train/loss.ts).
  */
-type Opaque =
-  | "input"
-  | "constant"
-  | "equal"
-  | "scatterRows"
-  | "scatterElements"
-  | "gatherElements"
-  | "logSumExp"
-  | "topK";
+type Opaque = "input" | "constant" | "equal" | "scatterRows" | "scatterElements" | "gatherElements" | "topK";
 export type DifferentiableOp = Exclude<Op, Opaque>;
 
 /**
@@ -87,6 +79,7 @@ export const rules = {
     () => sumTo(b, b.mul(b.scalar(-1), b.mul(b.div(g, y), output)), y.shape),
   ],
   exp: ({ b, output, g }) => [() => b.mul(g, output)],
+  log: ({ b, inputs: [x], g }) => [() => b.div(g, x)],
   sqrt: ({ b, output, g }) => [() => b.div(g, b.mul(b.scalar(2), output))],
   /** erf′(x) = 2/√π · exp(−x²) */
   erf: ({ b, inputs: [x], g }) => [

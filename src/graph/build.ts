@@ -72,6 +72,7 @@ export class Builder {
   mul = (a: Value, b: Value) => this.#node("mul", [a, b], {})[0];
   div = (a: Value, b: Value) => this.#node("div", [a, b], {})[0];
   exp = (x: Value) => this.#node("exp", [x], {})[0];
+  log = (x: Value) => this.#node("log", [x], {})[0];
   sqrt = (x: Value) => this.#node("sqrt", [x], {})[0];
   erf = (x: Value) => this.#node("erf", [x], {})[0];
   sigmoid = (x: Value) => this.#node("sigmoid", [x], {})[0];
@@ -101,7 +102,6 @@ export class Builder {
     this.#node("scatterElements", [data, ids, updates], {})[0];
   topK = (x: Value, k: number) => this.#node("topK", [x], { k });
   softmax = (x: Value) => this.#node("softmax", [x], {})[0];
-  logSumExp = (z: Value, p: Value) => this.#node("logSumExp", [z, p], {})[0];
   rmsNorm = (x: Value, scale: Value, epsilon: number) => this.#node("rmsNorm", [x, scale], { epsilon })[0];
   layerNorm = (x: Value, scale: Value, epsilon: number) =>
     this.#node("layerNorm", [x, scale], { epsilon })[0];

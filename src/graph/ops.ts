@@ -15,6 +15,7 @@ export interface OpAttributes {
   mul: {};
   div: {};
   exp: {};
+  log: {};
   sqrt: {};
   erf: {};
   sigmoid: {};
@@ -53,8 +54,6 @@ export interface OpAttributes {
   // compound ops that runtimes have fused kernels for
   /** over the last axis */
   softmax: {};
-  /** inputs: z [T, V] and p = softmax(z), which its users have anyway; output [T, 1] */
-  logSumExp: {};
   /** inputs: x [T, D], scale [D] */
   rmsNorm: { readonly epsilon: number };
   /** inputs: x [T, D], scale [D] */

@@ -73,6 +73,7 @@ export const shapeRules: { readonly [O in Op]: Rule<O> } = {
   mul: binary,
   div: binary,
   exp: unary,
+  log: unary,
   sqrt: unary,
   erf: unary,
   sigmoid: unary,
@@ -171,11 +172,6 @@ export const shapeRules: { readonly [O in Op]: Rule<O> } = {
     if (k < 1 || k > last) fail(`at least k = ${k} along the last axis`, inputs);
     const kept = shape.with(-1, k);
     return [f32(kept), { shape: kept, dtype: "i32" }];
-  },
-  logSumExp: (inputs) => {
-    const [z, p] = inputs;
-    if (inputs.length !== 2 || !sameShape(z.shape, p.shape)) fail("z and softmax(z)", inputs);
-    return [f32(z.shape.with(-1, 1))];
   },
   rmsNorm: norm,
   layerNorm: norm,

@@ -1,4 +1,6 @@
-/** @file How many rows of logits are computed at a time, so that [tokens, vocabulary] is never alive. */
+/** @file The language-model head in chunks of rows, so that [tokens, vocabulary] is never alive. */
+import type { Builder } from "../graph/build.ts";
+import type { Value } from "../graph/ops.ts";
 
 /** Logits that may be alive at a time, in rows and in elements (128 MiB). */
 const chunkRows = 1024;
@@ -8,4 +10,9 @@ const chunkElements = 2 ** 25;
 export function chunkSizes(total: number, vocabulary: number): number[] {
   const size = Math.max(1, Math.min(chunkRows, Math.floor(chunkElements / vocabulary)));
   return Array.from({ length: Math.ceil(total / size) }, (_, i) => Math.min(size, total - i * size));
+}
+
+/** −log p of probabilities; what is too small for float32 counts as 1e−37, 85 nats. */
+export function negativeLog(b: Builder, p: Value): Value {
+  return b.mul(b.log(b.add(p, b.scalar(1e-37))), b.scalar(-1));
 }

@@ -59,6 +59,7 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
   mul: same("Mul"),
   div: same("Div"),
   exp: same("Exp"),
+  log: same("Log"),
   sqrt: same("Sqrt"),
   erf: same("Erf"),
   sigmoid: same("Sigmoid"),
@@ -122,13 +123,6 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
     const long = target.temporary();
     target.emit("TopK", [target.name(x), target.integers([k])], [target.name(values), long], { axis: -1 });
     target.emit("Cast", [long], [target.name(indices)], { to: 6 });
-  },
-  /** log Σ exp z = max z − log max p, since max p = exp(max z) / Σ exp z: two reductions instead of an exp. */
-  logSumExp: (target, { inputs: [z, p], outputs: [y] }) => {
-    const axes = target.integers([z.shape.length - 1]);
-    const top = step(target, "ReduceMax", [target.name(z), axes]);
-    const share = step(target, "Log", [step(target, "ReduceMax", [target.name(p), axes])]);
-    target.emit("Sub", [top, share], [target.name(y)]);
   },
   rmsNorm: (target, { inputs, outputs: [y], attributes: { epsilon } }) =>
     target.emit("SimplifiedLayerNormalization", inputs.map(target.name), [target.name(y)], {

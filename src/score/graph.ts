@@ -1,7 +1,7 @@
 /** @file The scoring graph: what a frozen model says about the next token, cut to what is needed of it. */
 import { Builder } from "../graph/build.ts";
 import type { Graph, Value } from "../graph/ops.ts";
-import { chunkSizes } from "../models/head.ts";
+import { chunkSizes, negativeLog } from "../models/head.ts";
 import { documentMask } from "../models/attention.ts";
 import type { Decoder } from "../models/decoder.ts";
 
@@ -40,14 +40,13 @@ export function scoringGraph(
     // Waiting for the last chunk's results is what lets its logits go.
     const last = chunks.at(-1);
     const hidden_CD = last ? b.after(hiddens[i], ...[last.nll, last.topLogProbs ?? []].flat()) : hiddens[i];
-    const z_CV = b.gemm(hidden_CD, head_VD, { transposeB: true });
-    const lse_C1 = b.logSumExp(z_CV, b.softmax(z_CV));
-    const nll = b.sub(lse_C1, b.gatherElements(z_CV, nexts[i]));
+    const p_CV = b.softmax(b.gemm(hidden_CD, head_VD, { transposeB: true }));
+    const nll = negativeLog(b, b.gatherElements(p_CV, nexts[i]));
     if (k === 0) return chunks.push({ nll });
     const [known_CV] =
-      known < decoder.vocabulary ? b.split(z_CV, 1, [known, decoder.vocabulary - known]) : [z_CV];
+      known < decoder.vocabulary ? b.split(p_CV, 1, [known, decoder.vocabulary - known]) : [p_CV];
     const [top_CK, topIds] = b.topK(known_CV, k);
-    return chunks.push({ nll, topLogProbs: b.sub(top_CK, lse_C1), topIds });
+    return chunks.push({ nll, topLogProbs: b.log(top_CK), topIds });
   });
   b.output(
     "nll",

@@ -4,7 +4,7 @@ import { Builder } from "../graph/build.ts";
 import type { Graph, Value } from "../graph/ops.ts";
 import { documentMask } from "../models/attention.ts";
 import type { Decoder } from "../models/decoder.ts";
-import { chunkSizes } from "../models/head.ts";
+import { chunkSizes, negativeLog } from "../models/head.ts";
 
 // Shapes: R rows, L row length, T = R·L tokens, C tokens of a chunk, D width, V vocabulary,
 // K entries of a soft target.
@@ -30,9 +30,9 @@ interface SoftTarget {
 }
 
 /**
- * w·(−Σ_k q_k log softmax(z)_{id_k}) per token, with z = h·W, for one chunk, and its gradients.
+ * w·(−Σ_k q_k log p_{id_k}) per token, with p = softmax(h·W), for one chunk, and its gradients.
  *
- * The gradient of the cross-entropy by z is softmax(z) − q. The weight of a token scales its row, so
+ * The gradient of the cross-entropy by the logits is p − q. The weight of a token scales its row, so
  * it is applied to the narrow side [C, D] and never to [C, V].
  *
  * @param headSum the gradient of W so far, to which this chunk's is added.
@@ -45,17 +45,16 @@ function chunkLoss(
   headSum: Value | undefined,
 ) {
   const { ids, q, weight } = target;
-  const z_CV = b.gemm(hidden_CD, head_DV);
-  const p_CV = b.softmax(z_CV);
-  const lse_C1 = b.logSumExp(z_CV, p_CV);
-  const z_CK = b.gatherElements(z_CV, ids);
-  const loss_C1 = b.mul(weight, b.sub(lse_C1, b.reduceSum(b.mul(q, z_CK), [1])));
-  const [first_C1] = b.split(z_CK, 1, [1, ids.shape[1] - 1]);
-  // Once the log-sum-exp is done nothing else reads p, so that it is overwritten in place.
-  const dz_CV = b.scatterElements(p_CV, ids, b.after(b.mul(q, b.scalar(-1)), lse_C1));
+  const p_CV = b.softmax(b.gemm(hidden_CD, head_DV));
+  const p_CK = b.gatherElements(p_CV, ids);
+  const nll_CK = negativeLog(b, p_CK);
+  const loss_C1 = b.mul(weight, b.reduceSum(b.mul(q, nll_CK), [1]));
+  const [nll_C1] = b.split(nll_CK, 1, [1, ids.shape[1] - 1]);
+  // Once those are gathered nothing else reads p, so that it is overwritten in place.
+  const dz_CV = b.scatterElements(p_CV, ids, b.after(b.mul(q, b.scalar(-1)), p_CK));
   return {
     loss: b.reduceSum(loss_C1, [0]),
-    nll_C1: b.sub(lse_C1, first_C1),
+    nll_C1,
     hiddenGradient: b.mul(weight, b.gemm(dz_CV, head_DV, { transposeB: true })),
     headGradient: b.gemm(b.mul(weight, hidden_CD), dz_CV, { transposeA: true }, headSum),
   };

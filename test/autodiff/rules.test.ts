@@ -47,6 +47,7 @@ const cases: Record<DifferentiableOp, readonly Case[]> = {
     },
   ],
   exp: [{ shapes: [[5]], build: (b, [x]) => b.exp(x) }],
+  log: [{ shapes: [[5]], build: (b, [x]) => b.log(x), positive: true }],
   sqrt: [{ shapes: [[5]], build: (b, [x]) => b.sqrt(x), positive: true }],
   erf: [{ shapes: [[5]], build: (b, [x]) => b.erf(x) }],
   sigmoid: [{ shapes: [[5]], build: (b, [x]) => b.sigmoid(x) }],

@@ -41,7 +41,7 @@ test("edit distances are those of the textbook, for short and for long strings",
 
 /** Blocks of a demo text in the tokens of target and source. */
 async function blockPair(length: number) {
-  const text = (await Bun.file(new URL("../../README.md", import.meta.url)).text()).repeat(20);
+  const text = (await Bun.file(new URL("../../demo/README.md", import.meta.url)).text()).repeat(20);
   const [a, b] = await Promise.all([target.encode(text), sourceA.encode(text)]);
   return { target: a.ids.slice(0, length), source: b.ids.slice(0, length) };
 }
