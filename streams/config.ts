@@ -114,7 +114,7 @@ export const Config = z.strictObject({
     .int()
     .nonnegative()
     .default(4 * 2 ** 20),
-  /** threads of each model; none: one for each teacher, and all cores for the target */
+  /** threads of each model on the CPU; none: all cores. As many models run at a time as cores allow */
   threads: count.optional(),
   /** folder that the result is written to */
   out: z.string(),

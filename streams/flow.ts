@@ -117,6 +117,23 @@ export async function* parallelMap<T, U>(
   }
 }
 
+/** Lets up to `slots` pieces of work run at a time; the others wait in the order in which they came. */
+export function takeTurns(slots: number): <T>(work: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = [];
+  let free = slots;
+  return async (work) => {
+    if (free > 0) free--;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else free++;
+    }
+  };
+}
+
 /** Groups of items whose weights add up to at least `total`; the last group may weigh less. */
 export async function* batch<T>(
   source: AsyncIterable<T>,

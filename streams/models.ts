@@ -6,13 +6,14 @@ import { mostEntries } from "../src/fusion/select.ts";
 import { minEditMap } from "../src/fusion/vocabulary-map.ts";
 import type { Decoder } from "../src/models/decoder.ts";
 import { readDecoder } from "../src/models/folder.ts";
-import type { Device } from "../src/onnx/session.ts";
+import type { Device, ResolvedDevice } from "../src/onnx/session.ts";
 import { type Remote, spawn } from "../src/onnx/worker.ts";
 import type { ScorerHandlers } from "../src/score/worker.ts";
 import { type Tokenizer, readTokenizer } from "../src/text/tokenizer.ts";
 import type { Batch, StepResult } from "../src/train/trainer.ts";
 import type { TrainerHandlers } from "../src/train/worker.ts";
 import { type Config, UserError } from "./config.ts";
+import { takeTurns } from "./flow.ts";
 import type { Teacher } from "./forward.ts";
 import type { Meter } from "./meter.ts";
 
@@ -119,6 +120,12 @@ export async function loadModels(
   const { blockSize, forward, train, threads, fusion } = config;
   // The true next token may be one more than the candidates that are kept.
   const entries = mostEntries(fusion.method, chosen.length, forward.topK + 1);
+  const cores = availableParallelism();
+  const perModel = threads ?? cores;
+  // Models on the CPU share its cores and caches: each with all cores in its turn they are faster
+  // (bench/pipeline.ts) than all of them side by side.
+  const turn = takeTurns(Math.max(1, Math.floor(cores / perModel)));
+  const run = <T>(device: ResolvedDevice, work: () => Promise<T>) => (device === "cpu" ? turn(work) : work());
   const trainer = spawn<TrainerHandlers>(new URL("../src/train/worker.ts", import.meta.url));
   const workers: Remote<ScorerHandlers>[] = Array.from(
     { length: Math.min(chosen.length, forward.workers ?? chosen.length) },
@@ -135,7 +142,7 @@ export async function loadModels(
       ...train,
       folder: target.folder,
       device: target.device,
-      threads: threads ?? availableParallelism(),
+      threads: perModel,
       shape: { rows: train.rows, length: config.pack.rowLength, entries },
       accumulate: train.accumulation > 1,
       ...(checkpoint && { checkpoint }),
@@ -149,10 +156,10 @@ export async function loadModels(
         rows: forward.rows,
         k: forward.topK,
         known: source.tokenizer.vocabulary.tokens.length,
-        threads: threads ?? 1,
+        threads: perModel,
       });
       const score = async (sequences: readonly Int32Array[]) => {
-        const { scores, seconds } = await worker.call("score", { model, sequences });
+        const { scores, seconds } = await run(device, () => worker.call("score", { model, sequences }));
         meter.add("forward", seconds);
         return scores;
       };
@@ -163,17 +170,19 @@ export async function loadModels(
       tokenizers: [target, ...sources].map(({ tokenizer }) => tokenizer),
       teachers: loaded,
       entries,
-      groupTokens: 2 * forward.rows * blockSize,
+      groupTokens: 4 * forward.rows * blockSize,
       devices: Object.fromEntries([
         [target.name, device],
         ...loaded.map(({ name, device }) => [name, device]),
       ]),
       async trainStep(batches, learningRate) {
-        const { seconds, ...result } = await trainer.call("step", { batches, learningRate });
+        const { seconds, ...result } = await run(device, () =>
+          trainer.call("step", { batches, learningRate }),
+        );
         meter.add("train", seconds);
         return result;
       },
-      nll: async (sequences) => (await trainer.call("nll", sequences)).nll,
+      nll: async (sequences) => (await run(device, () => trainer.call("nll", sequences))).nll,
       saveCheckpoint: (path) => trainer.call("saveCheckpoint", path),
       saveModel: (folder) => trainer.call("saveModel", folder),
       close,

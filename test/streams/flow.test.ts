@@ -1,5 +1,14 @@
 import { describe, expect, test } from "bun:test";
-import { abortable, batch, byteSize, parallelMap, prefetch, takeWeight, tap } from "../../streams/flow.ts";
+import {
+  abortable,
+  batch,
+  byteSize,
+  parallelMap,
+  prefetch,
+  takeTurns,
+  takeWeight,
+  tap,
+} from "../../streams/flow.ts";
 
 /** Counts what is pulled of it and whether it was closed; fails at item `failAt`. */
 function counted(total: number, failAt = Infinity) {
@@ -144,6 +153,28 @@ test("parallelMap throws a task's error in its place in the order, and stops pul
   expect(got).toEqual([0, 1, 2]);
   expect(seen.closed).toBe(1);
   expect(seen.pulled).toBeLessThan(10);
+});
+
+test("work takes turns in the order in which it came, and gives its turn back when it fails", async () => {
+  const turn = takeTurns(2);
+  const order: string[] = [];
+  const gates = [0, 1, 2, 3].map(() => Promise.withResolvers<void>());
+  const works = gates.map(({ promise }, i) =>
+    turn(async () => {
+      order.push(`begin ${i}`);
+      await promise;
+      if (i === 1) throw new Error("failed");
+    }),
+  );
+  await settle();
+  expect(order).toEqual(["begin 0", "begin 1"]);
+  gates[1].resolve();
+  expect(works[1]).rejects.toThrow("failed");
+  await settle();
+  expect(order).toEqual(["begin 0", "begin 1", "begin 2"]);
+  for (const { resolve } of gates) resolve();
+  await Promise.allSettled(works);
+  expect(order.length).toBe(4);
 });
 
 test("batch closes a group when its weight is reached, and keeps what is left", async () => {

@@ -81,6 +81,8 @@ test("a finished run leaves a model that loads, events and a summary, and writes
     "pack",
     "train",
   ]);
+  for (const { mostBytesInFlight } of Object.values(summary.stages))
+    expect(mostBytesInFlight).toBeLessThanOrEqual(config("whole").prefetchBytes);
   expect(Object.keys(summary.bitsPerByte.end).sort()).toEqual(["scripture", "sea", "speeches"]);
   const teachers = Object.values(summary.teachers);
   expect(teachers.map(({ won }) => won).reduce((a, b) => a + b)).toBeCloseTo(1, 2);
