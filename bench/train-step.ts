@@ -9,8 +9,8 @@ import { availableParallelism } from "node:os";
 import { Builder } from "../src/graph/build.ts";
 import { sizeOf } from "../src/graph/ops.ts";
 import { llama } from "../src/models/llama.ts";
-import { type Data, type Program, compile, free } from "../src/onnx/session.ts";
-import { trainingGraph } from "../src/train/loss.ts";
+import { compile, free } from "../src/onnx/session.ts";
+import { type Batch, Trainer } from "../src/train/trainer.ts";
 
 const rounds = Number(process.argv[2] ?? 5);
 const threads = availableParallelism();
@@ -28,52 +28,68 @@ const decoder = llama({
 
 const tokens = rows * length;
 const random = (size: number) => Float32Array.from({ length: size }, () => (Math.random() - 0.5) / 10);
-const feeds: Record<string, Data> = {
-  ids: Int32Array.from({ length: tokens }, () => Math.random() * vocabulary),
+const entries = 11;
+const below = (size: number, limit: number) => Int32Array.from({ length: size }, () => Math.random() * limit);
+const batch: Batch = {
+  ids: below(tokens, vocabulary),
   positions: Int32Array.from({ length: tokens }, (_, i) => i % length),
   documents: new Int32Array(tokens),
-  targets: Int32Array.from({ length: tokens * 11 }, () => Math.random() * vocabulary),
-  probabilities: new Float32Array(tokens * 11).fill(1 / 11),
+  targets: below(tokens * entries, vocabulary),
+  probabilities: new Float32Array(tokens * entries).fill(1 / entries),
   weights: new Float32Array(tokens).fill(1 / tokens),
 };
-for (const [name, shape] of decoder.parameters) feeds[name] = random(sizeOf(shape));
+const parameters = new Map(
+  Array.from(decoder.parameters, ([name, shape]) => [name, { shape, data: random(sizeOf(shape)) }]),
+);
 
-async function sgemm(
-  size: number,
-): Promise<{ program: Program; feeds: Record<string, Data>; flops: number }> {
+async function sgemm(size: number) {
   const b = new Builder();
   const [x, y] = ["x", "y"].map((name) => b.input(name, [size, size]));
   b.output("z", b.gemm(x, y));
   const feeds = { x: random(size * size), y: random(size * size) };
-  return { program: await compile(b.graph(), "cpu", threads), feeds, flops: 2 * size ** 3 };
+  const program = await compile(b.graph(), "cpu", threads);
+  return { run: async () => free(Object.values(await program.run(feeds))), flops: 2 * size ** 3 };
 }
 
-async function seconds(program: Program, feeds: Record<string, Data>): Promise<number> {
+async function seconds(work: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
-  const results = await program.run(feeds);
-  const elapsed = (performance.now() - start) / 1000;
-  free(Object.values(results));
-  return elapsed;
+  await work();
+  return (performance.now() - start) / 1000;
 }
 
-const step = await compile(trainingGraph(decoder, { rows, length, entries: 11 }, false), "cpu", threads);
+const trainer = await Trainer.create(decoder, parameters, {
+  shape: { rows, length, entries },
+  accumulate: false,
+  beta1: 0.9,
+  beta2: 0.95,
+  epsilon: 1e-8,
+  weightDecay: 0.1,
+  clip: 1,
+  device: "cpu",
+  threads,
+});
 const product = await sgemm(2048);
 const weights = Array.from(decoder.parameters.values(), (shape) => (shape.length === 2 ? sizeOf(shape) : 0));
-const flops = tokens * (6 * weights.reduce((a, b) => a + b) + 12 * layers * length * width);
+const million = weights.reduce((a, b) => a + b) / 1e6;
+const flops = tokens * (6e6 * million + 12 * layers * length * width);
 
-await seconds(step, feeds);
-await seconds(product.program, product.feeds);
-let [best, peak] = [Infinity, 0];
+await seconds(() => trainer.step([batch], 1e-5));
+await seconds(product.run);
+let [whole, gradients, peak] = [Infinity, Infinity, 0];
 for (let round = 0; round < rounds; round++) {
-  best = Math.min(best, await seconds(step, feeds));
-  for (let i = 0; i < 5; i++)
-    peak = Math.max(peak, product.flops / (await seconds(product.program, product.feeds)));
+  whole = Math.min(whole, await seconds(() => trainer.step([batch], 1e-5)));
+  let results: Iterable<Float32Array> = [];
+  const backward = async () => (results = (await trainer.gradients([batch])).gradients.values());
+  gradients = Math.min(gradients, await seconds(backward));
+  free(results);
+  for (let i = 0; i < 5; i++) peak = Math.max(peak, product.flops / (await seconds(product.run)));
 }
+const line = (name: string, time: number) =>
+  `  ${name.padEnd(32)} ${(tokens / time).toFixed(0)} tokens/s, ${((flops / time / peak) * 100).toFixed(1)} % of the peak`;
 console.log(
   [
-    `training step, Llama ${(weights.reduce((a, b) => a + b) / 1e6).toFixed(1)}M, ${rows}×${length} tokens, ${threads} threads`,
-    `  ${(tokens / best).toFixed(0)} tokens/s, ${(flops / best / 1e9).toFixed(1)} GFLOP/s`,
-    `  sgemm peak ${(peak / 1e9).toFixed(1)} GFLOP/s; share of it: ${((flops / best / peak) * 100).toFixed(1)} %`,
-    `  peak memory ${(process.resourceUsage().maxRSS / 1024 ** (process.platform === "darwin" ? 2 : 1)).toFixed(0)} MiB`,
+    `Llama ${million.toFixed(1)}M, ${rows}×${length} tokens, ${threads} threads; sgemm peak ${(peak / 1e9).toFixed(0)} GFLOP/s`,
+    line("forward and backward", gradients),
+    line("whole step, with clip and AdamW", whole),
   ].join("\n"),
 );
