@@ -146,7 +146,10 @@ describe("bad rows and files", () => {
 
 test("one row group of 46 MB is read in bounded memory", async () => {
   const schema = new ParquetSchema({ text: { type: "UTF8" } });
-  const writer = await ParquetWriter.openFile(schema, at("huge.parquet"), { rowGroupSize: 1e9 });
+  const writer = await ParquetWriter.openFile(schema, at("huge.parquet"), {
+    rowGroupSize: 1e9,
+    pageSize: 256,
+  });
   const text = (i: number) => `${i} ${"And the waters prevailed. ".repeat(180)}`;
   const rows = 9_800;
   for (let i = 0; i < rows; i++) await writer.appendRow({ text: text(i) });
