@@ -1,6 +1,6 @@
 /** The command as a user has it: a process with arguments, an exit code and two streams. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -60,7 +60,7 @@ test("a model folder that does not fit is refused by file and field", async () =
       "tensor model.layers.0.mlp.gate_proj.weight is [512,192], config.json makes it [500,192]",
     ],
   ];
-  Bun.spawnSync(["cp", "-r", join(root, "demo/models/pocket-llama"), join(folder, "model")]);
+  cpSync(join(root, "demo/models/pocket-llama"), join(folder, "model"), { recursive: true });
   for (const [change, message] of attempts) {
     writeFileSync(join(folder, "model/config.json"), JSON.stringify({ ...config, ...change }));
     const { exitCode, err } = fuse(
