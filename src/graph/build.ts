@@ -82,6 +82,7 @@ export class Builder {
   where = (condition: Value, a: Value, b: Value) => this.#node("where", [condition, a, b], {})[0];
   reduceSum = (x: Value, axes: readonly number[]) => this.#node("reduceSum", [x], { axes })[0];
   reduceMean = (x: Value, axes: readonly number[]) => this.#node("reduceMean", [x], { axes })[0];
+  sumOfSquares = (x: Value) => this.#node("sumOfSquares", [x], {})[0];
   reshape = (x: Value, shape: Shape) => this.#node("reshape", [x], { shape })[0];
   transpose = (x: Value, permutation: readonly number[]) => this.#node("transpose", [x], { permutation })[0];
   expand = (x: Value, shape: Shape) => this.#node("expand", [x], { shape })[0];

@@ -29,6 +29,8 @@ export interface OpAttributes {
   // reductions; reduced axes keep length 1
   reduceSum: { readonly axes: readonly number[] };
   reduceMean: { readonly axes: readonly number[] };
+  /** over all axes; output [] */
+  sumOfSquares: {};
   // layout
   reshape: { readonly shape: Shape };
   transpose: { readonly permutation: readonly number[] };

@@ -92,6 +92,7 @@ export const shapeRules: { readonly [O in Op]: Rule<O> } = {
   },
   reduceSum: reduce,
   reduceMean: reduce,
+  sumOfSquares: (inputs) => unary(inputs).map(() => f32([])),
   reshape: (inputs, { shape }) => {
     if (inputs.length !== 1 || sizeOf(inputs[0].shape) !== sizeOf(shape))
       fail(`${sizeOf(shape)} elements for [${shape}]`, inputs);

@@ -72,6 +72,8 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
   softmax: same("Softmax"),
   reduceSum: reduce("ReduceSum"),
   reduceMean: reduce("ReduceMean"),
+  sumOfSquares: (target, { inputs: [x], outputs: [y] }) =>
+    target.emit("ReduceSumSquare", [target.name(x)], [target.name(y)], { keepdims: 0 }),
   reshape: (target, { inputs: [x], outputs: [y], attributes: { shape } }) =>
     target.emit("Reshape", [target.name(x), target.integers(shape)], [target.name(y)], { allowzero: 1 }),
   transpose: (target, { inputs: [x], outputs: [y], attributes: { permutation } }) =>

@@ -1,4 +1,4 @@
-/** @file AdamW (Loshchilov & Hutter, 2019) with clipping by the global norm, in place on float32 arrays. */
+/** @file AdamW (Loshchilov & Hutter, 2019), in place on float32 arrays. */
 
 export interface AdamWOptions {
   readonly beta1: number;
@@ -14,14 +14,6 @@ export interface Slot {
   readonly first: Float32Array;
   readonly second: Float32Array;
   readonly decays: boolean;
-}
-
-/** ‖g‖₂ over all gradients together. */
-export function globalNorm(gradients: Iterable<Float32Array>): number {
-  let sum = 0;
-  for (const gradient of gradients)
-    for (let i = 0; i < gradient.length; i++) sum += gradient[i] * gradient[i];
-  return Math.sqrt(sum);
 }
 
 /**

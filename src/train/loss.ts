@@ -68,7 +68,7 @@ function chunkLoss(
  * i32[T, K] and `probabilities` f32[T, K], which sum to 1 over K; `weights` f32[T]; with
  * `accumulate`, the gradients so far.
  * Outputs: `loss` [1, 1] = Σ_t w_t Σ_k q_tk · (−log p_t(id_tk)); `nll` [T, 1] of each target's first
- * entry; the gradient of each parameter.
+ * entry; the gradient of each parameter; `squaredNorm` [], Σ g² over all of them.
  *
  * Logits are alive for one chunk of tokens at a time: the gradients of a chunk are taken before the
  * next chunk begins.
@@ -129,5 +129,6 @@ export function trainingGraph(decoder: Decoder, shape: BatchShape, accumulate: b
     ),
   );
   for (const [name, value] of parameters) b.output(gradientOf(name), gradients.get(value)!);
+  b.output("squaredNorm", [...gradients.values()].map(b.sumOfSquares).reduce(b.add));
   return b.graph();
 }

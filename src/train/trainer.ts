@@ -3,7 +3,7 @@ import type { Decoder } from "../models/decoder.ts";
 import { type Tensor, readSafetensors, writeSafetensors } from "../models/safetensors.ts";
 import { type Data, type Program, type ResolvedDevice, compile, free } from "../onnx/session.ts";
 import { Scorer } from "../score/score.ts";
-import { type AdamWOptions, type Slot, adamWStep, globalNorm } from "./adamw.ts";
+import { type AdamWOptions, type Slot, adamWStep } from "./adamw.ts";
 import { type BatchShape, gradientOf, gradientSumOf, trainingGraph } from "./loss.ts";
 
 // R rows, L row length, T = R·L tokens, K entries of a soft target.
@@ -94,7 +94,7 @@ export class Trainer {
    * @throws if the loss is not finite, before any weight has changed.
    */
   async gradients(batches: readonly Batch[]) {
-    let [loss, nll, nllPart] = [0, 0, 0];
+    let [loss, nll, nllPart, gradientNorm] = [0, 0, 0, 0];
     const { entries } = this.#options.shape;
     let gradients = new Map<string, Float32Array>();
     if (this.#options.accumulate)
@@ -117,23 +117,23 @@ export class Trainer {
         nll += weights[t] * value;
         nllPart += weights[t] * value * probabilities[t * entries];
       });
-      free([results.loss, results.nll]);
+      gradientNorm = Math.sqrt(results.squaredNorm[0]);
+      free([results.loss, results.nll, results.squaredNorm]);
     }
     if (!Number.isFinite(loss)) throw new Error(`train: the loss is ${loss}; a lower learning rate may help`);
-    return { loss, nll, nllPart, gradients };
+    return { loss, nll, nllPart, gradientNorm, gradients };
   }
 
   /** One optimizer step on the micro-batches together. */
   async step(batches: readonly Batch[], learningRate: number): Promise<StepResult> {
     const { gradients, ...losses } = await this.gradients(batches);
-    const gradientNorm = globalNorm(gradients.values());
     // As PyTorch's clip_grad_norm_, the small constant included.
-    const scale = Math.min(1, this.#options.clip / (gradientNorm + 1e-6));
+    const scale = Math.min(1, this.#options.clip / (losses.gradientNorm + 1e-6));
     this.#steps++;
     for (const [name, slot] of this.#slots)
       adamWStep(slot, gradients.get(name)!, this.#options, this.#steps, learningRate, scale);
     free(gradients.values());
-    return { ...losses, gradientNorm };
+    return losses;
   }
 
   /** −log p(next) at each position of each sequence, under the weights as they are now. */
