@@ -131,7 +131,6 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
   const { signal = new AbortController().signal } = options;
   const state = stateOf(given, options);
   const config = await checkData(given);
-  const writtenBefore = await totalBytesWritten();
   // What the listener writes, a progress line say, is no data of the run.
   let accounted = 0;
   const account = async (work: () => void | Promise<void>) => {
@@ -145,6 +144,8 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
     meter,
     state && { path: weightsOf(config.out), steps: state.steps },
   );
+  // From here on: what Bun caches of the code itself, while the workers load, is no data of the run.
+  const writtenBefore = await totalBytesWritten();
   try {
     await account(() => options.listener?.devices?.(models.devices));
     const { evaluate, train } = config;
