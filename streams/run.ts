@@ -241,7 +241,7 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
       accounted += await models.saveModel(join(config.out, "model"));
       await account(() => removeState(config.out));
     }
-    const { count } = statistics.skippedRows;
+    const outside = (await totalBytesWritten()) - writtenBefore - accounted;
     const summary: Summary = {
       steps: last?.step ?? state?.steps ?? 0,
       tokens,
@@ -251,15 +251,13 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
       bitsPerByte: { start, end },
       teachers: statistics.summary(),
       devices: models.devices,
-      skippedRows: count,
+      skippedRows: statistics.skippedRows,
       peakRssBytes: peakRss(),
-      bytesWrittenOutside: null,
+      bytesWrittenOutside: Number.isNaN(outside) ? null : Math.max(0, outside),
       finished,
     };
-    const outside = (await totalBytesWritten()) - writtenBefore - accounted;
-    const counted = { ...summary, bytesWrittenOutside: Number.isNaN(outside) ? null : Math.max(0, outside) };
-    await writeFile(join(config.out, "summary.json"), `${JSON.stringify(counted, null, 2)}\n`);
-    return counted;
+    await writeFile(join(config.out, "summary.json"), `${JSON.stringify(summary, null, 2)}\n`);
+    return summary;
   } finally {
     await models.close();
   }

@@ -17,7 +17,6 @@ export class TeacherStatistics {
   #positions = 0;
   #blocks = 0;
   #skipped = 0;
-  #lastSkipped = "";
 
   constructor(names: readonly string[]) {
     this.#names = names;
@@ -37,13 +36,12 @@ export class TeacherStatistics {
   };
 
   /** Counts a row or file that was left out. */
-  skipped = (reason: string): void => {
+  skipped = (): void => {
     this.#skipped++;
-    this.#lastSkipped = reason;
   };
 
-  get skippedRows(): { count: number; last: string } {
-    return { count: this.#skipped, last: this.#lastSkipped };
+  get skippedRows(): number {
+    return this.#skipped;
   }
 
   summary(): Record<string, TeacherSummary> {

@@ -51,7 +51,7 @@ function sumTo(b: Builder, gradient: Value, shape: Shape): Value {
   return b.reshape(axes.length ? b.reduceSum(gradient, axes) : gradient, shape);
 }
 
-/** The normalized x of a norm, from x (centred for layer norm), and the reciprocal of its scale. */
+/** x (centred, for layer norm) divided by its deviation, and that deviation. */
 function normalize(b: Builder, x: Value, epsilon: number) {
   const last = [x.shape.length - 1];
   const deviation = b.sqrt(b.add(b.reduceMean(b.mul(x, x), last), b.scalar(epsilon)));
