@@ -40,12 +40,12 @@ interface SoftTarget {
 function chunkLoss(
   b: Builder,
   hidden_CD: Value,
-  head_DV: Value,
+  head_VD: Value,
   target: SoftTarget,
   headSum: Value | undefined,
 ) {
   const { ids, q, weight } = target;
-  const p_CV = b.softmax(b.gemm(hidden_CD, head_DV));
+  const p_CV = b.softmax(b.gemm(hidden_CD, head_VD, { transposeB: true }));
   const p_CK = b.gatherElements(p_CV, ids);
   const nll_CK = negativeLog(b, p_CK);
   const loss_C1 = b.mul(weight, b.reduceSum(b.mul(q, nll_CK), [1]));
@@ -55,8 +55,8 @@ function chunkLoss(
   return {
     loss: b.reduceSum(loss_C1, [0]),
     nll_C1,
-    hiddenGradient: b.mul(weight, b.gemm(dz_CV, head_DV, { transposeB: true })),
-    headGradient: b.gemm(b.mul(weight, hidden_CD), dz_CV, { transposeA: true }, headSum),
+    hiddenGradient: b.mul(weight, b.gemm(dz_CV, head_VD)),
+    headGradient_DV: b.gemm(b.transpose(b.mul(weight, hidden_CD), [1, 0]), dz_CV, {}, headSum),
   };
 }
 
@@ -94,8 +94,7 @@ export function trainingGraph(decoder: Decoder, shape: BatchShape, accumulate: b
     for (const [name, value] of parameters) sums.set(value, b.input(gradientSumOf(name), value.shape));
 
   const hidden_TD = decoder.hidden(b, parameter, tokens);
-  // Products with and into [D, V] run along V; with the stored [V, D] they are far slower.
-  const head_DV = b.transpose(parameter(decoder.head), [1, 0]);
+  const head_VD = parameter(decoder.head);
   const sizes = chunkSizes(T, decoder.vocabulary);
   const [hiddens, ids, qs, weights] = [hidden_TD, ids_TK, q_TK, weights_T1].map((value) =>
     b.split(value, 0, sizes),
@@ -104,9 +103,9 @@ export function trainingGraph(decoder: Decoder, shape: BatchShape, accumulate: b
   sizes.forEach((_, i) => {
     const last = chunks.at(-1);
     // Waiting for the last chunk's gradients is what lets its logits go.
-    const hidden_CD = last ? b.after(hiddens[i], last.headGradient, last.hiddenGradient) : hiddens[i];
+    const hidden_CD = last ? b.after(hiddens[i], last.headGradient_DV, last.hiddenGradient) : hiddens[i];
     const target = { ids: ids[i], q: qs[i], weight: weights[i] };
-    chunks.push(chunkLoss(b, hidden_CD, head_DV, target, last?.headGradient));
+    chunks.push(chunkLoss(b, hidden_CD, head_VD, target, last?.headGradient_DV));
   });
 
   const seeds = new Map([
@@ -117,7 +116,7 @@ export function trainingGraph(decoder: Decoder, shape: BatchShape, accumulate: b
         0,
       ),
     ],
-    [head_DV, chunks.at(-1)!.headGradient],
+    [head_VD, b.transpose(chunks.at(-1)!.headGradient_DV, [1, 0])],
   ]);
   const gradients = backward(b, seeds, [...parameters.values()], sums);
   b.output("loss", chunks.map(({ loss }) => loss).reduce(b.add));

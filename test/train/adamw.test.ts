@@ -1,0 +1,58 @@
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import fc from "fast-check";
+import wabt from "wabt";
+import { type Slot, adamWStep } from "../../src/train/adamw.ts";
+
+const folder = join(import.meta.dir, "../../src/train");
+const options = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 };
+
+/** The paper's algorithm 2 for one number, in float64. */
+function reference(value: number, gradients: readonly number[], rate: number, decays: boolean): number {
+  let [m, v] = [0, 0];
+  gradients.forEach((g, i) => {
+    m = options.beta1 * m + (1 - options.beta1) * g;
+    v = options.beta2 * v + (1 - options.beta2) * g * g;
+    const update =
+      m / (1 - options.beta1 ** (i + 1)) / (Math.sqrt(v / (1 - options.beta2 ** (i + 1))) + 1e-8);
+    value -= rate * (update + (decays ? options.weightDecay * value : 0));
+  });
+  return value;
+}
+
+test("the kernel is what its text assembles to", async () => {
+  const assembler = await wabt();
+  const text = await Bun.file(join(folder, "adamw.wat")).text();
+  const { buffer } = assembler.parseWat("adamw.wat", text, { simd: true }).toBinary({});
+  expect(await Bun.file(join(folder, "adamw.wasm")).bytes()).toEqual(new Uint8Array(buffer));
+});
+
+test("three steps are the paper's, for tensors of any size", () => {
+  const gradient = fc.double({ min: -2, max: 2, noNaN: true }).filter((g) => g === 0 || Math.abs(g) > 1e-6);
+  // Sizes about the block of 4096 numbers in which the kernel works.
+  const size = fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 4090, max: 8200 }));
+  fc.assert(
+    fc.property(size, fc.array(gradient, { minLength: 3, maxLength: 3 }), fc.boolean(), (n, gs, decays) => {
+      const start = Float32Array.from({ length: n }, (_, i) => Math.sin(i));
+      const value = start.slice();
+      const slot: Slot = { value, first: new Float32Array(n), second: new Float32Array(n), decays };
+      // Each number has its own gradient, and half of it is taken.
+      const own = (g: number, i: number) => Math.fround(g * (1 + (i % 7)));
+      gs.forEach((g, step) =>
+        adamWStep(
+          slot,
+          Float32Array.from(start, (_, i) => own(g, i)),
+          options,
+          step + 1,
+          0.01,
+          0.5,
+        ),
+      );
+      for (let i = 0; i < n; i += 1 + Math.floor(n / 50)) {
+        const halves = gs.map((g) => own(g, i) / 2);
+        expect(Math.abs(value[i] - reference(start[i], halves, 0.01, decays))).toBeLessThan(2e-6);
+      }
+    }),
+    { numRuns: 50 },
+  );
+});
