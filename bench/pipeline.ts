@@ -10,7 +10,7 @@ import { fuse } from "../streams/fuse.ts";
 import { Meter } from "../streams/meter.ts";
 import { loadModels } from "../streams/models.ts";
 import { pack } from "../streams/pack.ts";
-import { pipeline } from "../streams/pipeline.ts";
+import { learn, score } from "../streams/pipeline.ts";
 import { read } from "../streams/read.ts";
 import { split } from "../streams/split.ts";
 import { TeacherStatistics } from "../streams/statistics.ts";
@@ -74,32 +74,33 @@ const encoded = await alone(
 );
 const scored = await alone(
   "forward",
-  () => forward(from(encoded), models.teachers, models.groupTokens, 1),
+  () => forward(from(encoded), models.teachers, 4 * config.forward.rows * blockSize, 1),
   ({ encodings }) => encodings[0].ids.length,
 );
 const aligned = await alone(
   "align",
-  () => align(from(scored), models.teachers),
+  () => align(from(scored), models.listening, fusion.unit),
   ({ target }) => target.ids.length,
 );
 const fused = await alone(
   "fuse",
-  () => fuse(from(aligned), fusion.method, fusion.lmWeight),
+  () => fuse(from(aligned), fuseOptions),
   ({ ids }) => ids.length,
 );
 const rows = await alone(
   "pack",
-  () => pack(from(fused), { ...config.pack, entries: models.entries }),
+  () => pack(from(fused), { ...config.pack, entries: models.trainer.entries }),
   (row) => row.tokens,
 );
 await alone(
   "train",
-  () => train(from(rows), schedule, models.trainStep),
+  () => train(from(rows), schedule, models.trainer.step),
   (step) => step.tokens,
 );
 const start = performance.now();
 const statistics = new TeacherStatistics(models.teachers.map(({ name }) => name));
-for await (const _ of pipeline({ config, models, meter, statistics })) void _;
+const texts = score(config, models.tokenizers, models.teachers, meter, statistics.skipped);
+for await (const _ of learn(texts, config, models.listening, models.trainer, meter, statistics)) void _;
 const whole = (performance.now() - start) / 1000;
 await models.close();
 

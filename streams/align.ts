@@ -1,18 +1,32 @@
 /** @file Stage 5: what each teacher says, in target tokens. */
-import { type AlignTeacher, nllPerByte } from "../src/fusion/teach.ts";
+import { type Unit, meanNll, nllAtTokens } from "../src/fusion/nll.ts";
+import type { AlignTeacher } from "../src/fusion/teach.ts";
 import type { Aligned, Scored } from "./records.ts";
 
-/** @param teachers in the order of the scores, with the encoding that each reads. */
+/** One teacher of those that were scored. */
+export interface Listening {
+  /** Its place in the scores, and that of its tokens in the encodings. */
+  readonly score: number;
+  readonly encoding: number;
+  readonly align: AlignTeacher;
+}
+
 export async function* align(
   scored: AsyncIterable<Scored>,
-  teachers: readonly { readonly encoding: number; readonly align: AlignTeacher }[],
+  teachers: readonly Listening[],
+  unit: Unit,
 ): AsyncGenerator<Aligned> {
   for await (const { block, encodings, scores } of scored) {
     const [target] = encodings;
-    const teachings = teachers.map(({ encoding, align }, i) => ({
-      ...align(encodings[encoding], target, scores[i]),
-      nllPerByte: nllPerByte(encodings[encoding], scores[i].nll),
-    }));
+    const teachings = teachers.map(({ score, encoding, align }) => {
+      const [source, { nll }] = [encodings[encoding], scores[score]];
+      return {
+        ...align(source, target, scores[score]),
+        nll: meanNll(source, nll, unit),
+        nllPerByte: meanNll(source, nll, "byte"),
+        nlls: nllAtTokens(source, nll, target),
+      };
+    });
     yield { block, target, teachings };
   }
 }

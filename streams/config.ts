@@ -2,10 +2,14 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { z } from "zod";
-import { fusions } from "../src/fusion/select.ts";
-import { projections } from "../src/fusion/project.ts";
+import { units } from "../src/fusion/nll.ts";
+import { fallbacks, projections } from "../src/fusion/project.ts";
+import { lmSchedules, methods, weightings } from "../src/fusion/select.ts";
 import { tails } from "../src/fusion/teach.ts";
+import { maps } from "../src/fusion/vocabulary-map.ts";
 import { devices } from "../src/onnx/session.ts";
+import { scopes } from "./fuse.ts";
+import { recipes } from "./recipes.ts";
 
 const count = z.int().positive();
 const share = z.number().min(0).max(1);
@@ -23,7 +27,46 @@ const columns = {
   id: z.string().optional(),
 };
 
+const fusion = z.strictObject({
+  /**
+   * how positions and tokens of two vocabularies match. spans: by the bytes of the text. soft and hard:
+   * FuseLLM's alignment of tokens, by a vocabulary map or by equal strings only
+   */
+  align: z.enum(["spans", ...projections]).default("spans"),
+  /** with soft: what makes two tokens match; see src/fusion/vocabulary-map.ts */
+  map: z.enum(maps).default("minED"),
+  /** with soft and hard: what a position without a match says: none, the next token, the current one (repeat) */
+  fallback: z.enum(fallbacks).default("none"),
+  /** minCE believes the best teacher, avgCE all of them by their weights, mixture also by how sure they are */
+  method: z.enum(methods).default("avgCE"),
+  /** where teachers are compared anew: at each token, each sequence (block of text) or each row */
+  scope: z.enum(scopes).default("sequence"),
+  /** nats per byte of text, or per token of each teacher's own */
+  unit: z.enum(units).default("byte"),
+  /** teachers' weights: softmax(−nll/τ), or softmax(exp(−nll)/τ), the reference's reward; τ is sharpness */
+  weighting: z.enum(weightings).default("nll"),
+  sharpness: z.number().positive().default(0.1),
+  /** whether the target as it was before training is one of the teachers */
+  withTarget: z.boolean().default(true),
+  /** λ: weight of the language-model loss; 1 − λ is that of the fusion loss */
+  lmWeight: share.default(0.9),
+  /** hard: λ all along. hard_and_decay: it rises to 1. soft: 1 minus the teachers' reward, exp(−nll) */
+  lmSchedule: z.enum(lmSchedules).default("hard"),
+  /** how the fusion loss is reported: cross-entropy, or that minus the target's entropy; the gradient is the same */
+  loss: z.enum(["ce", "kl"]).default("ce"),
+  /** candidates of each teacher per position */
+  topK: count.default(10),
+  /** most ids of a fused target; none: all that the teachers have */
+  entries: count.optional(),
+  /** what the probability outside of the candidates is left to: the text, nothing (keep), themselves (renormalize) */
+  tail: z.enum(tails).default("text"),
+  /** softens what the teachers say */
+  temperature: z.number().positive().default(1),
+});
+
 export const Config = z.strictObject({
+  /** settings that belong together, as a start: default, fusellm or kd; see recipes.ts */
+  recipe: z.enum(Object.keys(recipes) as [keyof typeof recipes]).default("default"),
   /** folder of the model that is trained */
   target: model,
   /** folders of the models whose knowledge it gets */
@@ -34,6 +77,9 @@ export const Config = z.strictObject({
     ...columns,
     /** times through the data */
     epochs: count.default(1),
+    /** documents that are shuffled at a time, and what decides their order; 0 leaves them as they are */
+    shuffle: z.int().nonnegative().default(0),
+    seed: z.int().nonnegative().default(0),
     /** what to do at a row or file that cannot be read */
     onBadRow: z.enum(["fail", "skip"]).default("fail"),
   }),
@@ -43,8 +89,6 @@ export const Config = z.strictObject({
   slack: z.int().nonnegative().default(48),
   forward: z
     .strictObject({
-      /** candidates kept per position */
-      topK: count.default(10),
       /** rows of blockSize tokens in a batch */
       rows: count.default(4),
       /** workers that the teachers are spread over; none: one for each teacher */
@@ -53,25 +97,7 @@ export const Config = z.strictObject({
       concurrency: count.default(1),
     })
     .prefault({}),
-  fusion: z
-    .strictObject({
-      /**
-       * how positions and tokens of two vocabularies match. spans: by the bytes of the text. soft and hard:
-       * FuseLLM's alignment of tokens, by its edit-distance map or by equal strings only
-       */
-      align: z.enum(["spans", ...projections]).default("spans"),
-      /** minCE believes the best teacher of each block, avgCE all of them by their weights */
-      method: z.enum(fusions).default("minCE"),
-      /** whether the target as it was before training is one of the teachers */
-      withTarget: z.boolean().default(true),
-      /** λ: weight of the language-model loss; 1 − λ is that of the fusion loss */
-      lmWeight: share.default(0.9),
-      /** what the kept candidates lack of probability 1 is left to: the text, or (renormalize) themselves */
-      tail: z.enum(tails).default("text"),
-      /** softens what the teachers say */
-      temperature: z.number().positive().default(1),
-    })
-    .prefault({}),
+  fusion: fusion.prefault({}),
   pack: z
     .strictObject({
       /** tokens of a row */
@@ -176,12 +202,7 @@ function assignment(text: string): Tree {
     .reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) as Tree;
 }
 
-/**
- * Reads a configuration file and lays assignments over it. Paths in the file are relative to the
- * file, paths in assignments to the working directory.
- * @throws UserError naming the file and the key.
- */
-export function readConfig(path: string, assignments: readonly string[] = []): Config {
+function readTree(path: string): Tree {
   if (!existsSync(path)) throw new UserError(`${path}: not found; expected a configuration file`);
   let file: unknown;
   try {
@@ -189,12 +210,66 @@ export function readConfig(path: string, assignments: readonly string[] = []): C
   } catch (cause) {
     throw new UserError(`${path}: not YAML: ${(cause as Error).message}`, { cause });
   }
-  if (!isTree(file)) throw new UserError(`${path}: expected keys such as target, sources, data and train`);
-  const layers = assignments.map((text) => resolvePaths(assignment(text), process.cwd()));
-  const result = Config.safeParse(layers.reduce(merge, resolvePaths(file, dirname(path))));
+  if (isTree(file)) return file;
+  throw new UserError(`${path}: expected keys such as target, sources, data and train`);
+}
+
+/** Checks what was given, over its recipe and the defaults. */
+function complete<T extends z.ZodType>(schema: T, given: Tree, path: string): z.infer<T> {
+  const recipe = recipes[given.recipe as keyof typeof recipes] ?? {};
+  const result = schema.safeParse(merge(recipe, given));
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const key = [...issue.path, ...(issue.code === "unrecognized_keys" ? issue.keys : [])].join(".");
   const problem = issue.code === "unrecognized_keys" ? "there is no such setting" : issue.message;
   throw new UserError(`${path}: ${key}: ${problem}`, { cause: result.error });
+}
+
+/**
+ * Reads a configuration file and lays assignments over it. Paths in the file are relative to the
+ * file, paths in assignments to the working directory.
+ * @throws UserError naming the file and the key.
+ */
+export function readConfig(path: string, assignments: readonly string[] = []): Config {
+  const layers = assignments.map((text) => resolvePaths(assignment(text), process.cwd()));
+  return complete(Config, layers.reduce(merge, resolvePaths(readTree(path), dirname(path))), path);
+}
+
+const Experiment = z.strictObject({
+  /** of data.seed: each shuffles the data in its own way */
+  seeds: z.array(z.int().nonnegative()).min(1),
+  /** settings of each arm, over those of the file; null is the file's own */
+  arms: z.record(z.string(), z.record(z.string(), z.unknown()).nullable()),
+});
+
+/**
+ * Reads an experiment: a configuration file with `seeds` and `arms` besides. The arms are runs of the
+ * same text, so they may differ in the target's teachers and how it learns from them only.
+ * @throws UserError naming the file, the arm and the key.
+ */
+export function readExperiment(path: string, assignments: readonly string[] = []) {
+  const layers = assignments.map((text) => resolvePaths(assignment(text), process.cwd()));
+  const { seeds, arms, ...common } = layers.reduce(merge, resolvePaths(readTree(path), dirname(path)));
+  const experiment = complete(Experiment, { seeds, arms }, path);
+  const configs = Object.entries(experiment.arms).map(([name, own]): [string, Config] => {
+    const changes = resolvePaths(own ?? {}, dirname(path));
+    // An arm's recipe comes before what the file says for all.
+    const recipe = recipes[changes.recipe as keyof typeof recipes] ?? {};
+    return [name, complete(Config, merge(merge(common, recipe), changes), `${path}: arms.${name}`)];
+  });
+  const text = ({ target, data, blockSize, slack, train, pack }: Config) =>
+    JSON.stringify([
+      target,
+      data,
+      blockSize,
+      slack,
+      train.steps,
+      train.rows,
+      train.accumulation,
+      pack.rowLength,
+    ]);
+  for (const [name, config] of configs)
+    if (text(config) !== text(configs[0][1]))
+      throw new UserError(`${path}: arms.${name}: the arms are to see the same text in the same steps`);
+  return { seeds: experiment.seeds, arms: configs };
 }

@@ -5,27 +5,27 @@ import { type Config } from "./config.ts";
 import { read } from "./read.ts";
 import { split } from "./split.ts";
 
-interface Sample extends Encoding {
+export interface Sample extends Encoding {
   readonly domain: string;
 }
 
 /** The first blocks of each domain, in the order of the files, until there are bytes enough. */
-export async function readSamples(
+export async function readBlocks(
   evaluate: NonNullable<Config["evaluate"]>,
-  tokenizer: Tokenizer,
+  tokenizers: readonly Tokenizer[],
   limit: number,
-): Promise<Sample[]> {
-  const samples: Sample[] = [];
+): Promise<{ domain: string; encodings: Encoding[] }[]> {
+  const blocks: { domain: string; encodings: Encoding[] }[] = [];
   const bytes = new Map<string, number>();
   const documents = read({ ...evaluate, epochs: 1, onBadRow: "fail" });
-  for await (const { text, domain } of split(documents, [tokenizer], limit)) {
+  for await (const { text, domain } of split(documents, tokenizers, limit)) {
     const sofar = bytes.get(domain) ?? 0;
     if (sofar >= evaluate.bytesPerDomain) continue;
-    const encoding = await tokenizer.encode(text);
-    samples.push({ ...encoding, domain });
-    bytes.set(domain, sofar + (encoding.ends.at(-1) ?? 0));
+    const encodings = await Promise.all(tokenizers.map((tokenizer) => tokenizer.encode(text)));
+    blocks.push({ domain, encodings });
+    bytes.set(domain, sofar + Buffer.byteLength(text));
   }
-  return samples;
+  return blocks;
 }
 
 export async function evaluateSamples(

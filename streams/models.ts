@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { basename } from "node:path";
 import { type AlignTeacher, teachBySpans, teachByTokens, teachInPlace } from "../src/fusion/teach.ts";
 import { mostEntries } from "../src/fusion/select.ts";
-import { minEditMap } from "../src/fusion/vocabulary-map.ts";
+import { vocabularyMap } from "../src/fusion/vocabulary-map.ts";
 import type { Decoder } from "../src/models/decoder.ts";
 import { readDecoder } from "../src/models/folder.ts";
 import type { Device, ResolvedDevice } from "../src/onnx/session.ts";
@@ -25,23 +25,23 @@ interface Source {
   readonly tokenizer: Tokenizer;
 }
 
-export interface Models {
-  /** The target's first, then the sources'. */
-  readonly tokenizers: readonly Tokenizer[];
-  readonly teachers: readonly (Teacher & { readonly name: string; readonly align: AlignTeacher })[];
-  /** Entries of a soft target. */
-  readonly entries: number;
-  /** Target tokens that the teachers get at a time. */
-  readonly groupTokens: number;
-  /** Which device each model is on. */
-  readonly devices: Readonly<Record<string, string>>;
-  readonly trainStep: (batches: Batch[], learningRate: number) => Promise<StepResult>;
+/** A frozen model in its worker. */
+export interface LoadedTeacher extends Teacher {
+  readonly name: string;
+  readonly folder: string;
+  readonly device: ResolvedDevice;
+  readonly tokenizer: Tokenizer;
+}
+
+/** The target in its worker. */
+export interface LoadedTrainer {
+  readonly device: ResolvedDevice;
+  readonly step: (batches: Batch[], learningRate: number) => Promise<StepResult>;
   /** −log p at each position under the target as it is now. */
   readonly nll: (sequences: readonly Int32Array[]) => Promise<Float32Array[]>;
   /** Both tell how many bytes reached the file system. */
   readonly saveCheckpoint: (path: string) => Promise<number>;
   readonly saveModel: (folder: string) => Promise<number>;
-  /** Waits for what is under way and ends every worker. */
   readonly close: () => Promise<void>;
 }
 
@@ -59,8 +59,8 @@ function readSource(model: Config["target"], config: Config): Source {
     throw new UserError(
       `blockSize: ${config.blockSize} is more than the ${decoder.context} tokens that ${folder} takes`,
     );
-  if (config.forward.topK > known)
-    throw new UserError(`forward.topK: ${config.forward.topK} is more than the ${known} tokens of ${folder}`);
+  if (config.fusion.topK > known)
+    throw new UserError(`fusion.topK: ${config.fusion.topK} is more than the ${known} tokens of ${folder}`);
   return { name: basename(folder), folder, device, decoder, tokenizer };
 }
 
@@ -75,7 +75,6 @@ function checkModels(config: Config): { target: Source; sources: Source[] } {
       throw new UserError(
         `pack.rowLength: ${pack.rowLength} is more than the ${target.decoder.context} tokens that ${target.folder} takes`,
       );
-    // With λ = 1 the fusion term has no weight: no teacher runs.
     const sources = (fusion.lmWeight === 1 ? [] : config.sources).map((source) => readSource(source, config));
     if (fusion.lmWeight < 1 && sources.length === 0 && !fusion.withTarget)
       throw new UserError(`fusion.lmWeight: ${fusion.lmWeight} needs a teacher; add sources, or set it to 1`);
@@ -85,110 +84,186 @@ function checkModels(config: Config): { target: Source; sources: Source[] } {
   }
 }
 
-function alignment(source: Tokenizer, target: Tokenizer, fusion: Config["fusion"]): AlignTeacher {
+/** What a teacher's scores become in target tokens, as the settings have it. */
+export function alignerOf(
+  { encoding, tokenizer: source }: Pick<LoadedTeacher, "encoding" | "tokenizer">,
+  target: Tokenizer,
+  fusion: Config["fusion"],
+): AlignTeacher {
+  if (encoding === 0) return teachInPlace(fusion, target.vocabulary.tokens.length);
   if (fusion.align === "spans") return teachBySpans(source, target, fusion);
-  const map = minEditMap(source.vocabulary, target.vocabulary);
-  return teachByTokens(source.vocabulary, target.vocabulary, map, fusion.align, fusion);
+  const map = vocabularyMap(fusion.map, source.vocabulary, target.vocabulary);
+  return teachByTokens(source.vocabulary, target.vocabulary, map, fusion.align, fusion.fallback, fusion);
 }
 
-function teachersOf(target: Source, sources: readonly Source[], { fusion }: Config) {
-  if (fusion.lmWeight === 1) return [];
-  const teachers = sources.map((source, i) => ({
-    source,
-    encoding: i + 1,
-    align: alignment(source.tokenizer, target.tokenizer, fusion),
-  }));
-  const itself = {
-    source: { ...target, name: `${target.name} (frozen)` },
-    encoding: 0,
-    align: teachInPlace(fusion),
-  };
-  return fusion.withTarget ? [itself, ...teachers] : teachers;
+/** Entries of a soft target: the true next token, and of each teacher one more than its candidates. */
+export const entriesOf = ({ method, topK, entries }: Config["fusion"], teachers: number) =>
+  Math.min(entries ?? Infinity, mostEntries(method, teachers, topK + 1));
+
+/** The models of a run, each loaded when it is asked for, each in a worker. */
+export class Models {
+  /** The target's first, then the sources'. */
+  readonly tokenizers: readonly Tokenizer[];
+  readonly #config: Config;
+  readonly #meter: Meter;
+  readonly #target: Source;
+  readonly #teachers: readonly { readonly source: Source; readonly encoding: number }[];
+  readonly #threads: number;
+  readonly #run: <T>(device: ResolvedDevice, work: () => Promise<T>) => Promise<T>;
+  readonly #workers = new Set<Remote<TrainerHandlers | ScorerHandlers>>();
+
+  /** @throws UserError if files or settings do not fit each other. */
+  constructor(config: Config, meter: Meter) {
+    const { target, sources } = checkModels(config);
+    this.#config = config;
+    this.#meter = meter;
+    this.#target = target;
+    const itself = { ...target, name: `${target.name} (frozen)` };
+    const all = [itself, ...sources].map((source, encoding) => ({ source, encoding }));
+    const { lmWeight, withTarget } = config.fusion;
+    // With λ = 1 the fusion term has no weight: no teacher runs.
+    this.#teachers = lmWeight === 1 ? [] : withTarget ? all : all.slice(1);
+    this.tokenizers = [target, ...sources].map(({ tokenizer }) => tokenizer);
+    const cores = availableParallelism();
+    this.#threads = config.threads ?? cores;
+    // Models on the CPU share its cores and caches: each with all cores in its turn they are faster
+    // (bench/pipeline.ts) than all of them side by side.
+    const turn = takeTurns(Math.max(1, Math.floor(cores / this.#threads)));
+    this.#run = (device, work) => (device === "cpu" ? turn(work) : work());
+  }
+
+  #spawn<H extends TrainerHandlers | ScorerHandlers>(url: URL): Remote<H> {
+    const worker = spawn<H>(url);
+    this.#workers.add(worker as unknown as Remote<TrainerHandlers | ScorerHandlers>);
+    return worker;
+  }
+
+  get teacherNames(): string[] {
+    return this.#teachers.map(({ source }) => source.name);
+  }
+
+  get targetName(): string {
+    return this.#target.name;
+  }
+
+  get vocabulary(): number {
+    return this.#target.tokenizer.vocabulary.tokens.length;
+  }
+
+  /** The frozen target, if it is one of the teachers, and the sources. */
+  async teachers(): Promise<LoadedTeacher[]> {
+    const { forward, fusion, blockSize } = this.#config;
+    const count = Math.min(this.#teachers.length, forward.workers ?? this.#teachers.length);
+    const workers = Array.from({ length: count }, () =>
+      this.#spawn<ScorerHandlers>(new URL("../src/score/worker.ts", import.meta.url)),
+    );
+    return Promise.all(
+      this.#teachers.map(async ({ source: { name, folder, device, tokenizer }, encoding }, i) => {
+        const worker = workers[i % workers.length];
+        const loaded = await worker.call("load", {
+          folder,
+          device,
+          rowLength: blockSize,
+          rows: forward.rows,
+          k: fusion.topK,
+          known: tokenizer.vocabulary.tokens.length,
+          threads: this.#threads,
+        });
+        const score = async (sequences: readonly Int32Array[]) => {
+          const { scores, seconds } = await this.#run(loaded.device, () =>
+            worker.call("score", { model: loaded.model, sequences }),
+          );
+          this.#meter.add("forward", seconds);
+          return scores;
+        };
+        return { name, folder, device: loaded.device, encoding, tokenizer, score };
+      }),
+    );
+  }
+
+  /**
+   * @param entries of a soft target.
+   * @param checkpoint a file that an earlier run wrote, to go on from.
+   */
+  async trainer(
+    { train, pack }: Config,
+    entries: number,
+    checkpoint?: { readonly path: string; readonly steps: number },
+  ): Promise<LoadedTrainer> {
+    const worker = this.#spawn<TrainerHandlers>(new URL("../src/train/worker.ts", import.meta.url));
+    const { device } = await worker.call("load", {
+      ...train,
+      folder: this.#target.folder,
+      device: this.#target.device,
+      threads: this.#threads,
+      shape: { rows: train.rows, length: pack.rowLength, entries },
+      accumulate: train.accumulation > 1,
+      ...(checkpoint && { checkpoint }),
+    });
+    return {
+      device,
+      step: async (batches, learningRate) => {
+        const { seconds, ...result } = await this.#run(device, () =>
+          worker.call("step", { batches, learningRate }),
+        );
+        this.#meter.add("train", seconds);
+        return result;
+      },
+      nll: async (sequences) => (await this.#run(device, () => worker.call("nll", sequences))).nll,
+      saveCheckpoint: (path) => worker.call("saveCheckpoint", path),
+      saveModel: (folder) => worker.call("saveModel", folder),
+      close: () => this.#close(worker as unknown as Remote<TrainerHandlers | ScorerHandlers>),
+    };
+  }
+
+  async #close(worker: Remote<TrainerHandlers | ScorerHandlers>): Promise<void> {
+    this.#workers.delete(worker);
+    await worker.call("close", undefined).catch(() => {});
+    await worker.close();
+  }
+
+  /** Waits for what is under way and ends every worker. */
+  async close(): Promise<void> {
+    for (const worker of this.#workers) await this.#close(worker);
+  }
 }
 
 /**
- * @param checkpoint a file that an earlier run wrote, to go on from.
- * @throws UserError, before any worker starts, if files or settings do not fit each other.
+ * Every model of a run in its worker, and what makes the teachers' scores speak of the target's tokens.
+ * @throws UserError, before any worker starts if files or settings do not fit each other.
  */
 export async function loadModels(
   config: Config,
   meter: Meter,
   checkpoint?: { readonly path: string; readonly steps: number },
-): Promise<Models> {
-  const { target, sources } = checkModels(config);
-  const chosen = teachersOf(target, sources, config);
-  const { blockSize, forward, train, threads, fusion } = config;
-  // The true next token may be one more than the candidates that are kept.
-  const entries = mostEntries(fusion.method, chosen.length, forward.topK + 1);
-  const cores = availableParallelism();
-  const perModel = threads ?? cores;
-  // Models on the CPU share its cores and caches: each with all cores in its turn they are faster
-  // (bench/pipeline.ts) than all of them side by side.
-  const turn = takeTurns(Math.max(1, Math.floor(cores / perModel)));
-  const run = <T>(device: ResolvedDevice, work: () => Promise<T>) => (device === "cpu" ? turn(work) : work());
-  const trainer = spawn<TrainerHandlers>(new URL("../src/train/worker.ts", import.meta.url));
-  const workers: Remote<ScorerHandlers>[] = Array.from(
-    { length: Math.min(chosen.length, forward.workers ?? chosen.length) },
-    () => spawn(new URL("../src/score/worker.ts", import.meta.url)),
-  );
-  const close = async () => {
-    for (const worker of [trainer, ...workers] as Remote<TrainerHandlers | ScorerHandlers>[]) {
-      await worker.call("close", undefined).catch(() => {});
-      await worker.close();
-    }
-  };
+) {
+  const models = new Models(config, meter);
+  const { vocabulary, teacherNames, tokenizers } = models;
+  const entries = entriesOf(config.fusion, teacherNames.length);
   try {
-    const loading = trainer.call("load", {
-      ...train,
-      folder: target.folder,
-      device: target.device,
-      threads: perModel,
-      shape: { rows: train.rows, length: config.pack.rowLength, entries },
-      accumulate: train.accumulation > 1,
-      ...(checkpoint && { checkpoint }),
-    });
-    const teachers = chosen.map(async ({ source, encoding, align }, i) => {
-      const worker = workers[i % workers.length];
-      const { model, device } = await worker.call("load", {
-        folder: source.folder,
-        device: source.device,
-        rowLength: blockSize,
-        rows: forward.rows,
-        k: forward.topK,
-        known: source.tokenizer.vocabulary.tokens.length,
-        threads: perModel,
-      });
-      const score = async (sequences: readonly Int32Array[]) => {
-        const { scores, seconds } = await run(device, () => worker.call("score", { model, sequences }));
-        meter.add("forward", seconds);
-        return scores;
-      };
-      return { name: source.name, device, encoding, align, score };
-    });
-    const [{ device }, ...loaded] = await Promise.all([loading, ...teachers]);
+    const [trainer, teachers] = await Promise.all([
+      models.trainer(config, entries, checkpoint),
+      models.teachers(),
+    ]);
+    const listening = teachers.map((teacher, score) => ({
+      score,
+      encoding: teacher.encoding,
+      align: alignerOf(teacher, tokenizers[0], config.fusion),
+    }));
+    const devices = Object.fromEntries([
+      [models.targetName, trainer.device],
+      ...teachers.map(({ name, device }) => [name, device]),
+    ]);
     return {
-      tokenizers: [target, ...sources].map(({ tokenizer }) => tokenizer),
-      teachers: loaded,
-      entries,
-      groupTokens: 4 * forward.rows * blockSize,
-      devices: Object.fromEntries([
-        [target.name, device],
-        ...loaded.map(({ name, device }) => [name, device]),
-      ]),
-      async trainStep(batches, learningRate) {
-        const { seconds, ...result } = await run(device, () =>
-          trainer.call("step", { batches, learningRate }),
-        );
-        meter.add("train", seconds);
-        return result;
-      },
-      nll: async (sequences) => (await run(device, () => trainer.call("nll", sequences))).nll,
-      saveCheckpoint: (path) => trainer.call("saveCheckpoint", path),
-      saveModel: (folder) => trainer.call("saveModel", folder),
-      close,
+      tokenizers,
+      teachers,
+      listening,
+      devices,
+      trainer: { ...trainer, vocabulary, entries },
+      close: () => models.close(),
     };
   } catch (error) {
-    await close();
+    await models.close();
     throw new UserError((error as Error).message, { cause: error });
   }
 }

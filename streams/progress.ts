@@ -72,19 +72,22 @@ export function progressLines(stream: NodeJS.WriteStream): Listener & { end(): v
 
 /** What a run came to, for a person. */
 export function report(summary: Summary, out: string): string {
-  const { steps, tokens, seconds, tokensPerSecond, bitsPerByte, teachers, skippedRows } = summary;
+  const { steps, tokens, seconds, tokensPerSecond, bitsPerByte, fusion, skippedRows } = summary;
   const domains = Object.entries(bitsPerByte.end).map(([domain, end]) => {
     const start = bitsPerByte.start[domain];
     return `  ${domain.padEnd(16)} ${start.toFixed(4)} → ${end.toFixed(4)}  (${((end / start - 1) * 100).toFixed(2)} %)`;
   });
-  const each = Object.entries(teachers).map(
-    ([name, { won, aligned, dropped }]) =>
-      `  ${name.padEnd(28)} won ${percent(won)}, aligned ${percent(aligned)}, dropped ${percent(dropped)} of the probability`,
+  const each = Object.entries(fusion.teachers).map(
+    ([name, { won, aligned, spelled, dropped, tail, nllPerByte }]) =>
+      `  ${name.padEnd(28)} won ${percent(won)}, aligned ${percent(aligned)}, spelled ${percent(spelled)}, ` +
+      `dropped ${percent(dropped)} and tail ${percent(tail)} of the probability, ${nllPerByte.toFixed(3)} nats per byte`,
   );
   return [
     `${steps} steps, ${tokens} tokens in ${duration(seconds)}, ${Math.round(tokensPerSecond)} tokens/s`,
     ...(domains.length ? ["bits per byte:", ...domains] : []),
-    ...(each.length ? ["teachers:", ...each] : []),
+    ...(each.length
+      ? [`teachers (none at ${percent(fusion.withoutTeacher)} of the positions):`, ...each]
+      : []),
     ...(skippedRows ? [`${skippedRows} rows or files could not be read and were left out`] : []),
     summary.finished ? `the model is in ${out}/model` : `stopped; go on with --resume`,
   ].join("\n");

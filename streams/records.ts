@@ -9,6 +9,8 @@ export interface Cursor {
   readonly epoch: number;
   readonly file: number;
   readonly row: number;
+  /** In shuffled text: how many documents come before it of the window that begins there. */
+  readonly nth?: number;
 }
 
 export interface Document {
@@ -45,8 +47,11 @@ export interface Scored extends Encoded {
 
 /** What one teacher says, in target tokens. */
 export interface ScoredTeaching extends Teaching {
-  /** Mean −log p of the block's text, in nats per byte. */
+  /** Mean −log p of the block's text, in the unit in which teachers are compared, and per byte. */
+  readonly nll: number;
   readonly nllPerByte: number;
+  /** f32[T]: −log p of the token after each position, in nats per byte. */
+  readonly nlls: Float32Array;
 }
 
 export interface Aligned {
@@ -65,6 +70,8 @@ export interface Fused {
   readonly weights: Float32Array;
   /** Positions at which each teacher was listened to, or had a share of the mixture. */
   readonly won: readonly number[];
+  /** Positions at which no teacher speaks. */
+  readonly alone: number;
   readonly teachings: readonly ScoredTeaching[];
 }
 

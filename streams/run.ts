@@ -6,12 +6,12 @@ import { dataFiles } from "../src/data/files.ts";
 import { EventFile } from "../src/train/tensorboard.ts";
 import { type RunState, readState, removeState, weightsOf, writeState } from "./checkpoint.ts";
 import { type Config, UserError } from "./config.ts";
-import { evaluateSamples, readSamples } from "./evaluate.ts";
+import { evaluateSamples, readBlocks } from "./evaluate.ts";
 import { Meter, type StageStatistics } from "./meter.ts";
 import { loadModels } from "./models.ts";
-import { pipeline } from "./pipeline.ts";
+import { learn, score } from "./pipeline.ts";
 import { read } from "./read.ts";
-import { TeacherStatistics, type TeacherSummary } from "./statistics.ts";
+import { type FusionSummary, TeacherStatistics } from "./statistics.ts";
 import type { Step } from "./train.ts";
 
 export interface Progress extends Step {
@@ -40,7 +40,8 @@ export interface Summary {
     readonly start: Readonly<Record<string, number>>;
     readonly end: Readonly<Record<string, number>>;
   };
-  readonly teachers: Readonly<Record<string, TeacherSummary>>;
+  readonly fusion: FusionSummary;
+  readonly fusionByDomain: Readonly<Record<string, FusionSummary>>;
   readonly devices: Readonly<Record<string, string>>;
   readonly skippedRows: number;
   readonly peakRssBytes: number;
@@ -60,17 +61,7 @@ export interface RunOptions {
 }
 
 /** What the weights and the place in the stream of a checkpoint depend on. */
-function settingsOf({
-  target,
-  sources,
-  data,
-  blockSize,
-  slack,
-  pack,
-  fusion,
-  train,
-  forward,
-}: Config): string {
+function settingsOf({ target, sources, data, blockSize, slack, pack, fusion, train }: Config): string {
   const { checkpointEvery: _, ...training } = train;
   return JSON.stringify({
     target,
@@ -80,7 +71,6 @@ function settingsOf({
     slack,
     pack,
     fusion,
-    topK: forward.topK,
     training,
   });
 }
@@ -150,7 +140,10 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
     await account(() => options.listener?.devices?.(models.devices));
     const { evaluate, train } = config;
     const samples =
-      evaluate && (await readSamples(evaluate, models.tokenizers[0], config.blockSize - config.slack));
+      evaluate &&
+      (await readBlocks(evaluate, models.tokenizers.slice(0, 1), config.blockSize - config.slack)).map(
+        ({ domain, encodings }) => ({ ...encodings[0], domain }),
+      );
     let events!: EventFile;
     await account(async () => {
       await mkdir(config.out, { recursive: true });
@@ -160,7 +153,7 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
       account(() => events.scalars(step, values));
     const measure = async (step: number) => {
       if (!samples) return {};
-      const bits = await evaluateSamples(samples, models.nll);
+      const bits = await evaluateSamples(samples, models.trainer.nll);
       await account(() => options.listener?.evaluation?.(step, bits));
       await record(
         step,
@@ -185,14 +178,16 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
         start,
         settings: settingsOf(given),
       };
-      accounted += await writeState(config.out, reached, models.saveCheckpoint);
+      accounted += await writeState(config.out, reached, models.trainer.saveCheckpoint);
     };
     let end = start;
     let measuredAt = state?.steps ?? 0;
     let savedAt = 0;
     const from = state && { steps: state.steps, position: state.position };
     try {
-      for await (const step of pipeline({ config, models, meter, statistics, from })) {
+      const { tokenizers, teachers, listening, trainer } = models;
+      const scored = score(config, tokenizers, teachers, meter, statistics.skipped, from);
+      for await (const step of learn(scored, config, listening, trainer, meter, statistics, from)) {
         last = step;
         tokens += step.tokens;
         const rate = (tokens - (state?.tokens ?? 0)) / (seconds() - secondsBefore);
@@ -238,7 +233,7 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
     const finished = !signal.aborted;
     if (finished) {
       if (last && measuredAt !== last.step) end = await measure(last.step);
-      accounted += await models.saveModel(join(config.out, "model"));
+      accounted += await models.trainer.saveModel(join(config.out, "model"));
       await account(() => removeState(config.out));
     }
     const outside = (await totalBytesWritten()) - writtenBefore - accounted;
@@ -249,7 +244,8 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
       tokensPerSecond: tokens / seconds(),
       stages: meter.statistics(),
       bitsPerByte: { start, end },
-      teachers: statistics.summary(),
+      fusion: statistics.summary(),
+      fusionByDomain: statistics.byDomain(),
       devices: models.devices,
       skippedRows: statistics.skippedRows,
       peakRssBytes: peakRss(),

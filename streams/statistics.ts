@@ -2,36 +2,61 @@
 import type { Fused } from "./records.ts";
 
 export interface TeacherSummary {
-  /** Shares of the positions that have a next token. */
+  /** Shares of the positions that have a next token: won, aligned, and spelled by the chain rule. */
   readonly won: number;
   readonly aligned: number;
-  /** Mean probability per aligned position that the kept candidates, as target tokens, do not hold. */
+  readonly spelled: number;
+  /** Mean probability per aligned position of kept candidates without a place, and outside of them. */
   readonly dropped: number;
-  /** Mean −log p of the text. */
+  readonly tail: number;
+  /** Mean −log p of the text, in nats per byte. */
   readonly nllPerByte: number;
+}
+
+export interface FusionSummary {
+  /** Share of the positions at which all teachers were silent. */
+  readonly withoutTeacher: number;
+  readonly teachers: Readonly<Record<string, TeacherSummary>>;
+}
+
+const fields = ["won", "aligned", "spelled", "dropped", "tail", "nats", "bytes"] as const;
+type Sums = Record<(typeof fields)[number], number>;
+
+interface Counts {
+  positions: number;
+  alone: number;
+  readonly teachers: Sums[];
 }
 
 export class TeacherStatistics {
   readonly #names: readonly string[];
-  readonly #sums: { won: number; aligned: number; dropped: number; nll: number }[];
-  #positions = 0;
-  #blocks = 0;
+  readonly #domains = new Map<string, Counts>();
   #skipped = 0;
 
   constructor(names: readonly string[]) {
     this.#names = names;
-    this.#sums = names.map(() => ({ won: 0, aligned: 0, dropped: 0, nll: 0 }));
   }
 
-  add = ({ ids, won, teachings }: Fused): void => {
-    this.#positions += ids.length - 1;
-    this.#blocks++;
-    teachings.forEach(({ aligned, dropped, nllPerByte }, i) => {
-      const sums = this.#sums[i];
+  #empty(): Counts {
+    const teachers = this.#names.map(() => Object.fromEntries(fields.map((field) => [field, 0])) as Sums);
+    return { positions: 0, alone: 0, teachers };
+  }
+
+  add = ({ block: { domain, text }, ids, won, alone, teachings }: Fused): void => {
+    const counts = this.#domains.get(domain) ?? this.#empty();
+    this.#domains.set(domain, counts);
+    counts.positions += ids.length - 1;
+    counts.alone += alone;
+    const bytes = Buffer.byteLength(text);
+    teachings.forEach(({ aligned, spelled, dropped, tail, nllPerByte }, i) => {
+      const sums = counts.teachers[i];
       sums.won += won[i];
       sums.aligned += aligned;
+      sums.spelled += spelled;
       sums.dropped += dropped;
-      sums.nll += nllPerByte;
+      sums.tail += tail;
+      sums.nats += nllPerByte * bytes;
+      sums.bytes += bytes;
     });
   };
 
@@ -44,18 +69,40 @@ export class TeacherStatistics {
     return this.#skipped;
   }
 
-  summary(): Record<string, TeacherSummary> {
+  #summarize(all: readonly Counts[]): FusionSummary {
     const ratio = (value: number, of: number) => (of > 0 ? value / of : 0);
-    return Object.fromEntries(
-      this.#sums.map(({ won, aligned, dropped, nll }, i) => [
-        this.#names[i],
+    const total = (value: (counts: Counts) => number) => all.reduce((sum, counts) => sum + value(counts), 0);
+    const positions = total((counts) => counts.positions);
+    const teachers = this.#names.map((name, i): [string, TeacherSummary] => {
+      const sum = (field: keyof Sums) => total((counts) => counts.teachers[i][field]);
+      const aligned = sum("aligned");
+      return [
+        name,
         {
-          won: ratio(won, this.#positions),
-          aligned: ratio(aligned, this.#positions),
-          dropped: ratio(dropped, aligned),
-          nllPerByte: ratio(nll, this.#blocks),
+          won: ratio(sum("won"), positions),
+          aligned: ratio(aligned, positions),
+          spelled: ratio(sum("spelled"), positions),
+          dropped: ratio(sum("dropped"), aligned),
+          tail: ratio(sum("tail"), aligned),
+          nllPerByte: ratio(sum("nats"), sum("bytes")),
         },
-      ]),
+      ];
+    });
+    const withoutTeacher = ratio(
+      total((counts) => counts.alone),
+      positions,
+    );
+    return { withoutTeacher, teachers: Object.fromEntries(teachers) };
+  }
+
+  summary(): FusionSummary {
+    return this.#summarize([...this.#domains.values()]);
+  }
+
+  /** The same for each domain of the data. */
+  byDomain(): Record<string, FusionSummary> {
+    return Object.fromEntries(
+      Array.from(this.#domains, ([domain, counts]) => [domain, this.#summarize([counts])]),
     );
   }
 }

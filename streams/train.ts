@@ -7,7 +7,10 @@ export interface TrainOptions extends Schedule {
   /** Rows of a micro-batch, and micro-batches of a step. */
   readonly rows: number;
   readonly accumulation: number;
+  readonly loss: "ce" | "kl";
 }
+
+export type TrainStep = (batches: Batch[], learningRate: number) => Promise<StepResult>;
 
 export interface Step {
   /** Counts from 1. */
@@ -57,6 +60,21 @@ function fusionShare(batches: readonly Batch[]): number {
   return share;
 }
 
+/** Σ over the tokens of a step of weight · (1 − λ) · H(fused): what a cross-entropy has more than a KL divergence. */
+function fusedEntropy(batches: readonly Batch[]): number {
+  let entropy = 0;
+  for (const { weights, probabilities } of batches) {
+    const entries = probabilities.length / weights.length;
+    for (let t = 0; t < weights.length; t++) {
+      const share = 1 - probabilities[t * entries];
+      for (let i = t * entries + 1; i < (t + 1) * entries; i++)
+        if (probabilities[i] > 0)
+          entropy -= weights[t] * probabilities[i] * Math.log(probabilities[i] / share);
+    }
+  }
+  return entropy;
+}
+
 /**
  * Takes rows as they come until all steps are done or the rows end; a last step may have fewer rows.
  *
@@ -65,7 +83,7 @@ function fusionShare(batches: readonly Batch[]): number {
 export async function* train(
   rows: AsyncIterable<Packed>,
   options: TrainOptions,
-  trainStep: (batches: Batch[], learningRate: number) => Promise<StepResult>,
+  trainStep: TrainStep,
   done = 0,
 ): AsyncGenerator<Step> {
   const perStep = options.rows * options.accumulation;
@@ -78,7 +96,8 @@ export async function* train(
       batches.push(toBatch(group.slice(i, i + options.rows), options.rows, Math.max(1, totalWeight)));
     const rate = learningRate(options, step);
     const fusion = fusionShare(batches);
-    const { loss, nll, nllPart, gradientNorm } = await trainStep(batches, rate);
+    const { loss: crossEntropy, nll, nllPart, gradientNorm } = await trainStep(batches, rate);
+    const loss = crossEntropy - (options.loss === "kl" ? fusedEntropy(batches) : 0);
     const tokens = group.reduce((sum, row) => sum + row.tokens, 0);
     const { next } = group.at(-1)!;
     group = [];

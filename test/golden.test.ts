@@ -1,6 +1,6 @@
 /** The numbers of Python transformers, PyTorch and the FuseLLM reference; test/fixtures/golden/README.md. */
 import { describe, expect, test } from "bun:test";
-import { fuseTargets, teacherWeights } from "../src/fusion/select.ts";
+import { Fuser, type Method, lmWeightAt, teacherWeights } from "../src/fusion/select.ts";
 import { Projector, projections } from "../src/fusion/project.ts";
 import { RowWriter, type SparseRows, softmaxRows } from "../src/fusion/sparse.ts";
 import { TokenAligner } from "../src/fusion/token-align.ts";
@@ -201,7 +201,7 @@ describe("FuseLLM's alignment", () => {
             targetIds,
             alignment,
             projection,
-            true,
+            "repeat",
           ).rows;
           expect([...targetIds.keys()].map((t) => rows(t, ids, offsets))).toEqual(expected.indices);
           expect([...targetIds.keys()].map((t) => rows(t, values, offsets))).toEqual(expected.logits);
@@ -212,13 +212,13 @@ describe("FuseLLM's alignment", () => {
 });
 
 /** Ragged rows of scores over ids as probabilities. */
-function ragged(logits: number[][], indices: number[][]): SparseRows {
+function ragged(logits: number[][], indices: number[][], temperature = 1): SparseRows {
   const writer = new RowWriter(logits.length, 0);
   logits.forEach((row, t) => {
     row.forEach((value, k) => writer.push(indices[t][k], value));
     writer.endRow();
   });
-  return softmaxRows(writer.finish());
+  return softmaxRows(writer.finish(), temperature);
 }
 
 /** A row with nothing in it is the base model's, as the reference's collator has it. */
@@ -232,137 +232,195 @@ function filled(rows: SparseRows, base: SparseRows): SparseRows {
   return writer.finish();
 }
 
-/** −Σ p log softmax(z) at position t. */
-function crossEntropy({ offsets, ids, values }: SparseRows, t: number, logits: ArrayLike<number>): number {
-  const top = Math.max(...Array.from(logits));
-  const lse = top + Math.log(Array.from(logits).reduce((sum, z) => sum + Math.exp(z - top), 0));
-  let loss = 0;
-  for (let i = offsets[t]; i < offsets[t + 1]; i++) loss += values[i] * (lse - logits[ids[i]]);
-  return loss;
+/** Σ_t −Σ p log softmax(z), and Σ_t of the entropies of p. */
+function crossEntropies({ offsets, ids, values }: SparseRows, logits: (t: number) => ArrayLike<number>) {
+  let [loss, entropy] = [0, 0];
+  for (let t = 0; t + 1 < offsets.length; t++) {
+    if (offsets[t] === offsets[t + 1]) continue;
+    const z = logits(t);
+    const top = Math.max(...Array.from(z));
+    const lse = top + Math.log(Array.from(z).reduce((sum, value) => sum + Math.exp(value - top), 0));
+    for (let i = offsets[t]; i < offsets[t + 1]; i++) {
+      loss += values[i] * (lse - z[ids[i]]);
+      if (values[i] > 0) entropy -= values[i] * Math.log(values[i]);
+    }
+  }
+  return { loss, entropy };
 }
 
 describe("the fused loss", () => {
-  const variants = {
-    greater_ce: [[0, 1, 2], "minCE"],
-    greater_ce_no_base: [[1, 2], "minCE"],
-    weighted_ce: [[0, 1, 2], "avgCE"],
-    weighted_ce_no_base: [[1, 2], "avgCE"],
-    greater_ce_base_and_0: [[0, 1], "minCE"],
-    weighted_ce_base_and_1: [[0, 2], "avgCE"],
-  } as const;
+  const reference = { weighting: "reward", sharpness: 1 } as const;
+  interface Variant {
+    readonly teachers: readonly number[];
+    readonly method: Method;
+    readonly kl?: boolean;
+    readonly temperature?: number;
+    /** Steps done of ten. */
+    readonly decayed?: number;
+  }
+  const all = [0, 1, 2];
+  const variants: Record<string, Variant> = {
+    greater_ce: { teachers: all, method: "minCE" },
+    greater_kl: { teachers: all, method: "minCE", kl: true },
+    greater_ce_T2: { teachers: all, method: "minCE", temperature: 2 },
+    greater_ce_no_base: { teachers: [1, 2], method: "minCE" },
+    greater_ce_base_and_0: { teachers: [0, 1], method: "minCE" },
+    greater_ce_decay_step3of10: { teachers: all, method: "minCE", decayed: 3 },
+    weighted_ce: { teachers: all, method: "avgCE" },
+    weighted_kl: { teachers: all, method: "avgCE", kl: true },
+    weighted_ce_no_base: { teachers: [1, 2], method: "avgCE" },
+    weighted_ce_base_and_1: { teachers: [0, 2], method: "avgCE" },
+  };
 
-  for (const [variant, [chosen, fusion]] of Object.entries(variants))
-    test(`${variant} of the synthetic case: language model and fusion terms`, async () => {
-      const { features, student_logits, losses } = await golden("synthetic_loss.json").json();
+  interface Feature {
+    input_ids: number[];
+    [column: string]: any;
+  }
+
+  /** λ = 0 targets of a row. The reference trains on the row of the last token too: one more makes it one. */
+  function targetsOf(row: Feature, { teachers, method, temperature }: Variant, vocabulary: number) {
+    const base = ragged(row.per_step_logits, row.per_step_indices, temperature);
+    const aligned = [0, 1].map((i) =>
+      filled(
+        ragged(row[`per_step_aligned_logits_${i}`], row[`per_step_aligned_indices_${i}`], temperature),
+        base,
+      ),
+    );
+    const nlls = [row.metric_ce, row.metric_ce_aligned_0, row.metric_ce_aligned_1];
+    const chosen = teachers.map((teacher) => [base, ...aligned][teacher]);
+    const extended = chosen.map((rows) => ({
+      ...rows,
+      offsets: Int32Array.from([...rows.offsets, rows.offsets.at(-1)!]),
+    }));
+    const trust = teacherWeights(
+      reference,
+      teachers.map((teacher) => nlls[teacher]),
+    );
+    const ids = Int32Array.from([...row.input_ids, 0]);
+    const fuser = new Fuser(method, vocabulary, 1 + 30);
+    const { targets } = fuser.fuse(
+      extended,
+      () => trust,
+      ids,
+      () => 0,
+    );
+    return {
+      targets: { ...targets, offsets: targets.offsets.slice(0, -1) },
+      nlls: teachers.map((i) => nlls[i]),
+    };
+  }
+
+  /** The reference's teachers are in bfloat16. */
+  const tolerance = ({ method }: Variant) => (method === "minCE" ? 1e-3 : 3e-3);
+
+  /** The reference's columns for λ = 1, 0 and 0.9 from the two terms. */
+  function expectLosses(variant: Variant, lm: number, fused: number, losses: Record<string, number>) {
+    for (const [column, given] of [
+      ["lambda_1.0", 1],
+      ["lambda_0.0", 0],
+      ["lambda_0.9", 0.9],
+    ] as const) {
+      const lmSchedule = variant.decayed === undefined ? "hard" : "hard_and_decay";
+      const λ = lmWeightAt({ lmWeight: given, lmSchedule }, variant.method, (variant.decayed ?? 0) / 10, []);
+      expectRelative(λ * lm + (1 - λ) * fused, losses[column], given === 1 ? 1e-5 : tolerance(variant));
+    }
+  }
+
+  for (const [name, variant] of Object.entries(variants))
+    test(`${name} of the synthetic case: language model and fusion terms`, async () => {
+      const { V, features, student_logits, losses } = await golden("synthetic_loss.json").json();
       let [lm, lmCount, fused, fusedCount] = [0, 0, 0, 0];
-      for (const [row, feature] of features.entries()) {
-        const length = feature.input_ids.length;
-        const base = ragged(feature.per_step_logits, feature.per_step_indices);
-        const all = [
-          base,
-          filled(ragged(feature.per_step_aligned_logits_0, feature.per_step_aligned_indices_0), base),
-          filled(ragged(feature.per_step_aligned_logits_1, feature.per_step_aligned_indices_1), base),
-        ];
-        const nlls = [feature.metric_ce, feature.metric_ce_aligned_0, feature.metric_ce_aligned_1];
-        const weights = teacherWeights(
-          fusion,
-          chosen.map((teacher) => nlls[teacher]),
-        );
-        // λ = 0, and one more token, since the reference trains on the row of the last one too.
-        const ids = Int32Array.from([...feature.input_ids, 0]);
-        const rows = chosen.map((teacher) => all[teacher]);
-        const { targets } = fuseTargets(
-          fusion,
-          rows.map((r) => ({ ...r, offsets: Int32Array.from([...r.offsets, r.offsets.at(-1)!]) })),
-          weights,
-          ids,
-          0,
-        );
-        for (let t = 0; t < length; t++) {
-          const logits = student_logits[row][t];
-          fused += crossEntropy(targets, t, logits);
-          fusedCount++;
-          if (t + 1 === length) continue;
-          lm += crossEntropy(
-            {
-              offsets: Int32Array.of(0, 1),
-              ids: Int32Array.of(feature.input_ids[t + 1]),
-              values: Float32Array.of(1),
-            },
-            0,
-            logits,
-          );
-          lmCount++;
-        }
+      for (const [row, feature] of (features as Feature[]).entries()) {
+        const { targets } = targetsOf(feature, variant, V);
+        const logits = (t: number): number[] => student_logits[row][t];
+        const { loss, entropy } = crossEntropies(targets, logits);
+        fused += loss - (variant.kl ? entropy : 0);
+        fusedCount += feature.input_ids.length;
+        const labels = {
+          offsets: Int32Array.from(feature.input_ids, (_, t) => t),
+          ids: Int32Array.from(feature.input_ids.slice(1)),
+          values: new Float32Array(feature.input_ids.length - 1).fill(1),
+        };
+        lm += crossEntropies(labels, logits).loss;
+        lmCount += feature.input_ids.length - 1;
       }
-      // Padding is not in the rows of the fixture; the reference computes teachers in bfloat16.
-      expectRelative(lm / lmCount, losses[variant]["lambda_1.0"], 1e-5);
-      expectRelative(fused / fusedCount, losses[variant]["lambda_0.0"], fusion === "minCE" ? 1e-3 : 3e-3);
+      expectLosses(variant, lm / lmCount, fused / fusedCount, losses[name]);
     });
 
-  for (const [variant, [chosen, fusion]] of Object.entries(variants))
-    test(`${variant} of two packed rows through the training graph`, async () => {
+  /** Mean loss of rows through the training graph, at λ = 1 or λ = 0. */
+  async function trained(rows: readonly { row: Feature; targets: SparseRows }[], lmWeight: 0 | 1) {
+    const folder = demoModel("pocket-llama");
+    const decoder = readDecoder(folder);
+    const [length, entries] = [128, 31];
+    const size = rows.length * length;
+    const batch = {
+      ids: new Int32Array(size),
+      positions: range(size).map((t) => t % length),
+      documents: new Int32Array(size),
+      targets: new Int32Array(size * entries),
+      probabilities: new Float32Array(size * entries),
+      weights: new Float32Array(size),
+    };
+    for (const [r, { row, targets }] of rows.entries()) {
+      batch.ids.set(row.input_ids, r * length);
+      for (let t = 0; t < row.input_ids.length; t++) {
+        const place = r * length + t;
+        // The language-model term has no last position, the fusion term has.
+        if (lmWeight === 1 && t + 1 === row.input_ids.length) continue;
+        batch.weights[place] = 1;
+        const [from, to] = [targets.offsets[t], targets.offsets[t + 1]];
+        batch.targets.set(targets.ids.subarray(from, to), place * entries);
+        batch.probabilities.set(targets.values.subarray(from, to), place * entries);
+        if (lmWeight === 1)
+          batch.probabilities.fill(0, place * entries + 1, (place + 1) * entries)[place * entries] = 1;
+      }
+    }
+    const total = batch.weights.reduce((a, b) => a + b, 0);
+    batch.weights = batch.weights.map((weight) => weight / total);
+    const trainer = await Trainer.create(decoder, readParameters(folder, decoder), {
+      shape: { rows: rows.length, length, entries },
+      accumulate: false,
+      beta1: 0.9,
+      beta2: 0.95,
+      epsilon: 1e-8,
+      weightDecay: 0,
+      clip: 1,
+      device: "cpu",
+      threads: 2,
+    });
+    const { loss } = await trainer.gradients([batch]);
+    await trainer.close();
+    return loss;
+  }
+
+  const vocabulary = readDecoder(demoModel("pocket-llama")).vocabulary;
+  for (const [name, variant] of Object.entries(variants))
+    test(`${name} of two packed rows through the training graph`, async () => {
       const packed = await golden("packed.json").json();
       const { packed_rows, losses } = await golden("loss_batch.json").json();
-      const folder = demoModel("pocket-llama");
-      const decoder = readDecoder(folder);
-      const rows = packed_rows.map((row: number) => packed[row]);
-      const length = 128;
-      const entries = 1 + 30;
-      const loss = async (lmWeight: number) => {
-        const batch = {
-          ids: new Int32Array(rows.length * length),
-          positions: range(rows.length * length).map((t) => t % length),
-          documents: new Int32Array(rows.length * length),
-          targets: new Int32Array(rows.length * length * entries),
-          probabilities: new Float32Array(rows.length * length * entries),
-          weights: new Float32Array(rows.length * length),
-        };
-        for (const [r, row] of rows.entries()) {
-          const all = [
-            ragged(row.per_step_logits, row.per_step_indices),
-            ragged(row.per_step_aligned_logits_0, row.per_step_aligned_indices_0),
-            ragged(row.per_step_aligned_logits_1, row.per_step_aligned_indices_1),
-          ];
-          const nlls = [row.metric_ce, row.metric_ce_aligned_0, row.metric_ce_aligned_1];
-          const weights = teacherWeights(
-            fusion,
-            chosen.map((teacher) => nlls[teacher]),
-          );
-          const ids = Int32Array.from([...row.input_ids, 0]);
-          batch.ids.set(row.input_ids, r * length);
-          const extended = chosen.map((teacher) => ({
-            ...all[teacher],
-            offsets: Int32Array.from([...all[teacher].offsets, all[teacher].offsets.at(-1)!]),
-          }));
-          const { targets } = fuseTargets(fusion, extended, weights, ids, lmWeight);
-          for (let t = 0; t < row.input_ids.length; t++) {
-            const place = r * length + t;
-            const [from, to] = [targets.offsets[t], targets.offsets[t + 1]];
-            batch.targets.set(targets.ids.subarray(from, to), place * entries);
-            batch.probabilities.set(targets.values.subarray(from, to), place * entries);
-            // The language-model term has no last position, the fusion term has.
-            batch.weights[place] = lmWeight === 1 && t + 1 === row.input_ids.length ? 0 : 1;
-          }
-        }
-        const total = batch.weights.reduce((a, b) => a + b, 0);
-        batch.weights = batch.weights.map((weight) => weight / total);
-        const trainer = await Trainer.create(decoder, readParameters(folder, decoder), {
-          shape: { rows: rows.length, length, entries },
-          accumulate: false,
-          beta1: 0.9,
-          beta2: 0.95,
-          epsilon: 1e-8,
-          weightDecay: 0,
-          clip: 1,
-          device: "cpu",
-          threads: 2,
-        });
-        const result = await trainer.gradients([batch]);
-        await trainer.close();
-        return result.loss;
-      };
-      expectRelative(await loss(1), losses[variant]["lambda_1.0"], 1e-5);
-      expectRelative(await loss(0), losses[variant]["lambda_0.0"], fusion === "minCE" ? 1e-3 : 3e-3);
+      const rows = packed_rows.map((i: number) => ({
+        row: packed[i] as Feature,
+        targets: targetsOf(packed[i], variant, vocabulary).targets,
+      }));
+      const [lm, fused] = [await trained(rows, 1), await trained(rows, 0)];
+      const tokens = rows.reduce((sum: number, { row }: { row: Feature }) => sum + row.input_ids.length, 0);
+      const zero = () => new Float32Array(vocabulary);
+      const entropy = rows.reduce(
+        (sum: number, { targets }: { targets: SparseRows }) => sum + crossEntropies(targets, zero).entropy,
+        0,
+      );
+      expectLosses(variant, lm, fused - (variant.kl ? entropy / tokens : 0), losses[name]);
+    });
+
+  for (const method of ["minCE", "avgCE"] as const)
+    test(`the soft weight of ${method} is 1 − the teachers' reward`, async () => {
+      const packed = await golden("packed.json").json();
+      const { packed_rows, losses_batch_row0_only } = await golden("loss_batch.json").json();
+      const row: Feature = packed[packed_rows[0]];
+      const { targets, nlls } = targetsOf(row, { teachers: all, method }, vocabulary);
+      const [lm, fused] = [await trained([{ row, targets }], 1), await trained([{ row, targets }], 0)];
+      const λ = lmWeightAt({ lmWeight: 0, lmSchedule: "soft" }, method, 0, nlls);
+      const name = method === "minCE" ? "greater_ce_soft_bs1" : "weighted_ce_soft_bs1";
+      expectRelative(λ * lm + (1 - λ) * fused, losses_batch_row0_only[name]["lambda_0.9"], 3e-3);
     });
 });

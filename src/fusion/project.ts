@@ -10,6 +10,13 @@ import { normalizeToken } from "./vocabulary-map.ts";
 export const projections = ["soft", "hard"] as const;
 export type Projection = (typeof projections)[number];
 
+/**
+ * What a position without a matching token says. none: nothing. next: the true next token (FuseChat).
+ * repeat: the current token, which is what FuseLLM's code does although a row is about the next one.
+ */
+export const fallbacks = ["none", "next", "repeat"] as const;
+export type Fallback = (typeof fallbacks)[number];
+
 export interface SourceScores {
   /** i32[S] */
   readonly ids: Int32Array;
@@ -22,8 +29,8 @@ export interface SourceScores {
 export interface Projected {
   /** f32 scores over target ids; a row is empty where nothing was placed. */
   readonly rows: SparseRows;
-  /** Positions whose tokens match one to one. */
-  readonly aligned: number;
+  /** i32[T]: the source position whose candidates a row has; −1 where tokens do not match one to one. */
+  readonly sources: Int32Array;
 }
 
 /** Which target token each source token is: by its exact string, and by the MinED map. −1 is none. */
@@ -37,8 +44,10 @@ export class Projector {
   /** For the first token of a text: byte-level vocabularies have no blank before the first word. */
   #atStart: Tables;
   #startsWord: readonly boolean[] = [];
+  readonly #places: Int32Array<ArrayBuffer>;
 
   constructor(source: Vocabulary, target: Vocabulary, map: Int32Array) {
+    this.#places = new Int32Array(target.tokens.length);
     const targetIds = new Map(target.tokens.map((token, id) => [token, id]));
     const normalized = source.tokens.map((token) => normalizeToken(token, source, target));
     const exact = Int32Array.from(normalized, (token) => targetIds.get(token) ?? -1);
@@ -58,35 +67,35 @@ export class Projector {
   /**
    * At target positions that match exactly one source position with a matching token, that
    * position's candidates as target ids; of several that fall on one id the first, which is the
-   * largest, is kept. Other positions get no row.
-   *
-   * @param repeat gives such positions the reference's row instead: the current token, score 1.
+   * largest, is kept. Other positions get what the fallback says, with score 1.
    */
   project(
     source: SourceScores,
     targetIds: Int32Array,
     alignment: Alignment,
     projection: Projection,
-    repeat = false,
+    fallback: Fallback,
   ): Projected {
     const { ids, topIds, topScores, k } = source;
     const { offsets, matches } = alignment;
     const candidates = projection === "soft" ? this.#tables.map : this.#tables.exact;
-    const writer = new RowWriter(targetIds.length, targetIds.length * k);
-    let aligned = 0;
+    const writer = new RowWriter(targetIds.length, targetIds.length * k, this.#places);
+    const sources = new Int32Array(targetIds.length).fill(-1);
+    // The reference repeats the last token where there is no next one.
+    const shift = fallback === "next" ? 1 : 0;
     for (let t = 0; t < targetIds.length; t++) {
       const s = matches[offsets[t]];
       const single = offsets[t + 1] - offsets[t] === 1;
       if (single && this.#matches(ids[s], targetIds[t], t, projection)) {
-        aligned++;
+        sources[t] = s;
         for (let i = s * k; i < (s + 1) * k; i++) {
           const id = candidates[topIds[i]];
-          if (id >= 0 && !writer.has(id)) writer.push(id, topScores[i]);
+          if (id >= 0 && !writer.has(id)) writer.add(id, topScores[i]);
         }
-      } else if (repeat) writer.push(targetIds[t], 1);
+      } else if (fallback !== "none") writer.push(targetIds[Math.min(t + shift, targetIds.length - 1)], 1);
       writer.endRow();
     }
-    return { rows: writer.finish(), aligned };
+    return { rows: writer.finish(), sources };
   }
 
   #matches(source: number, target: number, position: number, projection: Projection): boolean {

@@ -10,22 +10,28 @@ export interface SparseRows {
 /** Collects rows one after the other. */
 export class RowWriter {
   readonly #offsets: Int32Array;
+  readonly #places: Int32Array<ArrayBuffer>;
   #ids: Int32Array;
   #values: Float32Array;
   #rows = 0;
   #entries = 0;
 
-  /** @param capacity entries expected in all; it grows where there are more. */
-  constructor(rows: number, capacity: number) {
+  /**
+   * @param capacity entries expected in all; it grows where there are more.
+   * @param places i32[vocabulary] where each id may be found; writers may share it one after the
+   *   other, since what it says is checked. Only `has` and `add` need it.
+   */
+  constructor(rows: number, capacity: number, places = new Int32Array(0)) {
     this.#offsets = new Int32Array(rows + 1);
     this.#ids = new Int32Array(capacity);
     this.#values = new Float32Array(capacity);
+    this.#places = places;
   }
 
   /** Whether the row being written has this id. */
   has(id: number): boolean {
-    for (let i = this.#offsets[this.#rows]; i < this.#entries; i++) if (this.#ids[i] === id) return true;
-    return false;
+    const place = this.#places[id];
+    return place >= this.#offsets[this.#rows] && place < this.#entries && this.#ids[place] === id;
   }
 
   /** Adds an entry to the row being written. */
@@ -37,12 +43,11 @@ export class RowWriter {
 
   /** Adds to the entry of this id in the row being written, or makes one. */
   add(id: number, value: number): void {
-    for (let i = this.#offsets[this.#rows]; i < this.#entries; i++)
-      if (this.#ids[i] === id) {
-        this.#values[i] += value;
-        return;
-      }
-    this.push(id, value);
+    if (this.has(id)) this.#values[this.#places[id]] += value;
+    else {
+      this.#places[id] = this.#entries;
+      this.push(id, value);
+    }
   }
 
   /** Makes the row being written sum to 1; returns what it summed to. */
@@ -84,4 +89,34 @@ export function softmaxRows({ offsets, ids, values }: SparseRows, temperature = 
     for (let i = offsets[t]; i < offsets[t + 1]; i++) probabilities[i] /= sum;
   }
   return { offsets, ids, values: probabilities };
+}
+
+/** Adds up weighted ids of one row. */
+export class Sum {
+  readonly #values: Float64Array;
+  #ids: number[] = [];
+
+  constructor(vocabulary: number) {
+    this.#values = new Float64Array(vocabulary);
+  }
+
+  add(id: number, value: number): void {
+    if (value === 0) return;
+    if (this.#values[id] === 0) this.#ids.push(id);
+    this.#values[id] += value;
+  }
+
+  /** Moves what was added to the row being written, at most the `limit` largest, and is empty again. */
+  drain(limit: number, writer: RowWriter): void {
+    const values = this.#values;
+    if (this.#ids.length > limit) {
+      this.#ids.sort((a, b) => values[b] - values[a]);
+      for (const id of this.#ids.splice(limit)) values[id] = 0;
+    }
+    for (const id of this.#ids) {
+      writer.push(id, values[id]);
+      values[id] = 0;
+    }
+    this.#ids = [];
+  }
 }

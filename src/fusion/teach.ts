@@ -1,104 +1,116 @@
 /** @file One teacher's scores as distributions over target tokens. */
 import type { Encoding } from "../text/tokenizer.ts";
 import type { Vocabulary } from "../text/vocabulary.ts";
-import { type Projection, Projector } from "./project.ts";
+import { type Projection, type Fallback, Projector } from "./project.ts";
 import { SpanProjector } from "./spans.ts";
 import { RowWriter, type SparseRows, softmaxRows } from "./sparse.ts";
+import type { Speaker } from "./spelling.ts";
 import { TokenAligner } from "./token-align.ts";
+
+// T target positions, S source positions, K kept candidates.
 
 export interface Teaching {
   /** Weights over target ids per position, about the token after it; empty where the teacher is silent. */
   readonly rows: SparseRows;
-  /** Positions at which it is not. */
+  /** Positions at which its text and the target's meet. */
   readonly aligned: number;
-  /** Σ over those of the probability that its kept candidates do not hold. */
+  /** Of those, the ones at which it spells the next token, followed by the chain rule. */
+  readonly spelled: number;
+  /** Σ over aligned positions of the kept candidates' probability that has no place in the target. */
   readonly dropped: number;
+  /** Σ over aligned positions of the probability outside of the kept candidates. */
+  readonly tail: number;
 }
 
-/** Per position the k best ids with their log-probabilities, in descending order. */
+/** What a source says about its own tokens: per position the k best ids, and the nll of the true next one. */
 export interface Candidates {
+  /** i32[S·K] and f32[S·K], in descending order */
   readonly topIds: Int32Array;
   readonly topLogProbs: Float32Array;
-}
-
-/** Candidates in target tokens. */
-export interface Placed {
-  /** Log-probabilities over target ids. */
-  readonly rows: SparseRows;
-  /** i8[T]: 1 if the true next token is one of the candidates, 0 if it is not, −1 where there is nothing to say. */
-  readonly state: Int8Array;
+  /** f32[S] */
+  readonly nll: Float32Array;
 }
 
 export type AlignTeacher = (source: Encoding, target: Encoding, candidates: Candidates) => Teaching;
 
-/** A vocabulary with the token that ends a text. */
-export interface Speaker {
-  readonly vocabulary: Vocabulary;
-  readonly eos: number;
-}
-
 /**
- * What becomes of the probability that the kept candidates do not hold.
+ * What becomes of the probability that the placed candidates do not hold.
  *
- * renormalize: they get it, as in the reference. Few candidates of many tokens then teach the target
- * to be too sure of them. text: the text stands for it. Where the true token is not a candidate, it
- * is added with weight 1; over many positions that gives the tokens outside of the candidates the
- * probability that they have, if the teacher is right, and no token is favoured.
+ * text: the text stands for it. Where the true token is not a candidate it is added with weight 1.
+ *   Over many positions that gives the tokens outside of the candidates the probability that they
+ *   have, if the teacher is right: the target is an unbiased estimate of the teacher's distribution.
+ * keep: nothing; the position weighs as much as the candidates hold.
+ * renormalize: the candidates get it, as in the reference. Few candidates of many tokens then teach
+ *   the target to be too sure of them.
  */
-export const tails = ["text", "renormalize"] as const;
+export const tails = ["text", "keep", "renormalize"] as const;
 export type Tail = (typeof tails)[number];
 
 export interface TeachOptions {
+  /** Softens what the teacher says. */
   readonly temperature: number;
   readonly tail: Tail;
+  /** Candidates that count, of those that are there. */
+  readonly topK: number;
 }
 
-function toTeaching({ rows, state }: Placed, ids: Int32Array, { temperature, tail }: TeachOptions): Teaching {
-  const { offsets, values } = rows;
-  const shares = softmaxRows(rows, temperature).values;
-  const writer = new RowWriter(state.length, values.length + state.length);
-  let [aligned, dropped] = [0, 0];
-  for (let t = 0; t < state.length; t++) {
-    if (state[t] >= 0) {
-      let mass = 0;
-      for (let i = offsets[t]; i < offsets[t + 1]; i++) mass += Math.exp(values[i]);
-      aligned++;
-      dropped += 1 - mass;
-      const scale = tail === "text" ? mass : 1;
-      for (let i = offsets[t]; i < offsets[t + 1]; i++) writer.push(rows.ids[i], shares[i] * scale);
-      if (tail === "text" && state[t] === 0) writer.add(ids[t + 1], 1);
+/** The first `topK` candidates of each position, at a temperature; what they hold together stays. */
+function prepare(candidates: Candidates, positions: number, { topK, temperature }: TeachOptions): Candidates {
+  const k = positions > 0 ? candidates.topIds.length / positions : 0;
+  if (k <= topK && temperature === 1) return candidates;
+  const kept = Math.min(k, topK);
+  const topIds = new Int32Array(positions * kept);
+  const topLogProbs = new Float32Array(positions * kept);
+  for (let t = 0; t < positions; t++) {
+    const scores = candidates.topLogProbs.subarray(t * k, t * k + kept);
+    topIds.set(candidates.topIds.subarray(t * k, t * k + kept), t * kept);
+    let [mass, softened] = [0, 0];
+    for (const score of scores) {
+      mass += Math.exp(score);
+      softened += Math.exp(score / temperature);
     }
-    writer.endRow();
+    const shift = Math.log(mass / softened);
+    for (let i = 0; i < kept; i++) topLogProbs[t * kept + i] = scores[i] / temperature + shift;
   }
-  return { rows: writer.finish(), aligned, dropped };
+  return { topIds, topLogProbs, nll: candidates.nll };
 }
 
-/** 1 where a row has the true next token, 0 where it has others, −1 where it is empty or nothing comes next. */
-function stateOf({ offsets, ids: candidates }: SparseRows, ids: Int32Array): Int8Array {
-  return Int8Array.from(ids, (_, t) => {
-    if (t + 1 === ids.length || offsets[t] === offsets[t + 1]) return -1;
-    return candidates.subarray(offsets[t], offsets[t + 1]).includes(ids[t + 1]) ? 1 : 0;
-  });
+/** Where the true token is not in the row being written, the tail "text" puts it there. */
+function closeRow(writer: RowWriter, tail: Tail, next: number): void {
+  if (tail === "renormalize") writer.normalizeRow();
+  else if (tail === "text" && !writer.has(next)) writer.add(next, 1);
 }
 
 /** A teacher with the target's own tokenizer needs no alignment. */
-export function teachInPlace(options: TeachOptions): AlignTeacher {
-  return (_, { ids }, { topIds, topLogProbs }) => {
-    const k = topIds.length / ids.length;
-    const rows = {
-      offsets: Int32Array.from({ length: ids.length + 1 }, (_, t) => t * k),
-      ids: topIds,
-      values: topLogProbs,
-    };
-    return toTeaching({ rows, state: stateOf(rows, ids) }, ids, options);
+export function teachInPlace(options: TeachOptions, vocabulary: number): AlignTeacher {
+  const places = new Int32Array(vocabulary);
+  return (_, { ids }, candidates) => {
+    const { topIds, topLogProbs } = prepare(candidates, ids.length, options);
+    const k = ids.length > 0 ? topIds.length / ids.length : 0;
+    const writer = new RowWriter(ids.length, topIds.length + ids.length, places);
+    let tail = 0;
+    for (let t = 0; t < ids.length; t++) {
+      if (t + 1 < ids.length) {
+        let kept = 0;
+        for (let i = t * k; i < (t + 1) * k; i++) {
+          const p = Math.exp(topLogProbs[i]);
+          kept += p;
+          writer.add(topIds[i], p);
+        }
+        tail += 1 - kept;
+        closeRow(writer, options.tail, ids[t + 1]);
+      }
+      writer.endRow();
+    }
+    return { rows: writer.finish(), aligned: Math.max(0, ids.length - 1), spelled: 0, dropped: 0, tail };
   };
 }
 
 /** By the bytes of the text; see spans.ts. */
 export function teachBySpans(source: Speaker, target: Speaker, options: TeachOptions): AlignTeacher {
-  const projector = new SpanProjector(source, target);
+  const projector = new SpanProjector(source, target, options.tail);
   return (encoding, targetEncoding, candidates) =>
-    toTeaching(projector.project(encoding, targetEncoding, candidates), targetEncoding.ids, options);
+    projector.project(encoding, targetEncoding, prepare(candidates, encoding.ids.length, options));
 }
 
 /** FuseLLM's way: dynamic time warping over tokens, then the vocabulary map. */
@@ -107,25 +119,44 @@ export function teachByTokens(
   target: Vocabulary,
   map: Int32Array,
   projection: Projection,
+  fallback: Fallback,
   options: TeachOptions,
 ): AlignTeacher {
   const aligner = new TokenAligner(source, target);
   const projector = new Projector(source, target, map);
-  return (encoding, { ids }, { topIds, topLogProbs }) => {
-    const scores = {
-      ids: encoding.ids,
-      topIds,
-      topScores: topLogProbs,
-      k: topIds.length / encoding.ids.length,
-    };
-    const { rows } = projector.project(scores, ids, aligner.align(encoding.ids, ids), projection);
-    return toTeaching({ rows, state: stateOf(rows, ids) }, ids, options);
+  const places = new Int32Array(target.tokens.length);
+  return (encoding, { ids }, candidates) => {
+    const { topIds, topLogProbs } = prepare(candidates, encoding.ids.length, options);
+    const k = topIds.length / encoding.ids.length;
+    const scores = { ids: encoding.ids, topIds, topScores: topLogProbs, k };
+    const { rows, sources } = projector.project(
+      scores,
+      ids,
+      aligner.align(encoding.ids, ids),
+      projection,
+      fallback,
+    );
+    const writer = new RowWriter(ids.length, rows.ids.length + ids.length, places);
+    const shares = softmaxRows(rows).values;
+    let [aligned, dropped, tail] = [0, 0, 0];
+    for (let t = 0; t < ids.length; t++) {
+      const [start, end] = [rows.offsets[t], rows.offsets[t + 1]];
+      // What comes after a block's last token is not known here.
+      if (t + 1 < ids.length && end > start) {
+        let [kept, placed] = [0, 0];
+        if (sources[t] >= 0) {
+          aligned++;
+          for (let i = sources[t] * k; i < (sources[t] + 1) * k; i++) kept += Math.exp(topLogProbs[i]);
+          for (let i = start; i < end; i++) placed += Math.exp(rows.values[i]);
+          dropped += kept - placed;
+          tail += 1 - kept;
+        }
+        const scale = sources[t] >= 0 && options.tail !== "renormalize" ? placed : 1;
+        for (let i = start; i < end; i++) writer.add(rows.ids[i], shares[i] * scale);
+        if (sources[t] >= 0) closeRow(writer, options.tail, ids[t + 1]);
+      }
+      writer.endRow();
+    }
+    return { rows: writer.finish(), aligned, spelled: 0, dropped, tail };
   };
-}
-
-/** Mean −log p over the text's bytes: the unit in which models with different tokens compare. */
-export function nllPerByte({ ends }: Encoding, nll: Float32Array): number {
-  // Nothing predicts the first token, so its bytes do not count either.
-  const bytes = (ends.at(-1) ?? 0) - (ends[0] ?? 0);
-  return bytes > 0 ? nll.reduce((sum, value) => sum + value, 0) / bytes : 0;
 }

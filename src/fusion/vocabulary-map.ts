@@ -2,6 +2,22 @@
 import type { Vocabulary } from "../text/vocabulary.ts";
 import { Alphabet, Levenshtein } from "./edit-distance.ts";
 
+/**
+ * exact: tokens with equal strings. minED: others to the nearest by edit distance.
+ */
+export const maps = ["exact", "minED"] as const;
+export type MapKind = (typeof maps)[number];
+
+/** i32[source vocabulary] of target ids; −1 is none. */
+export function vocabularyMap(kind: MapKind, source: Vocabulary, target: Vocabulary): Int32Array {
+  return kind === "exact" ? exactMap(source, target) : minEditMap(source, target);
+}
+
+function exactMap(source: Vocabulary, target: Vocabulary): Int32Array {
+  const ids = new Map(target.tokens.map((token, id) => [token, id]));
+  return Int32Array.from(source.tokens, (token) => ids.get(normalizeToken(token, source, target)) ?? -1);
+}
+
 /** A source token with the source's blank marker replaced by the target's, wherever it stands. */
 export function normalizeToken(token: string, source: Vocabulary, target: Vocabulary): string {
   return source.marker === target.marker ? token : token.replaceAll(source.marker, target.marker);

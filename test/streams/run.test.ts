@@ -8,7 +8,7 @@ import { liveWorkers } from "../../src/onnx/worker.ts";
 import { readConfig } from "../../streams/config.ts";
 import { Meter } from "../../streams/meter.ts";
 import { loadModels } from "../../streams/models.ts";
-import { pipeline } from "../../streams/pipeline.ts";
+import { learn, score } from "../../streams/pipeline.ts";
 import { type Progress, run } from "../../streams/run.ts";
 import { TeacherStatistics } from "../../streams/statistics.ts";
 import { demoModels } from "../close.ts";
@@ -84,12 +84,13 @@ test("a finished run leaves a model that loads, events and a summary, and writes
   for (const { mostBytesInFlight } of Object.values(summary.stages))
     expect(mostBytesInFlight).toBeLessThanOrEqual(config("whole").prefetchBytes);
   expect(Object.keys(summary.bitsPerByte.end).sort()).toEqual(["scripture", "sea", "speeches"]);
-  const teachers = Object.values(summary.teachers);
+  const teachers = Object.values(summary.fusion.teachers);
+  expect(Object.keys(summary.fusionByDomain).length).toBeGreaterThan(0);
   expect(teachers.map(({ won }) => won).reduce((a, b) => a + b)).toBeCloseTo(1, 2);
-  for (const { aligned, dropped } of teachers) {
+  for (const { aligned, dropped, tail } of teachers) {
     expect(aligned).toBeGreaterThan(0.6);
-    expect(dropped).toBeGreaterThan(0.1);
-    expect(dropped).toBeLessThan(0.9);
+    expect(dropped + tail).toBeGreaterThan(0.1);
+    expect(dropped + tail).toBeLessThan(0.9);
   }
   expect(steps[0].fusionLoss).toBeGreaterThan(0);
   const decoder = readDecoder(join(out, "model"));
@@ -123,7 +124,7 @@ for (const target of demoModels)
 
 test("with λ = 1 no teacher runs", async () => {
   const { summary, steps } = await losses("clm", "fusion.lmWeight=1");
-  expect(summary.teachers).toEqual({});
+  expect(summary.fusion).toEqual({ withoutTeacher: 1, teachers: {} });
   expect(summary.devices).toEqual({ "pocket-llama": "cpu" });
   expect(steps[0].fusionLoss).toBeUndefined();
 });
@@ -165,7 +166,9 @@ test("breaking off early stops every stage and every worker", async () => {
   const models = await loadModels(given, meter);
   expect(liveWorkers.size).toBe(4);
   const statistics = new TeacherStatistics(models.teachers.map(({ name }) => name));
-  for await (const { step } of pipeline({ config: given, models, meter, statistics })) {
+  const { tokenizers, teachers, listening, trainer } = models;
+  const scored = score(given, tokenizers, teachers, meter, statistics.skipped);
+  for await (const { step } of learn(scored, given, listening, trainer, meter, statistics)) {
     expect(step).toBe(1);
     break;
   }

@@ -1,0 +1,40 @@
+/** @file How well a teacher knows a text, in units in which models with different tokens compare. */
+import type { Encoding } from "../text/tokenizer.ts";
+
+/** byte: nats per byte of text. token: nats per token of the teacher's own, as in the reference. */
+export const units = ["byte", "token"] as const;
+export type Unit = (typeof units)[number];
+
+/** Mean −log p of a text; 0 where there is nothing to predict. */
+export function meanNll({ ids, ends }: Encoding, nll: Float32Array, unit: Unit): number {
+  // Nothing predicts the first token, so neither it nor its bytes count.
+  const count = unit === "token" ? ids.length - 1 : (ends.at(-1) ?? 0) - (ends[0] ?? 0);
+  return count > 0 ? nll.reduce((sum, value) => sum + value, 0) / count : 0;
+}
+
+/**
+ * f32[T], at each target position the mean −log p, in nats per byte, of the bytes of the token after
+ * it. The nats of a source token are spread evenly over its bytes. A token without bytes has the
+ * mean of the whole text.
+ */
+export function nllAtTokens(source: Encoding, nll: Float32Array, target: Encoding): Float32Array {
+  const mean = meanNll(source, nll, "byte");
+  const result = new Float32Array(target.ids.length).fill(mean);
+  let s = 0;
+  for (let t = 0; t + 1 < target.ids.length; t++) {
+    const [start, end] = [target.ends[t], target.ends[t + 1]];
+    if (end === start) continue;
+    while (source.ends[s] <= start) s++;
+    let nats = 0;
+    for (let i = s; i < source.ids.length; i++) {
+      const from = i > 0 ? source.ends[i - 1] : 0;
+      if (from >= end) break;
+      const overlap = Math.min(end, source.ends[i]) - Math.max(start, from);
+      // The first token is predicted by nothing; its bytes count as the mean does.
+      const density = i > 0 ? nll[i - 1] / Math.max(1, source.ends[i] - from) : mean;
+      nats += overlap * density;
+    }
+    result[t] = nats / (end - start);
+  }
+  return result;
+}

@@ -1,0 +1,180 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { SpanProjector } from "../../src/fusion/spans.ts";
+import { type Encoding, readTokenizer } from "../../src/text/tokenizer.ts";
+import type { Vocabulary } from "../../src/text/vocabulary.ts";
+import { demoModel, demoModels } from "../close.ts";
+import { row } from "./rows.ts";
+
+describe("against brute force over strings", () => {
+  /** A vocabulary of strings, the last token of which ends a text. */
+  interface Toy {
+    readonly tokens: readonly string[];
+    readonly eos: number;
+    readonly vocabulary: Vocabulary;
+  }
+
+  function toy(words: readonly string[]): Toy {
+    const tokens = [...new Set(["a", "b", "c", ...words]), ""];
+    const bytes = tokens.map((token) => new TextEncoder().encode(token));
+    return { tokens, eos: tokens.length - 1, vocabulary: { tokens, marker: "▁", bytes } };
+  }
+
+  const longest = ({ tokens }: Toy, text: string) =>
+    tokens.reduce((best, token) => (text.startsWith(token) && token.length > best.length ? token : best), "");
+
+  function spell(toy: Toy, text: string): string[] {
+    const spelled: string[] = [];
+    for (let rest = text; rest; rest = rest.slice(spelled.at(-1)!.length)) spelled.push(longest(toy, rest));
+    return spelled;
+  }
+
+  function encode(toy: Toy, text: string): Encoding {
+    const strings = [...spell(toy, text), ""];
+    let end = 0;
+    return {
+      ids: Int32Array.from(strings, (token) => (token ? toy.tokens.indexOf(token) : toy.eos)),
+      ends: Int32Array.from(strings, (token) => (end += token.length)),
+    };
+  }
+
+  const word = fc.array(fc.constantFrom("a", "b", "c"), { minLength: 2, maxLength: 4 }).map((all) => all.join(""));
+  const words = fc.array(word, { minLength: 1, maxLength: 8 });
+  const text = fc.array(fc.constantFrom("a", "b", "c"), { minLength: 1, maxLength: 12 }).map((all) => all.join(""));
+  const cases = fc.record({
+    source: words.map(toy),
+    target: words.map(toy),
+    text,
+    // Of each source token at each position; more than there can be.
+    scores: fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 200, maxLength: 200 }),
+    k: fc.integer({ min: 1, max: 5 }),
+  });
+
+  function candidatesOf({ ids }: Encoding, { tokens }: Toy, scores: readonly number[], k: number) {
+    const topIds: number[] = [];
+    const topLogProbs: number[] = [];
+    const nll = new Float32Array(ids.length);
+    for (const [s, id] of ids.keys().map((s) => [s, ids[s + 1]] as const)) {
+      const own = tokens.map((_, token) => scores[(s * tokens.length + token) % scores.length] + token / 1000);
+      const total = own.reduce((a, b) => a + b, 0);
+      const order = [...own.keys()].sort((a, b) => own[b] - own[a]).slice(0, k);
+      topIds.push(...order);
+      topLogProbs.push(...order.map((token) => Math.log(own[token] / total)));
+      if (id !== undefined) nll[s] = -Math.log(own[id] / total);
+    }
+    return { topIds: Int32Array.from(topIds), topLogProbs: Float32Array.from(topLogProbs), nll };
+  }
+
+  test("positions, chain-rule products and masses", () => {
+    let spelledSomewhere = 0;
+    fc.assert(
+      fc.property(cases, ({ source, target, text, scores, k }) => {
+        const [theirs, ours] = [encode(source, text), encode(target, text)];
+        const candidates = candidatesOf(theirs, source, scores, k);
+        const { topIds, topLogProbs, nll } = candidates;
+        const spellings = target.tokens.map((token) => spell(source, token));
+        const projected = new SpanProjector(source, target, "keep").project(theirs, ours, candidates);
+        spelledSomewhere += projected.spelled;
+
+        const open = (path: readonly string[]) =>
+          spellings.some((own) => own.length > path.length && path.every((token, i) => own[i] === token));
+        const probabilities = (s: number) =>
+          Array.from({ length: k }, (_, i) => [topIds[s * k + i], Math.exp(topLogProbs[s * k + i])] as const);
+        let [aligned, kept, dropped] = [0, 0, 0];
+        for (let t = 0; t + 1 < ours.ids.length; t++) {
+          const expected = new Map<number, number>();
+          const place = (id: number, mass: number) => expected.set(id, (expected.get(id) ?? 0) + mass);
+          const prefix = text.slice(0, ours.ends[t]);
+          const strings = [...theirs.ids].map((id) => source.tokens[id]);
+          const s = strings.findIndex((_, s) => s + 1 < strings.length && strings.slice(0, s + 1).join("") === prefix);
+
+          const walk = (path: readonly string[], at: number, mass: number): void => {
+            const next = theirs.ids[at + 1];
+            const rest = probabilities(at).filter(([id]) => id !== next);
+            for (const [id, p] of rest) {
+              const here = [...path, source.tokens[id]];
+              const first = target.tokens.indexOf(longest(target, here.join("")));
+              const ends = path.length === 0 && id === source.eos;
+              if (id !== source.eos && open(here)) dropped += mass * p;
+              else place(ends ? target.eos : first, mass * p);
+            }
+            const candidate = probabilities(at).find(([id]) => id === next)?.[1];
+            if (path.length === 0 && candidate === undefined) return;
+            const p = next === undefined ? 0 : (candidate ?? Math.exp(-nll[at]));
+            if (path.length) dropped += mass * (1 - p - rest.reduce((sum, [, q]) => sum + q, 0));
+            if (next === undefined) return;
+            const here = [...path, source.tokens[next]];
+            const complete = theirs.ends[at + 1] >= ours.ends[t + 1];
+            if (next === source.eos || (complete && !open(here))) place(ours.ids[t + 1], mass * p);
+            else walk(here, at + 1, mass * p);
+          };
+          if (s >= 0) {
+            aligned++;
+            for (const [, p] of probabilities(s)) kept += p;
+            walk([], s, 1);
+          }
+          const got = new Map(row(projected.rows, t) as [number, number][]);
+          expect([...got.keys()].sort()).toEqual([...expected.keys()].sort());
+          for (const [id, mass] of expected) expect(Math.abs(got.get(id)! - mass)).toBeLessThan(2e-5);
+        }
+        expect(projected.aligned).toBe(aligned);
+        expect(Math.abs(projected.dropped - dropped)).toBeLessThan(1e-4);
+        const placed = projected.rows.values.reduce((a, b) => a + b, 0);
+        expect(Math.abs(placed + projected.dropped - kept)).toBeLessThan(1e-4);
+        expect(Math.abs(projected.tail - (aligned - kept))).toBeLessThan(1e-4);
+      }),
+      { numRuns: 2000 },
+    );
+    expect(spelledSomewhere).toBeGreaterThan(100);
+  });
+});
+
+describe("with real tokenizers", () => {
+  const [target, sourceA, sourceB] = demoModels.map((name) => readTokenizer(demoModel(name)));
+  const id = (tokenizer: typeof target, token: string) => tokenizer.vocabulary.tokens.indexOf(token);
+  const always = (length: number, id: number, p = 0.25) => ({
+    topIds: new Int32Array(length).fill(id),
+    topLogProbs: new Float32Array(length).fill(Math.log(p)),
+    nll: new Float32Array(length).fill(2),
+  });
+
+  test("a row stands where both prefixes end at the same byte, and only there", async () => {
+    const text = "In the beginning God created the heaven and the earth — é";
+    for (const source of [sourceA, sourceB]) {
+      const [ours, theirs] = await Promise.all([target.encode(text), source.encode(text)]);
+      const candidates = always(theirs.ids.length, id(source, "<0x0A>") >= 0 ? id(source, "<0x0A>") : id(source, "Ċ"));
+      const { rows } = new SpanProjector(source, target, "keep").project(theirs, ours, candidates);
+      const ends = new Set(theirs.ends.slice(0, -1));
+      for (let t = 0; t < ours.ids.length; t++)
+        expect(row(rows, t).length > 0).toBe(t + 1 < ours.ids.length && ends.has(ours.ends[t]));
+    }
+  });
+
+  test("a line end is the same byte in each kind of vocabulary; a character with a token of its own is that one", async () => {
+    const [ours, theirs] = await Promise.all([target.encode("God, and"), sourceB.encode("God, and")]);
+    const projector = new SpanProjector(sourceB, target, "keep");
+    const first = (token: string) =>
+      row(projector.project(theirs, ours, always(theirs.ids.length, id(sourceB, token))).rows, 0)[0][0];
+    expect(first("Ċ")).toBe(id(target, "<0x0A>"));
+    expect(first(",")).toBe(id(target, ","));
+  });
+
+  test("the end of a text is the same token of both", async () => {
+    const withEnd = async (tokenizer: typeof target) => {
+      const { ids, ends } = await tokenizer.encode("Amen.");
+      return {
+        ids: Int32Array.from([...ids, tokenizer.eos]),
+        ends: Int32Array.from([...ends, ends.at(-1)!]),
+      };
+    };
+    const [ours, theirs] = [await withEnd(target), await withEnd(sourceB)];
+    const { rows } = new SpanProjector(sourceB, target, "keep").project(
+      theirs,
+      ours,
+      always(theirs.ids.length, sourceB.eos),
+    );
+    const last = ours.ids.length - 2;
+    expect(row(rows, last)).toEqual([[target.eos, 0.25]]);
+    expect(row(rows, last + 1)).toEqual([]);
+  });
+});

@@ -1,0 +1,47 @@
+import { expect, test } from "bun:test";
+import { RowWriter, softmaxRows } from "../../src/fusion/sparse.ts";
+import { row, rows } from "./rows.ts";
+
+test("softmax of rows is that of each row, at a temperature", () => {
+  const { values } = softmaxRows(
+    rows(
+      [
+        [1, 0],
+        [2, Math.log(3)],
+      ],
+      [],
+      [[5, -4]],
+    ),
+    1,
+  );
+  expect([...values].map((value) => Number(value.toFixed(5)))).toEqual([0.25, 0.75, 1]);
+  const cool = softmaxRows(
+    rows([
+      [1, 0],
+      [2, Math.log(3)],
+    ]),
+    0.5,
+  ).values;
+  expect(cool[1]).toBeCloseTo(0.9, 5);
+});
+
+test("ids that were added before are found, whatever an earlier writer left in the shared places", () => {
+  const places = new Int32Array(10);
+  for (const order of [
+    [3, 5, 3],
+    [5, 3, 5],
+  ]) {
+    const writer = new RowWriter(2, 0, places);
+    for (const id of order) writer.add(id, 1);
+    writer.endRow();
+    expect(writer.has(order[0])).toBe(false);
+    writer.add(order[0], 1);
+    writer.endRow();
+    const written = writer.finish();
+    expect(row(written, 0)).toEqual([
+      [order[0], 2],
+      [order[1], 1],
+    ]);
+    expect(row(written, 1)).toEqual([[order[0], 1]]);
+  }
+});
