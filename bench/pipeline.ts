@@ -24,10 +24,20 @@ const demo = readConfig(new URL("../demo/fuse.yaml", import.meta.url).pathname, 
 ]);
 const config = { ...demo, data: { ...demo.data, files: dataFiles(demo.data.files) } };
 const { blockSize, slack, fusion, train: t } = config;
-const tokens = steps * t.rows * t.accumulation * config.pack.rowLength;
 const meter = new Meter(new AbortController().signal, config.prefetchBytes);
 const models = await loadModels(config, meter);
-const schedule = { ...t, peak: t.learningRate, warmupSteps: 1 };
+const schedule = { ...t, peak: t.learningRate, warmupSteps: 1, loss: fusion.loss };
+const { vocabulary, entries } = models.trainer;
+const tokensPerStep = t.rows * t.accumulation * config.pack.rowLength;
+const fuseOptions = {
+  ...fusion,
+  vocabulary,
+  entries,
+  rowLength: config.pack.rowLength,
+  tokensPerStep,
+  steps,
+};
+const tokens = steps * tokensPerStep;
 
 async function* from<T>(items: readonly T[]): AsyncGenerator<T> {
   yield* items;
@@ -89,7 +99,7 @@ const fused = await alone(
 );
 const rows = await alone(
   "pack",
-  () => pack(from(fused), { ...config.pack, entries: models.trainer.entries }),
+  () => pack(from(fused), { ...config.pack, entries }),
   (row) => row.tokens,
 );
 await alone(

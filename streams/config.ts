@@ -6,9 +6,9 @@ import { units } from "../src/fusion/nll.ts";
 import { fallbacks, projections } from "../src/fusion/project.ts";
 import { lmSchedules, methods, weightings } from "../src/fusion/select.ts";
 import { tails } from "../src/fusion/teach.ts";
-import { maps } from "../src/fusion/vocabulary-map.ts";
 import { devices } from "../src/onnx/session.ts";
 import { scopes } from "./fuse.ts";
+import { maps } from "./maps.ts";
 import { recipes } from "./recipes.ts";
 
 const count = z.int().positive();
@@ -33,7 +33,7 @@ const fusion = z.strictObject({
    * FuseLLM's alignment of tokens, by a vocabulary map or by equal strings only
    */
   align: z.enum(["spans", ...projections]).default("spans"),
-  /** with soft: what makes two tokens match; see src/fusion/vocabulary-map.ts */
+  /** with soft: what makes two tokens match; see maps.ts */
   map: z.enum(maps).default("minED"),
   /** with soft and hard: what a position without a match says: none, the next token, the current one (repeat) */
   fallback: z.enum(fallbacks).default("none"),

@@ -28,6 +28,16 @@ export async function readBlocks(
   return blocks;
 }
 
+/** The same in the tokens of one model. */
+export async function readSamples(
+  evaluate: NonNullable<Config["evaluate"]>,
+  tokenizer: Tokenizer,
+  limit: number,
+): Promise<Sample[]> {
+  const blocks = await readBlocks(evaluate, [tokenizer], limit);
+  return blocks.map(({ domain, encodings: [encoding] }) => ({ ...encoding, domain }));
+}
+
 export async function evaluateSamples(
   samples: readonly Sample[],
   nll: (sequences: readonly Int32Array[]) => Promise<Float32Array[]>,

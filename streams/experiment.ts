@@ -3,10 +3,10 @@ import { bitsPerByte } from "../src/evaluate/bits-per-byte.ts";
 import { overStretches } from "../src/evaluate/ensemble.ts";
 import { dataFiles } from "../src/data/files.ts";
 import { type Config, UserError } from "./config.ts";
-import { evaluateSamples, readBlocks } from "./evaluate.ts";
+import { evaluateSamples, readBlocks, readSamples } from "./evaluate.ts";
 import { share } from "./flow.ts";
 import { Meter } from "./meter.ts";
-import { type LoadedTeacher, Models, alignerOf, entriesOf } from "./models.ts";
+import { type LoadedTeacher, Models, entriesOf, listenersOf } from "./models.ts";
 import { learn, score } from "./pipeline.ts";
 import { type FusionSummary, TeacherStatistics } from "./statistics.ts";
 
@@ -30,7 +30,7 @@ export interface Results {
 
 export interface ExperimentListener {
   bounds?(bounds: Readonly<Record<string, Bits>>): void;
-  step?(seed: number, step: number, steps: number, tokens: number): void;
+  step?(step: number, steps: number): void;
   outcome?(outcome: Outcome): void;
 }
 
@@ -61,8 +61,10 @@ async function boundsOf(
   const limit = config.blockSize - config.slack;
   const blocks = await readBlocks(config.evaluate!, models.tokenizers, limit);
   const nlls = await Promise.all(
-    teachers.map(async ({ encoding, score }) =>
-      (await score(blocks.map(({ encodings }) => encodings[encoding].ids))).map(({ nll }) => nll),
+    teachers.map(async (teacher) =>
+      (await teacher.score(blocks.map(({ encodings }) => encodings[teacher.encoding].ids))).map(
+        ({ nll }) => nll,
+      ),
     ),
   );
   const texts = blocks.map(({ domain, encodings }, i) =>
@@ -72,73 +74,65 @@ async function boundsOf(
   return Object.fromEntries(names.map((name, i) => [name, bitsPerByte(texts.map((text) => text[i]))]));
 }
 
-/** Trains every arm from the same start on the same tokens in the same order, once per seed. */
+/** Whether an arm listens to a teacher. */
+function hears({ fusion, sources }: Config, { encoding, folder }: LoadedTeacher): boolean {
+  if (fusion.lmWeight === 1) return false;
+  if (encoding === 0) return fusion.withTarget;
+  return sources.some((source) => (typeof source === "string" ? source : source.path) === folder);
+}
+
+/** Trains every arm from the same start on the same tokens in the same order, which the seed decides. */
 export async function experiment(
   arms: Arms,
-  seeds: readonly number[],
+  seed: number,
   signal: AbortSignal,
   listener: ExperimentListener = {},
 ): Promise<Results> {
-  const config = union(arms);
-  const meter = new Meter(signal, config.prefetchBytes);
+  const whole = union(arms);
+  const config = { ...whole, data: { ...whole.data, seed } };
+  const abort = new AbortController();
+  const meter = new Meter(AbortSignal.any([signal, abort.signal]), config.prefetchBytes);
   const models = new Models(config, meter);
   try {
-    const { tokenizers, vocabulary } = models;
+    const { tokenizers } = models;
     const teachers = await models.teachers();
     const bounds = await boundsOf(config, models, teachers);
     listener.bounds?.(bounds);
-    const samples = (
-      await readBlocks(config.evaluate!, tokenizers.slice(0, 1), config.blockSize - config.slack)
-    ).map(({ domain, encodings }) => ({ ...encodings[0], domain }));
+    const limit = config.blockSize - config.slack;
+    const samples = await readSamples(config.evaluate!, tokenizers[0], limit);
+    const scored = score(config, tokenizers, teachers, meter, () => {});
+    const shared = share(scored, arms.length);
     let untrained: Bits = {};
-    const outcomes: Outcome[] = [];
-    for (const seed of seeds) {
-      const seeded = { ...config, data: { ...config.data, seed } };
-      const shared = share(
-        score(seeded, tokenizers, teachers, meter, () => {}),
-        arms.length,
-      );
-      const abort = new AbortController();
-      const results = await Promise.all(
-        arms.map(async ([arm, armConfig], i) => {
-          const { fusion, sources } = armConfig;
-          const folders = sources.map((source) => (typeof source === "string" ? source : source.path));
-          const chosen = teachers
-            .map((teacher, score) => ({ ...teacher, score }))
-            .filter(({ encoding, folder }) =>
-              fusion.lmWeight === 1 ? false : encoding === 0 ? fusion.withTarget : folders.includes(folder),
-            );
-          const listening = chosen.map((teacher) => ({
-            score: teacher.score,
-            encoding: teacher.encoding,
-            align: alignerOf(teacher, tokenizers[0], fusion),
-          }));
-          const entries = entriesOf(fusion, chosen.length);
-          const trainer = await models.trainer(armConfig, entries);
-          if (seed === seeds[0] && i === 0) untrained = await evaluateSamples(samples, trainer.nll);
-          const statistics = new TeacherStatistics(chosen.map(({ name }) => name));
-          const own = new Meter(AbortSignal.any([signal, abort.signal]), config.prefetchBytes);
-          let tokens = 0;
-          const to = { vocabulary, entries, step: trainer.step };
-          try {
-            for await (const step of learn(shared[i], armConfig, listening, to, own, statistics)) {
-              tokens += step.tokens;
-              if (i === 0) listener.step?.(seed, step.step, config.train.steps, tokens);
-            }
-          } catch (error) {
-            // One arm's failure ends the others, which would wait for it.
-            abort.abort(error);
-            throw error;
-          }
-          const bits = await evaluateSamples(samples, trainer.nll);
-          await trainer.close();
-          const outcome = { arm, seed, tokens, bits, fusion: statistics.summary() };
-          listener.outcome?.(outcome);
-          return outcome;
+    const learnAs = async ([arm, own]: Arms[number], i: number): Promise<Outcome> => {
+      const listening = await listenersOf(teachers, tokenizers[0], { ...own, data: config.data });
+      const chosen = listening.filter(({ score }) => hears(own, teachers[score]));
+      const entries = entriesOf(own.fusion, chosen.length);
+      const trainer = await models.trainer(own, entries);
+      if (i === 0) untrained = await evaluateSamples(samples, trainer.nll);
+      const statistics = new TeacherStatistics(chosen.map(({ name }) => name));
+      // Stages of one name have one clock, so that each arm needs its own.
+      const clock = new Meter(AbortSignal.any([signal, abort.signal]), config.prefetchBytes);
+      const to = { vocabulary: models.vocabulary, entries, step: trainer.step };
+      let tokens = 0;
+      for await (const step of learn(shared[i], own, chosen, to, clock, statistics)) {
+        tokens += step.tokens;
+        if (i === 0) listener.step?.(step.step, own.train.steps);
+      }
+      const bits = await evaluateSamples(samples, trainer.nll);
+      await trainer.close();
+      const outcome = { arm, seed, tokens, bits, fusion: statistics.summary() };
+      listener.outcome?.(outcome);
+      return outcome;
+    };
+    const outcomes = await Promise.all(
+      arms.map((arm, i) =>
+        learnAs(arm, i).catch((error) => {
+          // The others would wait for this one.
+          abort.abort(error);
+          throw error;
         }),
-      );
-      outcomes.push(...results);
-    }
+      ),
+    );
     return { untrained, bounds, outcomes };
   } finally {
     await models.close();

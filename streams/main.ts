@@ -1,6 +1,6 @@
 /** @file The command `bun run fuse`. */
 import { relative, resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { command, interruptible, parseOptions } from "./command.ts";
 import { UserError, readConfig } from "./config.ts";
 import { progressLines, report } from "./progress.ts";
 import { type Listener, run } from "./run.ts";
@@ -28,26 +28,16 @@ text → split → tokenize → forward ×N → align → fuse → pack → trai
 DIR then holds model/ (a Hugging Face folder), summary.json and events/ (tensorboard --logdir DIR).
 Ctrl-C finishes the step under way and writes a checkpoint. Settings with their meaning: streams/config.ts`;
 
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        set: { type: "string", multiple: true, default: [] },
-        out: { type: "string" },
-        "max-steps": { type: "string" },
-        "on-bad-row": { type: "string" },
-        resume: { type: "boolean", default: false },
-        restart: { type: "boolean", default: false },
-        json: { type: "boolean", default: false },
-        help: { type: "boolean", short: "h", default: false },
-      },
-    });
-  } catch (cause) {
-    throw new UserError(`${(cause as Error).message} (--help lists the options)`, { cause });
-  }
-}
+const options = {
+  set: { type: "string", multiple: true, default: [] as string[] },
+  out: { type: "string" },
+  "max-steps": { type: "string" },
+  "on-bad-row": { type: "string" },
+  resume: { type: "boolean", default: false },
+  restart: { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", short: "h", default: false },
+} as const;
 
 const jsonLines: Listener = {
   devices: (devices) => console.log(JSON.stringify({ event: "devices", devices })),
@@ -56,7 +46,7 @@ const jsonLines: Listener = {
 };
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parse(args);
+  const { values, positionals } = parseOptions(args, options);
   if (values.help) {
     console.log(help);
     return 0;
@@ -73,35 +63,20 @@ async function main(args: readonly string[]): Promise<number> {
   for (const [key, value] of Object.entries(shorthands))
     if (value !== undefined) assignments.push(`${key}=${value}`);
   const config = readConfig(path, assignments);
-  const interrupt = new AbortController();
-  const stop = () => {
-    process.stderr.write("\nfinishing the step under way; once more to give up at once\n");
-    interrupt.abort(new Error("interrupted"));
-    // The default, which ends the process, is back for the second time.
-    process.off("SIGINT", stop).off("SIGTERM", stop);
-  };
-  process.on("SIGINT", stop).on("SIGTERM", stop);
   const lines = progressLines(process.stderr);
   try {
     const { resume, restart } = values;
     const listener = values.json ? jsonLines : lines;
-    const summary = await run(config, { resume, restart, signal: interrupt.signal, listener });
+    const summary = await interruptible("finishing the step under way", (signal) =>
+      run(config, { resume, restart, signal, listener }),
+    );
     lines.end();
     if (values.json) console.log(JSON.stringify({ event: "summary", ...summary }));
     else process.stderr.write(`${report(summary, relative(process.cwd(), config.out) || ".")}\n`);
     return summary.finished ? 0 : 130;
   } finally {
     lines.end();
-    process.off("SIGINT", stop).off("SIGTERM", stop);
   }
 }
 
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  const { message, stack } = error as Error;
-  process.stderr.write(
-    `fuse: ${error instanceof UserError || !process.env.TRIBUTARY_DEBUG ? message : stack}\n`,
-  );
-  process.exitCode = 1;
-}
+await command("fuse", main);

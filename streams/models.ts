@@ -3,7 +3,6 @@ import { availableParallelism } from "node:os";
 import { basename } from "node:path";
 import { type AlignTeacher, teachBySpans, teachByTokens, teachInPlace } from "../src/fusion/teach.ts";
 import { mostEntries } from "../src/fusion/select.ts";
-import { vocabularyMap } from "../src/fusion/vocabulary-map.ts";
 import type { Decoder } from "../src/models/decoder.ts";
 import { readDecoder } from "../src/models/folder.ts";
 import type { Device, ResolvedDevice } from "../src/onnx/session.ts";
@@ -12,9 +11,11 @@ import type { ScorerHandlers } from "../src/score/worker.ts";
 import { type Tokenizer, readTokenizer } from "../src/text/tokenizer.ts";
 import type { Batch, StepResult } from "../src/train/trainer.ts";
 import type { TrainerHandlers } from "../src/train/worker.ts";
+import type { Listening } from "./align.ts";
 import { type Config, UserError } from "./config.ts";
 import { takeTurns } from "./flow.ts";
 import type { Teacher } from "./forward.ts";
+import { vocabularyMap } from "./maps.ts";
 import type { Meter } from "./meter.ts";
 
 interface Source {
@@ -85,15 +86,30 @@ function checkModels(config: Config): { target: Source; sources: Source[] } {
 }
 
 /** What a teacher's scores become in target tokens, as the settings have it. */
-export function alignerOf(
-  { encoding, tokenizer: source }: Pick<LoadedTeacher, "encoding" | "tokenizer">,
+async function alignerOf(
+  { encoding, tokenizer: source, folder }: Pick<LoadedTeacher, "encoding" | "tokenizer" | "folder">,
   target: Tokenizer,
-  fusion: Config["fusion"],
-): AlignTeacher {
+  config: Config,
+): Promise<AlignTeacher> {
+  const { fusion } = config;
   if (encoding === 0) return teachInPlace(fusion, target.vocabulary.tokens.length);
   if (fusion.align === "spans") return teachBySpans(source, target, fusion);
-  const map = vocabularyMap(fusion.map, source.vocabulary, target.vocabulary);
+  const map = await vocabularyMap(config, folder, source, target);
   return teachByTokens(source.vocabulary, target.vocabulary, map, fusion.align, fusion.fallback, fusion);
+}
+
+/** Teachers with what makes their scores speak of the target's tokens, in the order of the scores. */
+export function listenersOf(
+  teachers: readonly LoadedTeacher[],
+  target: Tokenizer,
+  config: Config,
+): Promise<(Listening & { readonly name: string })[]> {
+  return Promise.all(
+    teachers.map(async (teacher, score) => {
+      const { name, encoding } = teacher;
+      return { name, score, encoding, align: await alignerOf(teacher, target, config) };
+    }),
+  );
 }
 
 /** Entries of a soft target: the true next token, and of each teacher one more than its candidates. */
@@ -245,11 +261,7 @@ export async function loadModels(
       models.trainer(config, entries, checkpoint),
       models.teachers(),
     ]);
-    const listening = teachers.map((teacher, score) => ({
-      score,
-      encoding: teacher.encoding,
-      align: alignerOf(teacher, tokenizers[0], config.fusion),
-    }));
+    const listening = await listenersOf(teachers, tokenizers[0], config);
     const devices = Object.fromEntries([
       [models.targetName, trainer.device],
       ...teachers.map(({ name, device }) => [name, device]),

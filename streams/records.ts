@@ -68,7 +68,8 @@ export interface Fused {
   readonly targets: SparseRows;
   /** f32[T]: how much each position counts, 1 on average */
   readonly weights: Float32Array;
-  /** Positions at which each teacher was listened to, or had a share of the mixture. */
+  /** f32[T·M]: each teacher's part in what was fused at each position, and their sums over the positions */
+  readonly shares: Float32Array;
   readonly won: readonly number[];
   /** Positions at which no teacher speaks. */
   readonly alone: number;

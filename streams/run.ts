@@ -6,7 +6,7 @@ import { dataFiles } from "../src/data/files.ts";
 import { EventFile } from "../src/train/tensorboard.ts";
 import { type RunState, readState, removeState, weightsOf, writeState } from "./checkpoint.ts";
 import { type Config, UserError } from "./config.ts";
-import { evaluateSamples, readBlocks } from "./evaluate.ts";
+import { evaluateSamples, readSamples } from "./evaluate.ts";
 import { Meter, type StageStatistics } from "./meter.ts";
 import { loadModels } from "./models.ts";
 import { learn, score } from "./pipeline.ts";
@@ -140,10 +140,7 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
     await account(() => options.listener?.devices?.(models.devices));
     const { evaluate, train } = config;
     const samples =
-      evaluate &&
-      (await readBlocks(evaluate, models.tokenizers.slice(0, 1), config.blockSize - config.slack)).map(
-        ({ domain, encodings }) => ({ ...encodings[0], domain }),
-      );
+      evaluate && (await readSamples(evaluate, models.tokenizers[0], config.blockSize - config.slack));
     let events!: EventFile;
     await account(async () => {
       await mkdir(config.out, { recursive: true });

@@ -12,6 +12,10 @@ import { compile } from "../src/onnx/session.ts";
 import { Scorer } from "../src/score/score.ts";
 import { readTokenizer } from "../src/text/tokenizer.ts";
 import { type Batch, Trainer } from "../src/train/trainer.ts";
+import { fuse } from "../streams/fuse.ts";
+import { pack } from "../streams/pack.ts";
+import { recipes } from "../streams/recipes.ts";
+import type { Aligned } from "../streams/records.ts";
 import { demoModel, demoModels, expectRelative, golden, largestDifference } from "./close.ts";
 
 const roles = { target: "pocket-llama", source_a: "pocket-openllama", source_b: "pocket-mpt" } as const;
@@ -423,4 +427,49 @@ describe("the fused loss", () => {
       const name = method === "minCE" ? "greater_ce_soft_bs1" : "weighted_ce_soft_bs1";
       expectRelative(λ * lm + (1 - λ) * fused, losses_batch_row0_only[name]["lambda_0.9"], 3e-3);
     });
+});
+
+test("the recipe fusellm packs texts as the reference does, and takes each row's best teacher", async () => {
+  const forward = await Promise.all(
+    ["target", ...sources].map(async (name) => (await golden(`forward_${name}.json`).json()).items),
+  );
+  const packed = await golden("packed.json").json();
+  const rowLength = 128;
+  async function* texts(): AsyncGenerator<Aligned> {
+    for (const [i, { input_ids }] of forward[0].entries()) {
+      const ids = Int32Array.from(input_ids);
+      // Each teacher says its own number, whatever the text.
+      const teachings = forward.map((items, teacher) => ({
+        rows: {
+          offsets: Int32Array.from(range(ids.length + 1)),
+          ids: new Int32Array(ids.length).fill(teacher),
+          values: new Float32Array(ids.length).fill(1),
+        },
+        aligned: 0,
+        spelled: 0,
+        dropped: 0,
+        tail: 0,
+        nll: items[i].metric_ce,
+        nllPerByte: 0,
+        nlls: new Float32Array(ids.length),
+      }));
+      const cursor = { epoch: 0, file: 0, row: i };
+      const block = { text: "", start: 0, last: true, id: "", domain: "", cursor };
+      yield { block, target: { ids, ends: ids }, teachings };
+    }
+  }
+  const { fusion, pack: packing } = recipes.fusellm;
+  const options = { ...fusion, entries: 2, vocabulary: 32000, rowLength, tokensPerStep: 1, steps: 1 };
+  const rows = await Array.fromAsync(
+    pack(fuse(texts(), options), { ...packing, rowLength, entries: options.entries }),
+  );
+  expect(rows.map(({ ids, tokens }) => [...ids.subarray(0, tokens)])).toEqual(
+    packed.map(({ input_ids }: { input_ids: number[] }) => input_ids),
+  );
+  for (const [r, { targets, probabilities, tokens }] of rows.entries()) {
+    const { metric_ce, metric_ce_aligned_0, metric_ce_aligned_1 } = packed[r];
+    const nlls = [metric_ce, metric_ce_aligned_0, metric_ce_aligned_1];
+    const best = nlls.indexOf(Math.min(...nlls));
+    for (let t = 0; t < tokens; t++) if (probabilities[2 * t + 1] > 0) expect(targets[2 * t + 1]).toBe(best);
+  }
 });

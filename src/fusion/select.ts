@@ -68,7 +68,9 @@ export interface FusedTargets {
   readonly targets: SparseRows;
   /** f32[T]: how much each position counts, 1 on average. */
   readonly weights: Float32Array;
-  /** Positions that each teacher won; of those that several share, its part. */
+  /** f32[T·M]: what part each teacher has in what is fused at each position */
+  readonly shares: Float32Array;
+  /** Their sums over the positions. */
   readonly won: readonly number[];
   /** Positions at which all teachers are silent. */
   readonly alone: number;
@@ -113,10 +115,11 @@ export class Fuser {
     const writer = new RowWriter(ids.length, ids.length * 16);
     const weights = new Float32Array(ids.length);
     const won = rows.map(() => 0);
-    const shares = rows.map(() => 0);
+    const parts = rows.map(() => 0);
+    const shares = new Float32Array(ids.length * rows.length);
     let alone = 0;
     for (let t = 0; t + 1 < ids.length; t++, writer.endRow()) {
-      const total = this.#share(rows, trust(t), t, shares);
+      const total = this.#share(rows, trust(t), t, parts);
       if (total === 0) {
         alone++;
         weights[t] = 1;
@@ -126,7 +129,8 @@ export class Fuser {
       const λ = lmWeight(t);
       writer.push(ids[t + 1], λ);
       for (const [teacher, { offsets, ids: candidates, values }] of rows.entries()) {
-        const share = shares[teacher] / total;
+        const share = parts[teacher] / total;
+        shares[t * rows.length + teacher] = share;
         won[teacher] += share;
         if (share === 0) continue;
         for (let i = offsets[t]; i < offsets[t + 1]; i++)
@@ -136,7 +140,7 @@ export class Fuser {
       weights[t] = writer.normalizeRow();
     }
     if (ids.length) writer.endRow();
-    return { targets: writer.finish(), weights, won, alone };
+    return { targets: writer.finish(), weights, shares, won, alone };
   }
 
   /** Each teacher's part at a position, up to their sum, which is returned; 0 where it is silent or not chosen. */

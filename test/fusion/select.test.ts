@@ -14,7 +14,10 @@ const second = rows(
   [],
 );
 const reward = { weighting: "reward", sharpness: 1 } as const;
-const always = <T>(value: T) => () => value;
+const always =
+  <T>(value: T) =>
+  () =>
+    value;
 
 test("minCE takes the best teacher that speaks at a position, and the text alone where none does", () => {
   const silent = rows([], [], []);
@@ -47,7 +50,10 @@ test("avgCE mixes by softmax(exp(−nll)) as in the paper, or by softmax(−nll/
   const weights = teacherWeights(reward, [1, 2]);
   const [a, b] = [Math.exp(Math.exp(-1)), Math.exp(Math.exp(-2))];
   expect(weights[0]).toBeCloseTo(a / (a + b), 6);
-  expect(teacherWeights({ weighting: "nll", sharpness: 0.5 }, [1, 2])[1]).toBeCloseTo(1 / (1 + Math.exp(2)), 6);
+  expect(teacherWeights({ weighting: "nll", sharpness: 0.5 }, [1, 2])[1]).toBeCloseTo(
+    1 / (1 + Math.exp(2)),
+    6,
+  );
   const { targets, won } = new Fuser("avgCE", 10, 5).fuse([first, second], always(weights), ids, always(0));
   expect(row(targets, 0).map(([id]) => id)).toEqual([2, 7, 8, 9]);
   expect(row(targets, 0)[1][1]).toBeCloseTo(weights[0], 4);

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { align } from "../../streams/align.ts";
 import { forward } from "../../streams/forward.ts";
-import { fuse } from "../../streams/fuse.ts";
+import { type FuseOptions, fuse } from "../../streams/fuse.ts";
 import { pack } from "../../streams/pack.ts";
-import type { Block, Document, Encoded, Fused, Packed, Scored } from "../../streams/records.ts";
+import type { Aligned, Block, Document, Encoded, Fused, Packed, Scored } from "../../streams/records.ts";
 import { split } from "../../streams/split.ts";
 import { tokenize } from "../../streams/tokenize.ts";
 import { type TrainOptions, train } from "../../streams/train.ts";
@@ -62,10 +62,25 @@ function fusedOf(ids: number[], row = 0): Fused {
       values: new Float32Array(T - 1).fill(1),
     },
     weights: Float32Array.from(ids, (_, t) => (t + 1 < T ? 1 : 0)),
+    shares: new Float32Array(0),
     won: [],
+    alone: 0,
     teachings: [],
   };
 }
+const fuseOptions = {
+  method: "minCE",
+  weighting: "nll",
+  sharpness: 1,
+  scope: "sequence",
+  lmWeight: 0.9,
+  lmSchedule: "hard",
+  entries: 4,
+  vocabulary: 20,
+  rowLength: 4,
+  tokensPerStep: 8,
+  steps: 10,
+} as const;
 const packOptions = { rowLength: 4, entries: 2, boundaries: true };
 
 const stages: Record<
@@ -87,7 +102,7 @@ const stages: Record<
   },
   align: {
     items: Array.from({ length: 50 }, () => ({ ...encodedOf(4), scores: [] }) satisfies Scored),
-    run: (source) => align(source, []),
+    run: (source) => align(source, [], "byte"),
   },
   fuse: {
     items: Array.from({ length: 50 }, () => ({
@@ -95,7 +110,7 @@ const stages: Record<
       target: encodedOf(4).encodings[0],
       teachings: [],
     })),
-    run: (source) => fuse(source, "minCE", 0.9),
+    run: (source) => fuse(source, fuseOptions),
   },
   pack: {
     items: Array.from({ length: 50 }, () => fusedOf([1, 2, 3])),
@@ -218,7 +233,14 @@ describe("pack", () => {
 });
 
 describe("train", () => {
-  const options: TrainOptions = { rows: 2, accumulation: 2, peak: 1, floor: 0.1, warmupSteps: 2, steps: 3 };
+  const options: Omit<TrainOptions, "loss"> = {
+    rows: 2,
+    accumulation: 2,
+    peak: 1,
+    floor: 0.1,
+    warmupSteps: 2,
+    steps: 3,
+  };
   const row = (id: number): Packed => ({
     ids: Int32Array.of(id, id),
     positions: Int32Array.of(0, 1),
@@ -229,13 +251,13 @@ describe("train", () => {
     tokens: 2,
     next: { cursor: cursor(id), start: 0, taken: 0 },
   });
-  const run = async (count: number, done = 0) => {
+  const run = async (count: number, done = 0, loss: "ce" | "kl" = "ce") => {
     const { seen, source } = counted(Array.from({ length: count }, (_, i) => row(i)));
     const got: Batch[][] = [];
     const steps = await Array.fromAsync(
       train(
         source,
-        options,
+        { ...options, loss },
         async (batches) => (got.push(batches), { loss: 2, nll: 3, nllPart: 1.5, gradientNorm: 1 }),
         done,
       ),
@@ -264,11 +286,89 @@ describe("train", () => {
     });
   });
 
+  test("as a KL divergence, the loss is without the entropy of what was fused", async () => {
+    const [{ loss, fusionLoss }] = (await run(4, 0, "kl")).steps;
+    // A quarter of each token is one id with all of the fused probability, so that its entropy is 0.
+    expect([loss, fusionLoss]).toEqual([2, (2 - 1.5) / 0.25]);
+  });
+
   test("a last step may have fewer rows, and steps of an earlier run count", async () => {
     const { got, steps } = await run(7, 1);
     expect(steps.map(({ step }) => step)).toEqual([2, 3]);
     expect(got[1].map(({ ids }) => ids.length)).toEqual([4, 4]);
     expect(got[1][1].weights[2]).toBe(0);
     expect((await run(100, 3)).seen.pulled).toBe(0);
+  });
+});
+
+describe("fuse", () => {
+  /** Two teachers, each sure of its own id: the first where `first` is the smaller of the nlls. */
+  const aligned = (length: number, nlls: readonly [number, number], nllsAt?: readonly number[][]) => ({
+    block: block("x"),
+    target: { ids: new Int32Array(length), ends: new Int32Array(length) },
+    teachings: nlls.map((nll, teacher) => ({
+      rows: {
+        offsets: Int32Array.from({ length: length + 1 }, (_, t) => t),
+        ids: new Int32Array(length).fill(teacher + 1),
+        values: new Float32Array(length).fill(1),
+      },
+      aligned: length,
+      spelled: 0,
+      dropped: 0,
+      tail: 0,
+      nll,
+      nllPerByte: nll,
+      nlls: Float32Array.from(nllsAt?.[teacher] ?? Array<number>(length).fill(nll)),
+    })),
+  });
+  const winners = async (items: readonly Aligned[], changes: Partial<FuseOptions>, start?: object) =>
+    (
+      await Array.fromAsync(
+        fuse(counted(items).source, { ...fuseOptions, ...changes }, { steps: 0, taken: 0, ...start }),
+      )
+    ).map(({ targets: { offsets, ids } }) =>
+      Array.from({ length: offsets.length - 2 }, (_, t) => ids[offsets[t] + 1]),
+    );
+
+  test("compares teachers block by block, or token by token", async () => {
+    const at = [
+      [1, 3, 1],
+      [2, 2, 2],
+    ];
+    const items = [aligned(3, [1, 2], at), aligned(3, [3, 2], at)];
+    expect(await winners(items, { scope: "sequence" })).toEqual([
+      [1, 1],
+      [2, 2],
+    ]);
+    expect(await winners(items, { scope: "token" })).toEqual([
+      [1, 2],
+      [1, 2],
+    ]);
+  });
+
+  test("or row by row, by the means over a row's tokens, from where the stream goes on", async () => {
+    // Rows of 4 tokens: 3 of the first block and 1 of the second; 3 of the second and 1 of the third; …
+    const items = [aligned(3, [1, 2]), aligned(4, [5, 2]), aligned(4, [0, 2]), aligned(2, [9, 2])];
+    // Row 0: (3·1 + 5)/4 = 2 against 2, and the first of equals wins. Row 1: (3·5 + 0)/4. Row 2: (3·0 + 9)/4.
+    expect(await winners(items, { scope: "row" })).toEqual([[1, 1], [1, 2, 2], [2, 2, 2], [2]]);
+    // One token of the first block was in an earlier row: (2·1 + 2·5)/4 against 2.
+    expect((await winners(items, { scope: "row" }, { taken: 1 }))[0]).toEqual([2, 2]);
+  });
+
+  test("λ may rise to 1 with the steps, also where a run goes on", async () => {
+    const items = Array.from({ length: 4 }, () => aligned(9, [1, 2]));
+    const shares = async (start: object) =>
+      (
+        await Array.fromAsync(
+          fuse(
+            counted(items).source,
+            { ...fuseOptions, lmWeight: 0.5, lmSchedule: "hard_and_decay", steps: 5 },
+            { steps: 0, taken: 0, ...start },
+          ),
+        )
+      ).map(({ targets }) => Number(targets.values[0].toFixed(4)));
+    // Steps of 8 tokens; blocks begin at tokens 0, 9, 18 and 27, in steps 0, 1, 2 and 3 of 5.
+    expect(await shares({})).toEqual([0.5, 0.6, 0.7, 0.8]);
+    expect((await shares({ steps: 2, taken: 0 }))[0]).toBe(0.7);
   });
 });

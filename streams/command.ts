@@ -1,0 +1,47 @@
+/** @file What the commands have in common: options, interruption, and errors as one clear line. */
+import { type ParseArgsConfig, parseArgs } from "node:util";
+import { UserError } from "./config.ts";
+
+/** Parses options, with a hint where they are wrong. */
+export function parseOptions<T extends NonNullable<ParseArgsConfig["options"]>>(
+  args: readonly string[],
+  options: T,
+) {
+  try {
+    return parseArgs({ args: [...args], allowPositionals: true, options });
+  } catch (cause) {
+    throw new UserError(`${(cause as Error).message} (--help lists the options)`, { cause });
+  }
+}
+
+/** Runs `work` with a signal that Ctrl-C aborts; a second Ctrl-C ends the process. */
+export async function interruptible<T>(hint: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const interrupt = new AbortController();
+  const stop = () => {
+    process.stderr.write(`\n${hint}; once more to give up at once\n`);
+    interrupt.abort(new UserError("interrupted"));
+    // The default, which ends the process, is back for the second time.
+    process.off("SIGINT", stop).off("SIGTERM", stop);
+  };
+  process.on("SIGINT", stop).on("SIGTERM", stop);
+  try {
+    return await work(interrupt.signal);
+  } finally {
+    process.off("SIGINT", stop).off("SIGTERM", stop);
+  }
+}
+
+/** Runs a command; what goes wrong becomes one line on stderr and exit code 1. */
+export async function command(
+  name: string,
+  main: (args: readonly string[]) => Promise<number>,
+): Promise<void> {
+  try {
+    process.exitCode = await main(process.argv.slice(2));
+  } catch (error) {
+    const { message, stack } = error as Error;
+    const plain = error instanceof UserError || !process.env.TRIBUTARY_DEBUG;
+    process.stderr.write(`${name}: ${plain ? message : stack}\n`);
+    process.exitCode = 1;
+  }
+}
