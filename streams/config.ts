@@ -40,22 +40,22 @@ const fusion = z.strictObject({
   /** minCE believes the best teacher, avgCE all of them by their weights, mixture also by how sure they are */
   method: z.enum(methods).default("avgCE"),
   /** where teachers are compared anew: at each token, each sequence (block of text) or each row */
-  scope: z.enum(scopes).default("sequence"),
+  scope: z.enum(scopes).default("token"),
   /** nats per byte of text, or per token of each teacher's own */
   unit: z.enum(units).default("byte"),
   /** teachers' weights: softmax(−nll/τ), or softmax(exp(−nll)/τ), the reference's reward; τ is sharpness */
   weighting: z.enum(weightings).default("nll"),
-  sharpness: z.number().positive().default(0.1),
+  sharpness: z.number().positive().default(0.5),
   /** whether the target as it was before training is one of the teachers */
   withTarget: z.boolean().default(true),
   /** λ: weight of the language-model loss; 1 − λ is that of the fusion loss */
-  lmWeight: share.default(0.9),
+  lmWeight: share.default(0.5),
   /** hard: λ all along. hard_and_decay: it rises to 1. soft: 1 minus the teachers' reward, exp(−nll) */
   lmSchedule: z.enum(lmSchedules).default("hard"),
   /** how the fusion loss is reported: cross-entropy, or that minus the target's entropy; the gradient is the same */
   loss: z.enum(["ce", "kl"]).default("ce"),
   /** candidates of each teacher per position */
-  topK: count.default(10),
+  topK: count.default(64),
   /** most ids of a fused target; none: all that the teachers have */
   entries: count.optional(),
   /** what the probability outside of the candidates is left to: the text, nothing (keep), themselves (renormalize) */

@@ -22,13 +22,15 @@ function shares(stages: Progress["stages"]): string {
 }
 
 function line(progress: Progress): string {
-  const { step, steps, lmLoss, fusionLoss, tokensPerSecond, eta, stages } = progress;
+  const { step, steps, lmLoss, fusionLoss, tokensPerSecond, eta, stages, fusion: sofar } = progress;
+  const won = Object.entries(sofar.teachers).map(([name, teacher]) => `${name} ${percent(teacher.won)}`);
   const fusion = fusionLoss === undefined ? "" : `, fusion ${fusionLoss.toFixed(3)}`;
   return [
     `step ${step}/${steps}`,
     `loss: text ${lmLoss.toFixed(3)}${fusion}`,
     `${Math.round(tokensPerSecond)} tokens/s`,
     `${duration(eta)} left`,
+    ...(won.length ? [`won: ${won.join(", ")}`] : []),
     shares(stages),
   ].join(" · ");
 }

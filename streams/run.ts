@@ -21,6 +21,8 @@ export interface Progress extends Step {
   /** Seconds that are left, at the pace so far. */
   readonly eta: number;
   readonly stages: Readonly<Record<string, StageStatistics>>;
+  /** What came of the teachers so far. */
+  readonly fusion: FusionSummary;
 }
 
 /** What a run tells while it runs. */
@@ -105,6 +107,14 @@ async function checkData(config: Config): Promise<Config> {
   } catch (error) {
     throw new UserError((error as Error).message, { cause: error });
   }
+}
+
+/** For TensorBoard: a chart for each number, with a line for each teacher. */
+function teacherScalars({ withoutTeacher, teachers }: FusionSummary): Record<string, number> {
+  const values = Object.entries(teachers).flatMap(([name, summary]) =>
+    Object.entries(summary).map(([field, value]): [string, number] => [`teachers_${field}/${name}`, value]),
+  );
+  return { "teachers/none": withoutTeacher, ...Object.fromEntries(values) };
 }
 
 /** Peak resident memory of the process: Linux and Windows count kilobytes, macOS bytes. */
@@ -196,6 +206,7 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
           tokensPerSecond: rate,
           eta: perStep * (train.steps - step.step),
           stages: meter.statistics(),
+          fusion: statistics.summary(),
         };
         await account(() => options.listener?.step?.(progress));
         await record(step.step, {
@@ -205,6 +216,7 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
           learning_rate: step.learningRate,
           gradient_norm: step.gradientNorm,
           tokens_per_second: rate,
+          ...teacherScalars(progress.fusion),
         });
         if (signal.aborted || step.step === train.steps) break;
         if (evaluate && step.step % evaluate.every === 0) {

@@ -5,6 +5,7 @@ import {
   byteSize,
   parallelMap,
   prefetch,
+  share,
   takeTurns,
   takeWeight,
   tap,
@@ -43,6 +44,7 @@ const operators: Record<string, (source: AsyncIterable<number>) => AsyncIterable
   batch: (source) => batch(source, 1, () => 1),
   takeWeight: (source) => takeWeight(source, 1e9, () => 1),
   tap: (source) => tap(source, () => {}),
+  "share of one": (source) => share(source, 1)[0],
 };
 
 for (const [name, operator] of Object.entries(operators))
@@ -207,4 +209,39 @@ test("an aborted signal ends a stream with its reason and closes the source", as
 
 test("the size of a record is that of its arrays and strings", () => {
   expect(byteSize({ a: new Float32Array(10), b: [new Int32Array(2), "abcd"], c: 1 })).toBe(40 + 8 + 8 + 8);
+});
+
+describe("share", () => {
+  test("gives every consumer every item, and the slowest sets the pace", async () => {
+    const { seen, source } = counted(5);
+    const [fast, slow] = share(source, 2);
+    const got = collect(fast);
+    await settle();
+    expect(seen.pulled).toBe(0);
+    expect((await slow.next()).value).toBe(0);
+    await settle();
+    expect(seen.pulled).toBe(1);
+    expect(await collect(slow)).toEqual([1, 2, 3, 4]);
+    expect(await got).toEqual([0, 1, 2, 3, 4]);
+    expect(seen.closed).toBe(1);
+  });
+
+  test("goes on with those that are left, and closes its source after the last", async () => {
+    const { seen, source } = counted(100);
+    const [first, second] = share(source, 2);
+    const [one, two] = await Promise.all([first.next(), second.next()]);
+    expect([one.value, two.value]).toEqual([0, 0]);
+    const waiting = second.next();
+    await first.return(undefined);
+    expect((await waiting).value).toBe(1);
+    expect(seen.closed).toBe(0);
+    await second.return(undefined);
+    expect(seen).toEqual({ pulled: 2, closed: 1 });
+  });
+
+  test("throws its source's error to each consumer once", async () => {
+    const { source } = counted(10, 2);
+    const all = share(source, 3).map((consumer) => collect(consumer).catch(({ message }) => message));
+    expect(await Promise.all(all)).toEqual(["item 2", "item 2", "item 2"]);
+  });
 });

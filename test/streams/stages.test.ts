@@ -3,7 +3,18 @@ import { align } from "../../streams/align.ts";
 import { forward } from "../../streams/forward.ts";
 import { type FuseOptions, fuse } from "../../streams/fuse.ts";
 import { pack } from "../../streams/pack.ts";
-import type { Aligned, Block, Document, Encoded, Fused, Packed, Scored } from "../../streams/records.ts";
+import { start } from "../../streams/read.ts";
+import { shuffle } from "../../streams/shuffle.ts";
+import type {
+  Aligned,
+  Block,
+  Cursor,
+  Document,
+  Encoded,
+  Fused,
+  Packed,
+  Scored,
+} from "../../streams/records.ts";
 import { split } from "../../streams/split.ts";
 import { tokenize } from "../../streams/tokenize.ts";
 import { type TrainOptions, train } from "../../streams/train.ts";
@@ -370,5 +381,30 @@ describe("fuse", () => {
     // Steps of 8 tokens; blocks begin at tokens 0, 9, 18 and 27, in steps 0, 1, 2 and 3 of 5.
     expect(await shares({})).toEqual([0.5, 0.6, 0.7, 0.8]);
     expect((await shares({ steps: 2, taken: 0 }))[0]).toBe(0.7);
+  });
+});
+
+describe("shuffle", () => {
+  const documents = Array.from({ length: 10 }, (_, row) => document("x", row));
+  const ids = (all: readonly Document[]) => all.map(({ id }) => id);
+  const shuffled = (window: number, seed: number, from: Cursor = start, items = documents) =>
+    Array.fromAsync(shuffle(counted(items).source, window, seed, from));
+
+  test("permutes windows, each seed in its own way and always the same, and 0 leaves the order", async () => {
+    const first = await shuffled(6, 1);
+    expect(ids(first)).not.toEqual(ids(documents));
+    expect(new Set(ids(first.slice(0, 6)))).toEqual(new Set(ids(documents.slice(0, 6))));
+    expect(new Set(ids(first))).toEqual(new Set(ids(documents)));
+    expect(await shuffled(6, 1)).toEqual(first);
+    expect(ids(await shuffled(6, 2))).not.toEqual(ids(first));
+    expect(await shuffled(0, 1)).toEqual(documents);
+  });
+
+  test("goes on from any of its documents", async () => {
+    const all = await shuffled(6, 1);
+    for (const [i, { cursor }] of all.entries()) {
+      const left = documents.filter((document) => document.cursor.row >= cursor.row);
+      expect(ids(await shuffled(6, 1, cursor, left))).toEqual(ids(all.slice(i)));
+    }
   });
 });
