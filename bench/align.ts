@@ -98,7 +98,8 @@ const warp = fastest(3, () => {
   for (const [i, { ours, theirs }] of pairs.entries()) {
     const { topIds, topLogProbs } = scores[i];
     const path = aligner.align(theirs.ids, ours.ids);
-    byMap.project({ ids: theirs.ids, topIds, topScores: topLogProbs, k }, ours.ids, path, "soft", "none");
+    const candidates = { ids: theirs.ids, topIds, topScores: topLogProbs, k };
+    byMap.project(candidates, ours.ids, path, { align: "soft", fallback: "none", duplicates: "first" });
   }
 });
 const [pair] = pairs;

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { z } from "zod";
 import { units } from "../src/fusion/nll.ts";
-import { fallbacks, projections } from "../src/fusion/project.ts";
+import { fallbacks, joins, projections } from "../src/fusion/project.ts";
 import { lmSchedules, methods, weightings } from "../src/fusion/select.ts";
 import { tails } from "../src/fusion/teach.ts";
 import { devices } from "../src/onnx/session.ts";
@@ -37,6 +37,10 @@ const fusion = z.strictObject({
   map: z.enum(maps).default("minED"),
   /** with soft and hard: what a position without a match says: none, the next token, the current one (repeat) */
   fallback: z.enum(fallbacks).default("none"),
+  /** with soft and hard: candidates that fall on one token add up (sum), or the first alone counts */
+  duplicates: z.enum(Object.keys(joins) as [keyof typeof joins]).default("sum"),
+  /** with soft: whether the tokens that end a text match each other, whatever the map says */
+  matchEnds: z.boolean().default(true),
   /** minCE believes the best teacher, avgCE all of them by their weights, mixture also by how sure they are */
   method: z.enum(methods).default("avgCE"),
   /** where teachers are compared anew: at each token, each sequence (block of text) or each row */

@@ -66,7 +66,7 @@ async function pairsOf(config: Config, source: Tokenizer, target: Tokenizer): Pr
   return pairs;
 }
 
-export async function vocabularyMap(
+async function rawMap(
   config: Config,
   folder: string,
   source: Tokenizer,
@@ -83,4 +83,19 @@ export async function vocabularyMap(
     case "statistical":
       return statisticalMap(...vocabularies, await pairsOf(config, source, target));
   }
+}
+
+/**
+ * i32[source vocabulary] of target ids, −1 for none, as the settings have it.
+ * @param folder of the source.
+ */
+export async function vocabularyMap(
+  config: Config,
+  folder: string,
+  source: Tokenizer,
+  target: Tokenizer,
+): Promise<Int32Array> {
+  const map = await rawMap(config, folder, source, target);
+  if (config.fusion.matchEnds) map[source.eos] = target.eos;
+  return map;
 }

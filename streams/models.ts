@@ -95,7 +95,7 @@ async function alignerOf(
   if (encoding === 0) return teachInPlace(fusion, target.vocabulary.tokens.length);
   if (fusion.align === "spans") return teachBySpans(source, target, fusion);
   const map = await vocabularyMap(config, folder, source, target);
-  return teachByTokens(source.vocabulary, target.vocabulary, map, fusion.align, fusion.fallback, fusion);
+  return teachByTokens(source.vocabulary, target.vocabulary, map, { ...fusion, align: fusion.align });
 }
 
 /** Teachers with what makes their scores speak of the target's tokens, in the order of the scores. */

@@ -14,6 +14,8 @@ export const recipes = {
       align: "soft",
       map: "minED",
       fallback: "repeat",
+      duplicates: "first",
+      matchEnds: false,
       method: "minCE",
       weighting: "reward",
       sharpness: 1,

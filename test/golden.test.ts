@@ -200,13 +200,10 @@ describe("FuseLLM's alignment", () => {
         };
         for (const projection of projections) {
           const expected = (await golden(`aligned_${role}_${projection}.json`).json())[i];
-          const { offsets, ids, values } = projector.project(
-            scores,
-            targetIds,
-            alignment,
-            projection,
-            "repeat",
-          ).rows;
+          const { offsets, ids, values } = projector.project(scores, targetIds, alignment, {
+            ...recipes.fusellm.fusion,
+            align: projection,
+          }).rows;
           expect([...targetIds.keys()].map((t) => rows(t, ids, offsets))).toEqual(expected.indices);
           expect([...targetIds.keys()].map((t) => rows(t, values, offsets))).toEqual(expected.logits);
         }

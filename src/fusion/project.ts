@@ -17,6 +17,18 @@ export type Projection = (typeof projections)[number];
 export const fallbacks = ["none", "next", "repeat"] as const;
 export type Fallback = (typeof fallbacks)[number];
 
+/** What becomes of candidates that fall on one id: the first alone counts, or their probabilities add up. */
+export const joins = {
+  sum: (a: number, b: number) => Math.max(a, b) + Math.log1p(Math.exp(-Math.abs(a - b))),
+  first: (a: number, _: number) => a,
+} as const;
+
+export interface ProjectOptions {
+  readonly align: Projection;
+  readonly fallback: Fallback;
+  readonly duplicates: keyof typeof joins;
+}
+
 export interface SourceScores {
   /** i32[S] */
   readonly ids: Int32Array;
@@ -66,15 +78,13 @@ export class Projector {
 
   /**
    * At target positions that match exactly one source position with a matching token, that
-   * position's candidates as target ids; of several that fall on one id the first, which is the
-   * largest, is kept. Other positions get what the fallback says, with score 1.
+   * position's candidates as target ids. Other positions get what the fallback says, with score 1.
    */
   project(
     source: SourceScores,
     targetIds: Int32Array,
     alignment: Alignment,
-    projection: Projection,
-    fallback: Fallback,
+    { align: projection, fallback, duplicates }: ProjectOptions,
   ): Projected {
     const { ids, topIds, topScores, k } = source;
     const { offsets, matches } = alignment;
@@ -90,7 +100,7 @@ export class Projector {
         sources[t] = s;
         for (let i = s * k; i < (s + 1) * k; i++) {
           const id = candidates[topIds[i]];
-          if (id >= 0 && !writer.has(id)) writer.add(id, topScores[i]);
+          if (id >= 0) writer.add(id, topScores[i], joins[duplicates]);
         }
       } else if (fallback !== "none") writer.push(targetIds[Math.min(t + shift, targetIds.length - 1)], 1);
       writer.endRow();

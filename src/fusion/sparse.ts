@@ -41,9 +41,9 @@ export class RowWriter {
     this.#values[this.#entries++] = value;
   }
 
-  /** Adds to the entry of this id in the row being written, or makes one. */
-  add(id: number, value: number): void {
-    if (this.has(id)) this.#values[this.#places[id]] += value;
+  /** Adds to the entry of this id in the row being written, or joins with it otherwise; or makes one. */
+  add(id: number, value: number, join = (known: number, value: number) => known + value): void {
+    if (this.has(id)) this.#values[this.#places[id]] = join(this.#values[this.#places[id]], value);
     else {
       this.#places[id] = this.#entries;
       this.push(id, value);

@@ -1,7 +1,7 @@
 /** @file One teacher's scores as distributions over target tokens. */
 import type { Encoding } from "../text/tokenizer.ts";
 import type { Vocabulary } from "../text/vocabulary.ts";
-import { type Projection, type Fallback, Projector } from "./project.ts";
+import { type ProjectOptions, Projector } from "./project.ts";
 import { SpanProjector } from "./spans.ts";
 import { RowWriter, type SparseRows, softmaxRows } from "./sparse.ts";
 import type { Speaker } from "./spelling.ts";
@@ -118,9 +118,7 @@ export function teachByTokens(
   source: Vocabulary,
   target: Vocabulary,
   map: Int32Array,
-  projection: Projection,
-  fallback: Fallback,
-  options: TeachOptions,
+  options: TeachOptions & ProjectOptions,
 ): AlignTeacher {
   const aligner = new TokenAligner(source, target);
   const projector = new Projector(source, target, map);
@@ -129,13 +127,8 @@ export function teachByTokens(
     const { topIds, topLogProbs } = prepare(candidates, encoding.ids.length, options);
     const k = topIds.length / encoding.ids.length;
     const scores = { ids: encoding.ids, topIds, topScores: topLogProbs, k };
-    const { rows, sources } = projector.project(
-      scores,
-      ids,
-      aligner.align(encoding.ids, ids),
-      projection,
-      fallback,
-    );
+    const path = aligner.align(encoding.ids, ids);
+    const { rows, sources } = projector.project(scores, ids, path, options);
     const writer = new RowWriter(ids.length, rows.ids.length + ids.length, places);
     const shares = softmaxRows(rows).values;
     let [aligned, dropped, tail] = [0, 0, 0];

@@ -129,8 +129,32 @@ test("with λ = 1 no teacher runs", async () => {
   expect(steps[0].fusionLoss).toBeUndefined();
 });
 
+for (const settings of [
+  ["fusion.align=soft", "fusion.map=coOccurrence", "fusion.method=mixture", "fusion.scope=row"],
+  ["fusion.align=soft", "fusion.map=statistical", "fusion.fallback=next", "fusion.lmSchedule=soft"],
+  ["fusion.align=hard", "fusion.map=exact", "fusion.method=minCE", "fusion.temperature=2"],
+  ["recipe=fusellm", "fusion.loss=kl"],
+  ["recipe=kd", "sources=[demo/models/pocket-mpt]", "fusion.tail=keep"],
+])
+  test(`a run with ${settings.join(" ")}`, async () => {
+    const { summary, steps } = await losses("variant", ...settings);
+    expect(steps.length).toBe(4);
+    for (const { loss, fusionLoss } of steps) expect(loss * fusionLoss!).toBeGreaterThan(0);
+    const teachers = Object.values(summary.fusion.teachers);
+    expect(teachers.length).toBe(settings[0] === "recipe=kd" ? 1 : 3);
+    for (const { aligned } of teachers) expect(aligned).toBeGreaterThan(0.5);
+    const heard = teachers.reduce((sum, { won }) => sum + won, summary.fusion.withoutTeacher);
+    expect(heard).toBeCloseTo(1, 2);
+  });
+
 test("an interrupted run goes on where it stopped, and ends as if it had not been", async () => {
-  const whole = await losses("straight", "prefetchBytes=0");
+  const settings = [
+    "prefetchBytes=0",
+    "data.shuffle=7",
+    "fusion.scope=row",
+    "fusion.lmSchedule=hard_and_decay",
+  ];
+  const whole = await losses("straight", ...settings);
   const controller = new AbortController();
   const steps: Progress[] = [];
   const listener = {
@@ -139,14 +163,14 @@ test("an interrupted run goes on where it stopped, and ends as if it had not bee
       if (progress.step === 3) controller.abort();
     },
   };
-  const given = config("broken", "prefetchBytes=0");
+  const given = config("broken", ...settings);
   const stopped = await run(given, { signal: controller.signal, listener });
   expect(stopped).toMatchObject({ steps: 3, finished: false });
   expect(existsSync(join(folder, "broken", "model"))).toBe(false);
   expect(run(given)).rejects.toThrow(
     "holds an unfinished run at step 3; go on with --resume, or begin again with --restart",
   );
-  expect(run(config("broken", "train.learningRate=1"), { resume: true })).rejects.toThrow(
+  expect(run(config("broken", ...settings, "train.learningRate=1"), { resume: true })).rejects.toThrow(
     "its checkpoint was made with other settings",
   );
   const resumed = await run(given, {
