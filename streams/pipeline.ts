@@ -47,10 +47,7 @@ export function score(
 }
 
 /**
- * What the teachers say to training steps. Each stage pulls from the one before; whoever stops pulling
- * here stops and closes all of them.
- *
- * @param entries of a soft target.
+ * What the teachers say to training steps. Whoever stops pulling here stops and closes all stages.
  * @throws what a stage throws, once, with its place in the data.
  */
 export function learn(
@@ -64,12 +61,12 @@ export function learn(
 ): AsyncGenerator<Step> {
   const { fusion, train: t, pack: p } = config;
   const { vocabulary, entries } = trainer;
+  const limits = { vocabulary, entries, rowLength: p.rowLength, steps: t.steps };
   const schedule = { ...t, peak: t.learningRate, warmupSteps: Math.ceil(t.warmup * t.steps) };
-  const selection = { ...fusion, vocabulary, entries, rowLength: p.rowLength, steps: t.steps };
+  const selection = { ...fusion, ...limits, tokensPerStep: tokensPerStep(config) };
 
   const aligned = meter.stage("align", align(scored, teachers, fusion.unit));
-  const options = { ...selection, tokensPerStep: tokensPerStep(config) };
-  const fused = meter.stage("fuse", fuse(aligned, options, { steps, taken }));
+  const fused = meter.stage("fuse", fuse(aligned, selection, { steps, taken }));
   const counted = tap(fused, statistics.add);
   const rows = meter.stage("pack", pack(counted, { ...p, entries }, taken));
   return meter.stage("train", train(rows, { ...schedule, loss: fusion.loss }, trainer.step, steps), 0);

@@ -20,7 +20,7 @@ export type Fallback = (typeof fallbacks)[number];
 /** What becomes of candidates that fall on one id: the first alone counts, or their probabilities add up. */
 export const joins = {
   sum: (a: number, b: number) => Math.max(a, b) + Math.log1p(Math.exp(-Math.abs(a - b))),
-  first: (a: number, _: number) => a,
+  first: (a: number) => a,
 } as const;
 
 export interface ProjectOptions {
