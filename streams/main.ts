@@ -3,7 +3,8 @@ import { relative, resolve } from "node:path";
 import { command, interruptible, parseOptions } from "./command.ts";
 import { UserError, readConfig } from "./config.ts";
 import { progressLines, report } from "./progress.ts";
-import { type Listener, run } from "./run.ts";
+import type { Listener } from "./journal.ts";
+import { run } from "./run.ts";
 
 const help = `Fuses the knowledge of several language models into one, in one streaming process:
 text → split → tokenize → forward ×N → align → fuse → pack → train.

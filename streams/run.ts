@@ -1,36 +1,17 @@
 /** @file One run from start to end: the pipeline, evaluations, checkpoints, and what is left in its folder. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { bytesWritten, totalBytesWritten } from "../src/train/bytes-written.ts";
 import { dataFiles } from "../src/data/files.ts";
-import { EventFile } from "../src/train/tensorboard.ts";
 import { type RunState, readState, removeState, weightsOf, writeState } from "./checkpoint.ts";
 import { type Config, UserError } from "./config.ts";
 import { evaluateSamples, readSamples } from "./evaluate.ts";
+import { Journal, type Listener } from "./journal.ts";
 import { Meter, type StageStatistics } from "./meter.ts";
 import { loadModels } from "./models.ts";
 import { learn, score } from "./pipeline.ts";
 import { read } from "./read.ts";
 import { type FusionSummary, TeacherStatistics } from "./statistics.ts";
 import type { Step } from "./train.ts";
-
-export interface Progress extends Step {
-  readonly steps: number;
-  readonly totalTokens: number;
-  readonly tokensPerSecond: number;
-  /** Seconds that are left, at the pace so far. */
-  readonly eta: number;
-  readonly stages: Readonly<Record<string, StageStatistics>>;
-  /** What came of the teachers so far. */
-  readonly fusion: FusionSummary;
-}
-
-/** What a run tells while it runs. */
-export interface Listener {
-  devices?(devices: Readonly<Record<string, string>>): void;
-  step?(progress: Progress): void;
-  evaluation?(step: number, bitsPerByte: Readonly<Record<string, number>>): void;
-}
 
 export interface Summary {
   readonly steps: number;
@@ -109,14 +90,6 @@ async function checkData(config: Config): Promise<Config> {
   }
 }
 
-/** For TensorBoard: a chart for each number, with a line for each teacher. */
-function teacherScalars({ withoutTeacher, teachers }: FusionSummary): Record<string, number> {
-  const values = Object.entries(teachers).flatMap(([name, summary]) =>
-    Object.entries(summary).map(([field, value]): [string, number] => [`teachers_${field}/${name}`, value]),
-  );
-  return { "teachers/none": withoutTeacher, ...Object.fromEntries(values) };
-}
-
 /** Peak resident memory of the process: Linux and Windows count kilobytes, macOS bytes. */
 const peakRss = () => process.resourceUsage().maxRSS * (process.platform === "darwin" ? 1 : 1024);
 
@@ -131,75 +104,48 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
   const { signal = new AbortController().signal } = options;
   const state = stateOf(given, options);
   const config = await checkData(given);
-  // What the listener writes, a progress line say, is no data of the run.
-  let accounted = 0;
-  const account = async (work: () => void | Promise<void>) => {
-    accounted += await bytesWritten(async () => work());
-  };
   const abort = new AbortController();
   signal.addEventListener("abort", () => abort.abort(signal.reason), { once: true });
   const meter = new Meter(abort.signal, config.prefetchBytes);
-  const models = await loadModels(
-    config,
-    meter,
-    state && { path: weightsOf(config.out), steps: state.steps },
-  );
-  // From here on: what Bun caches of the code itself, while the workers load, is no data of the run.
-  const writtenBefore = await totalBytesWritten();
+  const resumed = state && { path: weightsOf(config.out), steps: state.steps };
+  const models = await loadModels(config, meter, resumed);
   try {
-    await account(() => options.listener?.devices?.(models.devices));
-    const { evaluate, train } = config;
-    const samples =
-      evaluate && (await readSamples(evaluate, models.tokenizers[0], config.blockSize - config.slack));
-    let events!: EventFile;
-    await account(async () => {
-      await mkdir(config.out, { recursive: true });
-      events = new EventFile(join(config.out, "events"));
-    });
-    const record = (step: number, values: Record<string, number>) =>
-      account(() => events.scalars(step, values));
+    const { evaluate, train, out, blockSize, slack } = config;
+    const { tokenizers, teachers, listening, trainer } = models;
+    const journal = await Journal.open(out, options.listener);
+    await journal.devices(models.devices);
+    const samples = evaluate && (await readSamples(evaluate, tokenizers[0], blockSize - slack));
     const measure = async (step: number) => {
       if (!samples) return {};
-      const bits = await evaluateSamples(samples, models.trainer.nll);
-      await account(() => options.listener?.evaluation?.(step, bits));
-      await record(
-        step,
-        Object.fromEntries(Object.entries(bits).map(([domain, value]) => [`bits_per_byte/${domain}`, value])),
-      );
+      const bits = await evaluateSamples(samples, trainer.nll);
+      await journal.evaluation(step, bits);
       return bits;
     };
 
     const start = state?.start ?? (await measure(0));
-    const statistics = new TeacherStatistics(models.teachers.map(({ name }) => name));
+    const statistics = new TeacherStatistics(teachers.map(({ name }) => name));
     let last: Step | undefined;
     let tokens = state?.tokens ?? 0;
     const secondsBefore = state?.seconds ?? 0;
     const began = performance.now();
     const seconds = () => secondsBefore + (performance.now() - began) / 1000;
-    const checkpoint = async ({ step, next }: Step) => {
-      const reached = {
-        steps: step,
-        tokens,
-        seconds: seconds(),
-        position: next,
-        start,
-        settings: settingsOf(given),
-      };
-      accounted += await writeState(config.out, reached, models.trainer.saveCheckpoint);
+    const checkpoint = async ({ step: steps, next: position }: Step) => {
+      const settings = settingsOf(given);
+      const reached = { steps, tokens, seconds: seconds(), position, start, settings };
+      journal.add(await writeState(out, reached, trainer.saveCheckpoint));
     };
     let end = start;
     let measuredAt = state?.steps ?? 0;
     let savedAt = 0;
     const from = state && { steps: state.steps, position: state.position };
     try {
-      const { tokenizers, teachers, listening, trainer } = models;
       const scored = score(config, tokenizers, teachers, meter, statistics.skipped, from);
       for await (const step of learn(scored, config, listening, trainer, meter, statistics, from)) {
         last = step;
         tokens += step.tokens;
         const rate = (tokens - (state?.tokens ?? 0)) / (seconds() - secondsBefore);
         const perStep = (seconds() - secondsBefore) / (step.step - (state?.steps ?? 0));
-        const progress = {
+        await journal.step({
           ...step,
           steps: train.steps,
           totalTokens: tokens,
@@ -207,16 +153,6 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
           eta: perStep * (train.steps - step.step),
           stages: meter.statistics(),
           fusion: statistics.summary(),
-        };
-        await account(() => options.listener?.step?.(progress));
-        await record(step.step, {
-          "loss/total": step.loss,
-          "loss/language_model": step.lmLoss,
-          ...(step.fusionLoss !== undefined && { "loss/fusion": step.fusionLoss }),
-          learning_rate: step.learningRate,
-          gradient_norm: step.gradientNorm,
-          tokens_per_second: rate,
-          ...teacherScalars(progress.fusion),
         });
         if (signal.aborted || step.step === train.steps) break;
         if (evaluate && step.step % evaluate.every === 0) {
@@ -230,8 +166,8 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
       }
     } catch (error) {
       if (!signal.aborted) {
-        const safe = readState(config.out)
-          ? `the checkpoint in ${config.out} is safe: go on with --resume`
+        const safe = readState(out)
+          ? `the checkpoint in ${out} is safe: go on with --resume`
           : "nothing was lost on disk";
         throw new Error(`${(error as Error).message}${last ? ` (after step ${last.step}; ${safe})` : ""}`, {
           cause: error,
@@ -242,10 +178,9 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
     const finished = !signal.aborted;
     if (finished) {
       if (last && measuredAt !== last.step) end = await measure(last.step);
-      accounted += await models.trainer.saveModel(join(config.out, "model"));
-      await account(() => removeState(config.out));
+      journal.add(await trainer.saveModel(join(out, "model")));
+      await journal.account(() => removeState(out));
     }
-    const outside = (await totalBytesWritten()) - writtenBefore - accounted;
     const summary: Summary = {
       steps: last?.step ?? state?.steps ?? 0,
       tokens,
@@ -258,10 +193,10 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
       devices: models.devices,
       skippedRows: statistics.skippedRows,
       peakRssBytes: peakRss(),
-      bytesWrittenOutside: Number.isNaN(outside) ? null : Math.max(0, outside),
+      bytesWrittenOutside: await journal.bytesOutside(),
       finished,
     };
-    await writeFile(join(config.out, "summary.json"), `${JSON.stringify(summary, null, 2)}\n`);
+    await writeFile(join(out, "summary.json"), `${JSON.stringify(summary, null, 2)}\n`);
     return summary;
   } finally {
     await models.close();

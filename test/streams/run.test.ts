@@ -9,7 +9,8 @@ import { readConfig } from "../../streams/config.ts";
 import { Meter } from "../../streams/meter.ts";
 import { loadModels } from "../../streams/models.ts";
 import { learn, score } from "../../streams/pipeline.ts";
-import { type Progress, run } from "../../streams/run.ts";
+import type { Progress } from "../../streams/journal.ts";
+import { run } from "../../streams/run.ts";
 import { TeacherStatistics } from "../../streams/statistics.ts";
 import { demoModels } from "../close.ts";
 
