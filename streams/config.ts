@@ -45,7 +45,7 @@ const fusion = z.strictObject({
   method: z.enum(methods).default("avgCE"),
   /** where teachers are compared anew: at each token, each sequence (block of text) or each row */
   scope: z.enum(scopes).default("token"),
-  /** nats per byte of text, or per token of each teacher's own */
+  /** nats per byte of text, or per token of each teacher's own; at a single token it is always per byte */
   unit: z.enum(units).default("byte"),
   /** teachers' weights: softmax(−nll/τ), or softmax(exp(−nll)/τ), the reference's reward; τ is sharpness */
   weighting: z.enum(weightings).default("nll"),

@@ -40,7 +40,8 @@ async function* byRows(
   const release = ({ item, start }: (typeof waiting)[number]): [Aligned, NllsAt] => {
     const means = new Map<number, number[]>();
     for (let row = rowOf(start); row <= rowOf(start + item.target.ids.length - 1); row++) {
-      const { tokens, nlls } = sums.get(row)!;
+      // None of a block's tokens is in these rows where all were in rows before the stream's start.
+      const { tokens, nlls } = sums.get(row) ?? { tokens: 1, nlls: item.teachings.map(({ nll }) => nll) };
       means.set(
         row,
         nlls.map((nll) => nll / tokens),
@@ -95,7 +96,7 @@ export async function* fuse(
     const tokensBefore = before;
     const λ = (t: number) => {
       const step = Math.floor((tokensBefore + t) / tokensPerStep);
-      return lmWeightAt(options, method, step / steps, nllsAt(t));
+      return lmWeightAt(options, method, step / steps, () => nllsAt(t));
     };
     const rows = teachings.map((teaching) => teaching.rows);
     const trust = (t: number) => teacherWeights(options, nllsAt(t));

@@ -322,7 +322,12 @@ describe("the fused loss", () => {
       ["lambda_0.9", 0.9],
     ] as const) {
       const lmSchedule = variant.decayed === undefined ? "hard" : "hard_and_decay";
-      const λ = lmWeightAt({ lmWeight: given, lmSchedule }, variant.method, (variant.decayed ?? 0) / 10, []);
+      const λ = lmWeightAt(
+        { lmWeight: given, lmSchedule },
+        variant.method,
+        (variant.decayed ?? 0) / 10,
+        () => [],
+      );
       expectRelative(λ * lm + (1 - λ) * fused, losses[column], given === 1 ? 1e-5 : tolerance(variant));
     }
   }
@@ -420,7 +425,7 @@ describe("the fused loss", () => {
       const row: Feature = packed[packed_rows[0]];
       const { targets, nlls } = targetsOf(row, { teachers: all, method }, vocabulary);
       const [lm, fused] = [await trained([{ row, targets }], 1), await trained([{ row, targets }], 0)];
-      const λ = lmWeightAt({ lmWeight: 0, lmSchedule: "soft" }, method, 0, nlls);
+      const λ = lmWeightAt({ lmWeight: 0, lmSchedule: "soft" }, method, 0, () => nlls);
       const name = method === "minCE" ? "greater_ce_soft_bs1" : "weighted_ce_soft_bs1";
       expectRelative(λ * lm + (1 - λ) * fused, losses_batch_row0_only[name]["lambda_0.9"], 3e-3);
     });

@@ -43,17 +43,17 @@ export interface LmWeight {
 /**
  * λ at a point of a run.
  * @param progress share of the steps that are done.
- * @param nlls of the teachers; their reward exp(−nll) is the best one's for minCE, else the mean.
+ * @param nlls of the teachers there; their reward exp(−nll) is the best one's for minCE, else the mean.
  */
 export function lmWeightAt(
   { lmWeight, lmSchedule }: LmWeight,
   method: Method,
   progress: number,
-  nlls: readonly number[],
+  nlls: () => readonly number[],
 ): number {
   if (lmSchedule === "hard") return lmWeight;
   if (lmSchedule === "hard_and_decay") return lmWeight + (1 - lmWeight) * progress;
-  const rewards = nlls.map((nll) => Math.exp(-nll));
+  const rewards = nlls().map((nll) => Math.exp(-nll));
   const mean = rewards.reduce((a, b) => a + b, 0) / rewards.length;
   return 1 - (method === "minCE" ? Math.max(...rewards) : mean);
 }

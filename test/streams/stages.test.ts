@@ -364,6 +364,12 @@ describe("fuse", () => {
     expect(await winners(items, { scope: "row" })).toEqual([[1, 1], [1, 2, 2], [2, 2, 2], [2]]);
     // One token of the first block was in an earlier row: (2·1 + 2·5)/4 against 2.
     expect((await winners(items, { scope: "row" }, { taken: 1 }))[0]).toEqual([2, 2]);
+    // All of them were.
+    expect((await winners(items, { scope: "row" }, { taken: 3 })).slice(1)).toEqual([
+      [2, 2, 2],
+      [1, 1, 1],
+      [2],
+    ]);
   });
 
   test("λ may rise to 1 with the steps, also where a run goes on", async () => {
