@@ -104,8 +104,8 @@ export async function experiment(
     const shared = share(scored, arms.length);
     let untrained: Bits = {};
     const learnAs = async ([arm, own]: Arms[number], i: number): Promise<Outcome> => {
-      const listening = await listenersOf(teachers, tokenizers[0], { ...own, data: config.data });
-      const chosen = listening.filter(({ score }) => hears(own, teachers[score]));
+      const settings = { ...own, data: config.data };
+      const chosen = await listenersOf(teachers, tokenizers[0], settings, (teacher) => hears(own, teacher));
       const entries = entriesOf(own.fusion, chosen.length);
       const trainer = await models.trainer(own, entries);
       if (i === 0) untrained = await evaluateSamples(samples, trainer.nll);

@@ -98,14 +98,18 @@ async function alignerOf(
   return teachByTokens(source.vocabulary, target.vocabulary, map, { ...fusion, align: fusion.align });
 }
 
-/** Teachers with what makes their scores speak of the target's tokens, in the order of the scores. */
+/** The teachers that are heard, with what makes their scores speak of the target's tokens. */
 export function listenersOf(
   teachers: readonly LoadedTeacher[],
   target: Tokenizer,
   config: Config,
+  hears: (teacher: LoadedTeacher) => boolean = () => true,
 ): Promise<(Listening & { readonly name: string })[]> {
+  const chosen = teachers
+    .map((teacher, score) => ({ teacher, score }))
+    .filter(({ teacher }) => hears(teacher));
   return Promise.all(
-    teachers.map(async (teacher, score) => {
+    chosen.map(async ({ teacher, score }) => {
       const { name, encoding } = teacher;
       return { name, score, encoding, align: await alignerOf(teacher, target, config) };
     }),

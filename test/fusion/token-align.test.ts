@@ -5,20 +5,9 @@ import { TokenAligner } from "../../src/fusion/token-align.ts";
 import { minEditMap } from "../../src/fusion/vocabulary-map.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel, demoModels } from "../close.ts";
+import { distance } from "./textbook.ts";
 
 const [target, sourceA, sourceB] = demoModels.map((name) => readTokenizer(demoModel(name)));
-
-/** The textbook's dynamic program. */
-function distance(a: readonly string[], b: readonly string[]): number {
-  let row = [...b.keys(), b.length];
-  for (const [i, x] of a.entries()) {
-    const next = [i + 1];
-    for (const [j, y] of b.entries())
-      next.push(Math.min(row[j] + (x === y ? 0 : 1), row[j + 1] + 1, next[j] + 1));
-    row = next;
-  }
-  return row[b.length];
-}
 
 test("edit distances are those of the textbook, for short and for long strings", () => {
   const word = fc.array(fc.constantFrom("a", "b", "c", "é", "😀"), { maxLength: 45 });

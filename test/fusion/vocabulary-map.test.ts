@@ -7,6 +7,7 @@ import { coOccurrenceMap, statisticalMap } from "../../src/fusion/corpus-maps.ts
 import { minEditMap } from "../../src/fusion/vocabulary-map.ts";
 import type { Vocabulary } from "../../src/text/vocabulary.ts";
 import { keptMinEditMap } from "../../streams/maps.ts";
+import { distance } from "./textbook.ts";
 
 const vocabulary = (tokens: readonly string[], marker: "▁" | "Ġ" = "▁"): Vocabulary => ({
   tokens,
@@ -14,19 +15,6 @@ const vocabulary = (tokens: readonly string[], marker: "▁" | "Ġ" = "▁"): Vo
   bytes: tokens.map((token) => new TextEncoder().encode(token)),
 });
 const encoding = (...ids: number[]) => ({ ids: Int32Array.from(ids), ends: new Int32Array(ids.length) });
-
-/** The textbook's dynamic program over code points. */
-function distance(a: string, b: string): number {
-  const [x, y] = [[...a], [...b]];
-  let row = [...y.keys(), y.length];
-  for (const [i, p] of x.entries()) {
-    const next = [i + 1];
-    for (const [j, q] of y.entries())
-      next.push(Math.min(row[j] + (p === q ? 0 : 1), row[j + 1] + 1, next[j] + 1));
-    row = next;
-  }
-  return row[y.length];
-}
 
 test("MinED takes the equal, else the nearest, and of equally near ones the lowest id", () => {
   const token = fc.array(fc.constantFrom("a", "b", "c", "é", "😀", "▁"), { minLength: 1, maxLength: 7 });
@@ -38,7 +26,7 @@ test("MinED takes the equal, else the nearest, and of equally near ones the lowe
     fc.property(tokens, tokens, (source, target) => {
       const map = minEditMap(vocabulary(source), vocabulary(target));
       source.forEach((token, id) => {
-        const distances = target.map((other) => distance(token, other));
+        const distances = target.map((other) => distance([...token], [...other]));
         expect(map[id]).toBe(distances.indexOf(Math.min(...distances)));
       });
     }),
