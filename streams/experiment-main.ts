@@ -75,7 +75,8 @@ async function main(args: readonly string[]): Promise<number> {
   };
   const began = performance.now();
   await interruptible("stopping; what is done is kept", async (signal) => {
-    for (const seed of seeds.filter((seed) => !done.has(seed)))
+    const left = seeds.filter((seed) => !done.has(seed));
+    for (const [index, seed] of left.entries())
       await save(
         await experiment(arms, seed, signal, {
           bounds: (bounds) => {
@@ -85,8 +86,11 @@ async function main(args: readonly string[]): Promise<number> {
           },
           step(step, steps) {
             if (step % 10 && step !== steps) return;
-            const seconds = Math.round((performance.now() - began) / 1000);
-            process.stderr.write(`seed ${seed}, step ${step}/${steps}, ${seconds} s\n`);
+            const share = (index + step / steps) / left.length;
+            const seconds = ((performance.now() - began) / 1000) * (1 / share - 1);
+            process.stderr.write(
+              `seed ${seed}, step ${step}/${steps}, ${Math.ceil(seconds / 60)} min left\n`,
+            );
           },
           outcome: ({ arm, bits }) => void process.stderr.write(`seed ${seed}, ${arm}: ${show(bits)}\n`),
         }),

@@ -77,10 +77,11 @@ export function plot(results: Results, baseline: string): string {
       `<text x="${left + width / 2}" y="30" text-anchor="middle" font-weight="bold">${escape(domain)}</text>`,
       `<line x1="${x(0).toFixed(1)}" x2="${x(0).toFixed(1)}" y1="${top - 6}" y2="${bottom + 4}" stroke="#888"/>`,
       ...marks,
-      ...[-most / 1.1, most / 1.1].map(
-        (end) =>
-          `<text x="${x(end).toFixed(1)}" y="${bottom + 20}" text-anchor="middle" fill="#777">${signed(end)}</text>`,
-      ),
+      ...([-1, 1] as const).map((side) => {
+        const anchor = side < 0 ? "start" : "end";
+        const place = `x="${left + width / 2 + side * (width / 2 - 12)}" y="${bottom + 20}"`;
+        return `<text ${place} text-anchor="${anchor}" fill="#777">${signed(side * most)}</text>`;
+      }),
     ].join("\n");
   };
   const names = arms.map(
@@ -111,7 +112,7 @@ export function page(results: Results, baseline: string, command: string): strin
 table{border-collapse:collapse}td,th{padding:.2rem .8rem;border-bottom:1px solid #ddd;text-align:left}svg{max-width:100%;height:auto}</style>
 <h1>What fusion is worth</h1>
 <p>Bits per byte on held-out text after ${results.outcomes[0].tokens} tokens, the same in the same order for every arm;
-mean ± standard deviation over ${seeds} seeds, in brackets the mean difference to ${escape(baseline)} of the same seed.
+mean ± standard deviation over seeds (${seeds}), in brackets the mean difference to ${escape(baseline)} of the same seed.
 Below, untrained: each teacher, and the average of all their predictions. Made by <code>${escape(command)}</code>.</p>
 ${plot(results, baseline)}
 <table>${cells("th", head)}${rows.map((row) => cells("td", row)).join("\n")}</table></html>
