@@ -13,6 +13,14 @@ export function causalMask(b: Builder, length: number): Value {
   return b.constant(mask, [1, 1, length, length]);
 }
 
+/** f32[1, 1, L, L]: a token sees the last `window` tokens, itself included. */
+export function slidingMask(b: Builder, length: number, window: number): Value {
+  const mask = new Float32Array(length * length);
+  for (let query = window; query < length; query++)
+    mask.fill(hidden, query * length, query * length + query - window + 1);
+  return b.constant(mask, [1, 1, length, length]);
+}
+
 /** f32[R, 1, L, L] from documents i32[R, L]: a token sees what comes before in its own document only. */
 export function documentMask(b: Builder, documents: Value): Value {
   const [rows, length] = documents.shape;

@@ -6,10 +6,18 @@ import { z } from "zod";
 import { sameShape } from "../graph/ops.ts";
 import type { Decoder } from "./decoder.ts";
 import { llama } from "./llama.ts";
+import { mistral } from "./mistral.ts";
 import { mpt } from "./mpt.ts";
+import { qwen2, qwen3 } from "./qwen.ts";
 import { type Tensor, readSafetensors, writeSafetensors } from "./safetensors.ts";
 
-const architectures: Readonly<Record<string, (config: unknown) => Decoder>> = { llama, mpt };
+const architectures: Readonly<Record<string, (config: unknown) => Decoder>> = {
+  llama,
+  mistral,
+  mpt,
+  qwen2,
+  qwen3,
+};
 
 /** What comes along unchanged when a trained model is written. */
 const companions = [

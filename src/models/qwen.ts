@@ -1,0 +1,27 @@
+/** @file Qwen 2 (Yang et al., 2024) and 3 (2025): Llama's build, with biases on q, k and v, or normed heads. */
+import { z } from "zod";
+import type { Decoder } from "./decoder.ts";
+import { common, llamaLike } from "./llama.ts";
+
+const shared = {
+  ...common,
+  // A window over some of the layers is not supported.
+  use_sliding_window: z.literal(false).default(false),
+  layer_types: z.array(z.literal("full_attention")).nullish(),
+};
+
+export function qwen2(json: unknown): Decoder {
+  const config = z.object(shared).parse(json);
+  return llamaLike(config, { biases: { qkv: true, output: false, mlp: false }, headNorm: false });
+}
+
+export function qwen3(json: unknown): Decoder {
+  const config = z.object({ ...shared, attention_bias: z.boolean().default(false) }).parse(json);
+  const bias = config.attention_bias;
+  // Unlike Llama's, its head width has a default of its own.
+  const head_dim = config.head_dim ?? 128;
+  return llamaLike(
+    { ...config, head_dim },
+    { biases: { qkv: bias, output: bias, mlp: false }, headNorm: true },
+  );
+}
