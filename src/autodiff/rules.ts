@@ -11,15 +11,7 @@ import { type Node, type Op, type Shape, type Value, sameShape } from "../graph/
  * Ops that no gradient is taken of: leaves, comparisons, what only gradients use, and what stands
  * between logits and losses, whose gradient has a closed form (train/loss.ts).
  */
-type Opaque =
-  | "input"
-  | "constant"
-  | "equal"
-  | "scatterRows"
-  | "scatterElements"
-  | "gatherElements"
-  | "sumOfSquares"
-  | "topK";
+type Opaque = "input" | "constant" | "equal" | "scatterRows" | "gatherElements" | "sumOfSquares";
 export type DifferentiableOp = Exclude<Op, Opaque>;
 
 /**
@@ -110,6 +102,7 @@ export const rules = {
       return b.mul(g, b.add(distribution, b.mul(x, density)));
     },
   ],
+  clip: ({ b, inputs: [x], output: y, g }) => [() => b.where(b.equal(x, y), g, b.scalar(0))],
   where: ({ b, inputs: [condition, x, y], g }) => [
     undefined,
     () => sumTo(b, b.where(condition, g, b.scalar(0)), x.shape),
@@ -210,6 +203,12 @@ export const rules = {
   /** dz = p·(g − Σ g·p) */
   softmax: ({ b, output: p, g }) => [
     () => b.mul(p, b.sub(g, b.reduceSum(b.mul(g, p), [p.shape.length - 1]))),
+  ],
+  /** y = data + updates at their places */
+  scatterElements: ({ b, inputs: [, ids], g }) => [() => g, undefined, () => b.gatherElements(g, ids)],
+  /** Gradients flow to the values that were kept. */
+  topK: ({ b, node: { outputs }, inputs: [x], g }) => [
+    () => b.scatterElements(b.zeros(x.shape), outputs[1], g),
   ],
   rmsNorm: (step) => normRule(step, false),
   layerNorm: (step) => normRule(step, true),

@@ -78,6 +78,7 @@ export class Builder {
   sigmoid = (x: Value) => this.#node("sigmoid", [x], {})[0];
   silu = (x: Value) => this.#node("silu", [x], {})[0];
   gelu = (x: Value) => this.#node("gelu", [x], {})[0];
+  clip = (x: Value, limit: number) => this.#node("clip", [x], { limit })[0];
   equal = (a: Value, b: Value) => this.#node("equal", [a, b], {})[0];
   where = (condition: Value, a: Value, b: Value) => this.#node("where", [condition, a, b], {})[0];
   reduceSum = (x: Value, axes: readonly number[]) => this.#node("reduceSum", [x], { axes })[0];

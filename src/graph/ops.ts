@@ -23,6 +23,9 @@ export interface OpAttributes {
   silu: {};
   /** x·Φ(x), with the exact normal distribution function. */
   gelu: {};
+  /** x, but at least −limit and at most limit */
+  clip: { readonly limit: number };
+  /** of two i32 or two f32 */
   equal: {};
   /** inputs: condition (bool), value if true, value if false */
   where: {};

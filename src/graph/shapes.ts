@@ -79,10 +79,11 @@ export const shapeRules: { readonly [O in Op]: Rule<O> } = {
   sigmoid: unary,
   silu: unary,
   gelu: unary,
+  clip: unary,
   softmax: unary,
   equal: (inputs) => {
     const [a, b] = inputs;
-    if (inputs.length !== 2 || a.dtype !== "i32" || b.dtype !== "i32") fail("two i32", inputs);
+    if (inputs.length !== 2 || a.dtype === "bool" || a.dtype !== b.dtype) fail("two i32 or two f32", inputs);
     return [{ shape: broadcast(a.shape, b.shape), dtype: "bool" }];
   },
   where: (inputs) => {

@@ -5,15 +5,21 @@ import { join } from "node:path";
 import { z } from "zod";
 import { sameShape } from "../graph/ops.ts";
 import type { Decoder } from "./decoder.ts";
+import { gpt2 } from "./gpt2.ts";
+import { gptNeox } from "./gpt-neox.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
+import { mixtral } from "./mixtral.ts";
 import { mpt } from "./mpt.ts";
 import { qwen2, qwen3 } from "./qwen.ts";
 import { type Tensor, readSafetensors, writeSafetensors } from "./safetensors.ts";
 
 const architectures: Readonly<Record<string, (config: unknown) => Decoder>> = {
+  gpt2,
+  gpt_neox: gptNeox,
   llama,
   mistral,
+  mixtral,
   mpt,
   qwen2,
   qwen3,

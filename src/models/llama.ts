@@ -1,5 +1,6 @@
 /** @file Llama (Touvron et al., 2023): RMS norm, rotary positions, grouped queries, gated SiLU. */
 import { z } from "zod";
+import type { Builder } from "../graph/build.ts";
 import type { Shape, Value } from "../graph/ops.ts";
 import { attention, slidingMask, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
@@ -23,18 +24,52 @@ export const common = {
 };
 const Common = z.object(common);
 
+/** What follows the attention in each layer: its parameters, and its computation for x [T, D]. */
+export interface Mlp {
+  readonly parameters: ReadonlyMap<string, Shape>;
+  apply(b: Builder, parameter: (name: string) => Value, x: Value): Value;
+}
+
+/** Down(silu(gate(x)) · up(x)) (Shazeer, 2020). */
+export function gatedMlp(names: readonly [string, string, string], D: number, F: number, bias = false): Mlp {
+  const [gate, up, down] = names;
+  const parameters = new Map<string, Shape>();
+  for (const [name, from, to] of [
+    [gate, D, F],
+    [up, D, F],
+    [down, F, D],
+  ] as const) {
+    parameters.set(`${name}.weight`, [to, from]);
+    if (bias) parameters.set(`${name}.bias`, [to]);
+  }
+  return {
+    parameters,
+    apply(b, parameter, x) {
+      const linear = (input: Value, name: string) => {
+        const y = b.gemm(input, parameter(`${name}.weight`), { transposeB: true });
+        return bias ? b.add(y, parameter(`${name}.bias`)) : y;
+      };
+      return linear(b.mul(b.silu(linear(x, gate)), linear(x, up)), down);
+    },
+  };
+}
+
 /** In what the models of this build differ. */
 export interface Variant {
-  readonly biases: { readonly qkv: boolean; readonly output: boolean; readonly mlp: boolean };
+  /** Biases of the query, key and value, and of the output of attention. */
+  readonly biases: { readonly qkv: boolean; readonly output: boolean };
+  readonly mlp: Mlp;
   /** Whether queries and keys are normed, head by head. */
   readonly headNorm: boolean;
   /** Tokens that a token sees, itself included; none: all before it. */
   readonly window?: number | undefined;
 }
 
-export function llamaLike(config: z.infer<typeof Common>, { biases, headNorm, window }: Variant): Decoder {
+export function llamaLike(
+  config: z.infer<typeof Common>,
+  { biases, mlp, headNorm, window }: Variant,
+): Decoder {
   const D = config.hidden_size;
-  const F = config.intermediate_size;
   const H = config.num_attention_heads;
   const G = config.num_key_value_heads ?? H;
   const E = config.head_dim ?? D / H;
@@ -54,9 +89,7 @@ export function llamaLike(config: z.infer<typeof Common>, { biases, headNorm, wi
     for (const name of headNorm ? ["q_norm", "k_norm"] : [])
       parameters.set(`${layer}.self_attn.${name}.weight`, [E]);
     parameters.set(`${layer}.post_attention_layernorm.weight`, [D]);
-    linear(`${layer}.mlp.gate_proj`, D, F, biases.mlp);
-    linear(`${layer}.mlp.up_proj`, D, F, biases.mlp);
-    linear(`${layer}.mlp.down_proj`, F, D, biases.mlp);
+    for (const [name, shape] of mlp.parameters) parameters.set(`${layer}.${name}`, shape);
   }
   parameters.set("model.norm.weight", [D]);
   const head = config.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight";
@@ -96,13 +129,19 @@ export function llamaLike(config: z.infer<typeof Common>, { biases, headNorm, wi
         x = b.add(x, linear(mixed, "self_attn.o_proj"));
 
         const m = norm(x, "post_attention_layernorm");
-        const gated = b.mul(b.silu(linear(m, "mlp.gate_proj")), linear(m, "mlp.up_proj"));
-        x = b.add(x, linear(gated, "mlp.down_proj"));
+        x = b.add(
+          x,
+          mlp.apply(b, (name) => parameter(`${layer}.${name}`), m),
+        );
       }
       return b.rmsNorm(x, parameter("model.norm.weight"), config.rms_norm_eps);
     },
   };
 }
+
+/** The gated MLP under the names that most models of this build give it. */
+export const usualMlp = ({ hidden_size, intermediate_size }: z.infer<typeof Common>, bias = false) =>
+  gatedMlp(["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"], hidden_size, intermediate_size, bias);
 
 const Config = z.object({
   ...common,
@@ -114,7 +153,8 @@ export function llama(json: unknown): Decoder {
   const config = Config.parse(json);
   const { attention_bias, mlp_bias } = config;
   return llamaLike(config, {
-    biases: { qkv: attention_bias, output: attention_bias, mlp: mlp_bias },
+    biases: { qkv: attention_bias, output: attention_bias },
+    mlp: usualMlp(config, mlp_bias),
     headNorm: false,
   });
 }

@@ -11,15 +11,13 @@ const Config = z.object({
   d_model: z.int().positive(),
   n_layers: z.int().positive(),
   n_heads: z.int().positive(),
-  expansion_ratio: z.int().positive(),
   max_seq_len: z.int().positive(),
   layer_norm_epsilon: z.number().positive().default(1e-5),
   no_bias: z.literal(true),
   logit_scale: z.null().optional(),
   attn_config: z.object({
     alibi: z.literal(true),
-    alibi_bias_max: z.number().positive().default(8),
-    clip_qkv: z.null().optional(),
+    clip_qkv: z.number().positive().nullish(),
     prefix_lm: z.literal(false).default(false),
     qk_ln: z.literal(false).default(false),
     softmax_scale: z.number().positive().nullish(),
@@ -27,12 +25,15 @@ const Config = z.object({
   tie_word_embeddings: z.literal(true).default(true),
 });
 
+/** transformers does not read `alibi_bias_max`: this is what it always takes. */
+const biasMax = 8;
+
 /**
  * ALiBi (Press et al., 2022) as f32[1, H, 1, L]: slope · (key − last key). The distance to the query
  * differs from that by a constant per query, to which the softmax is blind, so that one bias serves
  * packed documents too.
  */
-function alibi(b: Builder, heads: number, length: number, biasMax: number): Value {
+function alibi(b: Builder, heads: number, length: number): Value {
   const power = 2 ** Math.ceil(Math.log2(heads));
   const all = Array.from({ length: power }, (_, i) => 2 ** (-((i + 1) * biasMax) / power));
   // Not a power of two: every second slope first, then the others, as the paper's code does.
@@ -47,7 +48,8 @@ function alibi(b: Builder, heads: number, length: number, biasMax: number): Valu
 export function mpt(json: unknown): Decoder {
   const config = Config.parse(json);
   const D = config.d_model;
-  const F = D * config.expansion_ratio;
+  // transformers does not read `expansion_ratio`; where weights have another, their shapes say so.
+  const F = 4 * D;
   const H = config.n_heads;
   const scale = config.attn_config.softmax_scale ?? 1 / Math.sqrt(D / H);
   const blocks = Array.from({ length: config.n_layers }, (_, block) => `transformer.blocks.${block}`);
@@ -70,15 +72,17 @@ export function mpt(json: unknown): Decoder {
     parameters,
     head,
     hidden(b, parameter, { rows, length, ids, mask }) {
-      const bias = b.add(mask, alibi(b, H, length, config.attn_config.alibi_bias_max));
+      const bias = b.add(mask, alibi(b, H, length));
       const epsilon = config.layer_norm_epsilon;
+      const clip = config.attn_config.clip_qkv;
       let x = b.gather(parameter(head), ids);
       for (const block of blocks) {
         const linear = (input: Value, name: string) =>
           b.gemm(input, parameter(`${block}.${name}.weight`), { transposeB: true });
         const norm = (name: string) => b.layerNorm(x, parameter(`${block}.${name}.weight`), epsilon);
 
-        const qkv = b.split(linear(norm("norm_1"), "attn.Wqkv"), 1, [D, D, D]);
+        const all = linear(norm("norm_1"), "attn.Wqkv");
+        const qkv = b.split(clip ? b.clip(all, clip) : all, 1, [D, D, D]);
         const [q, k, v] = qkv.map((part) => splitHeads(b, part, rows, length, H));
         x = b.add(x, linear(attention(b, q, k, v, scale, [bias]), "attn.out_proj"));
         x = b.add(x, linear(b.gelu(linear(norm("norm_2"), "ffn.up_proj")), "ffn.down_proj"));

@@ -1,7 +1,7 @@
 /** @file Qwen 2 (Yang et al., 2024) and 3 (2025): Llama's build, with biases on q, k and v, or normed heads. */
 import { z } from "zod";
 import type { Decoder } from "./decoder.ts";
-import { common, llamaLike } from "./llama.ts";
+import { common, llamaLike, usualMlp } from "./llama.ts";
 
 const shared = {
   ...common,
@@ -12,7 +12,7 @@ const shared = {
 
 export function qwen2(json: unknown): Decoder {
   const config = z.object(shared).parse(json);
-  return llamaLike(config, { biases: { qkv: true, output: false, mlp: false }, headNorm: false });
+  return llamaLike(config, { biases: { qkv: true, output: false }, mlp: usualMlp(config), headNorm: false });
 }
 
 export function qwen3(json: unknown): Decoder {
@@ -22,6 +22,6 @@ export function qwen3(json: unknown): Decoder {
   const head_dim = config.head_dim ?? 128;
   return llamaLike(
     { ...config, head_dim },
-    { biases: { qkv: bias, output: bias, mlp: false }, headNorm: true },
+    { biases: { qkv: bias, output: bias }, mlp: usualMlp(config), headNorm: true },
   );
 }

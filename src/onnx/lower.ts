@@ -67,6 +67,8 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
   silu: (target, { inputs: [x], outputs: [y] }) =>
     target.emit("QuickGelu", [target.name(x)], [target.name(y)], { alpha: { float: 1 } }, "com.microsoft"),
   gelu: same("Gelu"),
+  clip: (target, { inputs: [x], outputs: [y], attributes: { limit } }) =>
+    target.emit("Clip", [target.name(x), target.scalar(-limit), target.scalar(limit)], [target.name(y)]),
   equal: same("Equal"),
   where: same("Where"),
   softmax: same("Softmax"),

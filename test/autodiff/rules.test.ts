@@ -53,6 +53,17 @@ const cases: Record<DifferentiableOp, readonly Case[]> = {
   sigmoid: [{ shapes: [[5]], build: (b, [x]) => b.sigmoid(x) }],
   silu: [{ shapes: [[5]], build: (b, [x]) => b.silu(x) }],
   gelu: [{ shapes: [[5]], build: (b, [x]) => b.gelu(x) }],
+  clip: [{ shapes: [[7]], build: (b, [x]) => b.clip(x, 0.6) }],
+  scatterElements: [
+    {
+      shapes: [
+        [2, 4],
+        [2, 2],
+      ],
+      build: (b, [x, y]) => b.scatterElements(x, b.constant(Int32Array.of(0, 3, 2, 2), [2, 2]), y),
+    },
+  ],
+  topK: [{ shapes: [[3, 5]], build: (b, [x]) => b.topK(x, 2)[0] }],
   where: [
     {
       shapes: [[2, 3], [3]],
@@ -150,8 +161,10 @@ test("every rule has a case", () => {
 test("an op without a rule on the way is refused by name", () => {
   const b = new Builder();
   const x = b.input("x", [2, 4]);
-  const [top] = b.topK(x, 2);
-  expect(() => backward(b, new Map([[top, top]]), [x])).toThrow("backward: topK has no gradient rule");
+  const sum = b.sumOfSquares(x);
+  expect(() => backward(b, new Map([[sum, sum]]), [x])).toThrow(
+    "backward: sumOfSquares has no gradient rule",
+  );
 });
 
 test("weight gradients are added inside the product where there is a sum so far", () => {
