@@ -1,6 +1,7 @@
 /** @file Causal attention over packed rows: the masks, and scaled dot products with grouped heads. */
 import type { Builder } from "../graph/build.ts";
 import type { Value } from "../graph/ops.ts";
+import { softCap } from "./head.ts";
 
 /** Added to a score, it makes its probability exactly 0; finite, so that no infinity meets a 0. */
 const hidden = -1e30;
@@ -40,6 +41,7 @@ export function splitHeads(b: Builder, x: Value, rows: number, length: number, h
  *
  * @param q [R, H, L, E]; k and v [R, G, L, E], where G divides H: the queries of a group share its
  *   keys, so they are laid below each other as one taller matrix, and no key is repeated.
+ * @param cap scores become cap·tanh(score / cap) (Gemma 2).
  * @param biases added to the scores [R, H, L, L], each broadcasting to them.
  */
 export function attention(
@@ -49,12 +51,14 @@ export function attention(
   v: Value,
   scale: number,
   biases: readonly Value[],
+  cap?: number,
 ): Value {
   const [rows, heads, length, width] = q.shape;
   const groups = k.shape[1];
   const tall = (heads / groups) * length;
   const scores = b.matmul(b.reshape(q, [rows, groups, tall, width]), k, { transposeB: true, scale });
-  const biased = biases.reduce(b.add, b.reshape(scores, [rows, heads, length, length]));
+  const capped = cap === undefined ? scores : b.mul(softCap(b, scores, cap), b.scalar(cap));
+  const biased = biases.reduce(b.add, b.reshape(capped, [rows, heads, length, length]));
   const mixed = b.matmul(b.reshape(b.softmax(biased), [rows, groups, tall, length]), v);
   const perToken = b.transpose(b.reshape(mixed, [rows, heads, length, width]), [0, 2, 1, 3]);
   return b.reshape(perToken, [rows * length, heads * width]);

@@ -27,6 +27,8 @@ export interface Decoder {
   readonly parameters: ReadonlyMap<string, Shape>;
   /** The parameter [V, D] that maps hidden states to logits: the embedding itself where they are tied. */
   readonly head: string;
+  /** Logits are cap·tanh(h·W / cap); none: they are h·W. */
+  readonly logitCap?: number | undefined;
   /** Hidden states [T, D] after the last norm. */
   hidden(b: Builder, parameter: (name: string) => Value, tokens: Tokens): Value;
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { sameShape } from "../graph/ops.ts";
 import type { Decoder } from "./decoder.ts";
+import { gemma2 } from "./gemma2.ts";
 import { gpt2 } from "./gpt2.ts";
 import { gptNeox } from "./gpt-neox.ts";
 import { llama } from "./llama.ts";
@@ -15,6 +16,7 @@ import { qwen2, qwen3 } from "./qwen.ts";
 import { type Tensor, readSafetensors, writeSafetensors } from "./safetensors.ts";
 
 const architectures: Readonly<Record<string, (config: unknown) => Decoder>> = {
+  gemma2,
   gpt2,
   gpt_neox: gptNeox,
   llama,

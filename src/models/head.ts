@@ -12,6 +12,12 @@ export function chunkSizes(total: number, vocabulary: number): number[] {
   return Array.from({ length: Math.ceil(total / size) }, (_, i) => Math.min(size, total - i * size));
 }
 
+/** tanh(x / cap), from which a capped value is cap times. */
+export function softCap(b: Builder, x: Value, cap: number): Value {
+  // tanh u = 2·sigmoid(2u) − 1
+  return b.sub(b.mul(b.sigmoid(b.mul(x, b.scalar(2 / cap))), b.scalar(2)), b.scalar(1));
+}
+
 /** −log p of probabilities; what is too small for float32 counts as 1e−37, 85 nats. */
 export function negativeLog(b: Builder, p: Value): Value {
   return b.mul(b.log(b.add(p, b.scalar(1e-37))), b.scalar(-1));

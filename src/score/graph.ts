@@ -1,7 +1,7 @@
 /** @file The scoring graph: what a frozen model says about the next token, cut to what is needed of it. */
 import { Builder } from "../graph/build.ts";
 import type { Graph, Value } from "../graph/ops.ts";
-import { chunkSizes, negativeLog } from "../models/head.ts";
+import { chunkSizes, negativeLog, softCap } from "../models/head.ts";
 import { documentMask } from "../models/attention.ts";
 import type { Decoder } from "../models/decoder.ts";
 
@@ -40,7 +40,9 @@ export function scoringGraph(
     // Waiting for the last chunk's results is what lets its logits go.
     const last = chunks.at(-1);
     const hidden_CD = last ? b.after(hiddens[i], ...[last.nll, last.topLogProbs ?? []].flat()) : hiddens[i];
-    const p_CV = b.softmax(b.gemm(hidden_CD, head_VD, { transposeB: true }));
+    const product_CV = b.gemm(hidden_CD, head_VD, { transposeB: true });
+    const { logitCap: cap } = decoder;
+    const p_CV = b.softmax(cap ? b.mul(softCap(b, product_CV, cap), b.scalar(cap)) : product_CV);
     const nll = negativeLog(b, b.gatherElements(p_CV, nexts[i]));
     if (k === 0) return chunks.push({ nll });
     const [known_CV] =

@@ -4,7 +4,7 @@ import { Builder } from "../graph/build.ts";
 import type { Graph, Value } from "../graph/ops.ts";
 import { documentMask } from "../models/attention.ts";
 import type { Decoder } from "../models/decoder.ts";
-import { chunkSizes, negativeLog } from "../models/head.ts";
+import { chunkSizes, negativeLog, softCap } from "../models/head.ts";
 
 // Shapes: R rows, L row length, T = R·L tokens, C tokens of a chunk, D width, V vocabulary,
 // K entries of a soft target.
@@ -43,15 +43,20 @@ function chunkLoss(
   head_VD: Value,
   target: SoftTarget,
   headSum: Value | undefined,
+  cap: number | undefined,
 ) {
   const { ids, q, weight } = target;
-  const p_CV = b.softmax(b.gemm(hidden_CD, head_VD, { transposeB: true }));
+  const product_CV = b.gemm(hidden_CD, head_VD, { transposeB: true });
+  const tanh_CV = cap ? softCap(b, product_CV, cap) : undefined;
+  const p_CV = b.softmax(tanh_CV ? b.mul(tanh_CV, b.scalar(cap!)) : product_CV);
   const p_CK = b.gatherElements(p_CV, ids);
   const nll_CK = negativeLog(b, p_CK);
   const loss_C1 = b.mul(weight, b.reduceSum(b.mul(q, nll_CK), [1]));
   const [nll_C1] = b.split(nll_CK, 1, [1, ids.shape[1] - 1]);
   // Once those are gathered nothing else reads p, so that it is overwritten in place.
-  const dz_CV = b.scatterElements(p_CV, ids, b.after(b.mul(q, b.scalar(-1)), p_CK));
+  const plain_CV = b.scatterElements(p_CV, ids, b.after(b.mul(q, b.scalar(-1)), p_CK));
+  // The gradient by h·W of z = cap·tanh(h·W / cap) has the factor 1 − tanh².
+  const dz_CV = tanh_CV ? b.mul(plain_CV, b.sub(b.scalar(1), b.mul(tanh_CV, tanh_CV))) : plain_CV;
   return {
     loss: b.reduceSum(loss_C1, [0]),
     nll_C1,
@@ -105,7 +110,7 @@ export function trainingGraph(decoder: Decoder, shape: BatchShape, accumulate: b
     // Waiting for the last chunk's gradients is what lets its logits go.
     const hidden_CD = last ? b.after(hiddens[i], last.headGradient_DV, last.hiddenGradient) : hiddens[i];
     const target = { ids: ids[i], q: qs[i], weight: weights[i] };
-    chunks.push(chunkLoss(b, hidden_CD, head_VD, target, last?.headGradient_DV));
+    chunks.push(chunkLoss(b, hidden_CD, head_VD, target, last?.headGradient_DV, decoder.logitCap));
   });
 
   const seeds = new Map([

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { readDecoder, readParameters } from "../../src/models/folder.ts";
 import { Builder } from "../../src/graph/build.ts";
 import { documentMask } from "../../src/models/attention.ts";
+import { softCap } from "../../src/models/head.ts";
 import { compile } from "../../src/onnx/session.ts";
 import { type Batch, Trainer } from "../../src/train/trainer.ts";
 import { expectRelative } from "../close.ts";
@@ -36,7 +37,9 @@ for (const name of readdirSync(zoo)) {
       positions: b.input("positions", [rows, length], "i32"),
       mask: documentMask(b, b.input("documents", [rows, length], "i32")),
     });
-    b.output("logits", b.gemm(hidden, inputs.get(decoder.head)!, { transposeB: true }));
+    const product = b.gemm(hidden, inputs.get(decoder.head)!, { transposeB: true });
+    const { logitCap: cap } = decoder;
+    b.output("logits", cap ? b.mul(softCap(b, product, cap), b.scalar(cap)) : product);
     const program = await compile(b.graph(), "cpu", 1);
     const weights = Object.fromEntries(Array.from(parameters, ([name, { data }]) => [name, data]));
     const { logits } = await program.run({ ...weights, ...feeds });

@@ -1,0 +1,99 @@
+/** @file Gemma 2 (Gemma Team, 2024): capped scores and logits, norms around each part, a window in every other layer. */
+import { z } from "zod";
+import type { Shape, Value } from "../graph/ops.ts";
+import { activations } from "./activations.ts";
+import { attention, slidingMask, splitHeads } from "./attention.ts";
+import type { Decoder } from "./decoder.ts";
+import { rotaryTables } from "./rotary.ts";
+
+const positive = z.int().positive();
+const cap = z.number().positive().nullish();
+
+/** Fields that change the computation; those with one legal value are refused by name otherwise. */
+const Config = z.object({
+  vocab_size: positive,
+  hidden_size: positive,
+  intermediate_size: positive,
+  num_hidden_layers: positive,
+  num_attention_heads: positive,
+  num_key_value_heads: positive,
+  head_dim: positive.default(256),
+  max_position_embeddings: positive,
+  rms_norm_eps: z.number().positive(),
+  rope_theta: z.number().positive().default(10000),
+  rope_scaling: z.null().optional(),
+  hidden_activation: z.literal("gelu_pytorch_tanh").nullish(),
+  attention_bias: z.literal(false).default(false),
+  query_pre_attn_scalar: z.number().positive().default(256),
+  attn_logit_softcapping: cap,
+  final_logit_softcapping: cap,
+  sliding_window: positive.nullish(),
+  layer_types: z.array(z.enum(["sliding_attention", "full_attention"])).nullish(),
+  tie_word_embeddings: z.literal(true).default(true),
+});
+
+export function gemma2(json: unknown): Decoder {
+  const config = Config.parse(json);
+  const D = config.hidden_size;
+  const F = config.intermediate_size;
+  const H = config.num_attention_heads;
+  const G = config.num_key_value_heads;
+  const E = config.head_dim;
+  const context = config.max_position_embeddings;
+  const layers = Array.from({ length: config.num_hidden_layers }, (_, i) => {
+    const kind = config.layer_types?.[i] ?? (i % 2 === 0 ? "sliding_attention" : "full_attention");
+    return { name: `model.layers.${i}`, sliding: kind === "sliding_attention" };
+  });
+  const head = "model.embed_tokens.weight";
+  const parameters = new Map<string, Shape>([[head, [config.vocab_size, D]]]);
+  for (const { name } of layers) {
+    parameters.set(`${name}.input_layernorm.weight`, [D]);
+    parameters.set(`${name}.self_attn.q_proj.weight`, [H * E, D]);
+    parameters.set(`${name}.self_attn.k_proj.weight`, [G * E, D]);
+    parameters.set(`${name}.self_attn.v_proj.weight`, [G * E, D]);
+    parameters.set(`${name}.self_attn.o_proj.weight`, [D, H * E]);
+    parameters.set(`${name}.post_attention_layernorm.weight`, [D]);
+    parameters.set(`${name}.pre_feedforward_layernorm.weight`, [D]);
+    parameters.set(`${name}.mlp.gate_proj.weight`, [F, D]);
+    parameters.set(`${name}.mlp.up_proj.weight`, [F, D]);
+    parameters.set(`${name}.mlp.down_proj.weight`, [D, F]);
+    parameters.set(`${name}.post_feedforward_layernorm.weight`, [D]);
+  }
+  parameters.set("model.norm.weight", [D]);
+
+  return {
+    vocabulary: config.vocab_size,
+    width: D,
+    context,
+    parameters,
+    head,
+    logitCap: config.final_logit_softcapping ?? undefined,
+    hidden(b, parameter, { rows, length, ids, positions, mask }) {
+      const [cos, sin] = rotaryTables(b, length, { width: E, theta: config.rope_theta, context });
+      const window = config.sliding_window ?? length;
+      const near = window < length ? [mask, slidingMask(b, length, window)] : [mask];
+      const scale = config.query_pre_attn_scalar ** -0.5;
+      // The stored scale is what is added to 1.
+      const norm = (x: Value, name: string) =>
+        b.rmsNorm(x, b.add(parameter(`${name}.weight`), b.scalar(1)), config.rms_norm_eps);
+      let x = b.mul(b.gather(parameter(head), ids), b.scalar(Math.sqrt(D)));
+      for (const { name, sliding } of layers) {
+        const linear = (input: Value, part: string) =>
+          b.gemm(input, parameter(`${name}.${part}.weight`), { transposeB: true });
+        const a = norm(x, `${name}.input_layernorm`);
+        const heads = (part: string, count: number) =>
+          splitHeads(b, linear(a, `self_attn.${part}_proj`), rows, length, count);
+        const [q, k] = [heads("q", H), heads("k", G)].map((part) => b.rotary(part, positions, cos, sin));
+        const softcap = config.attn_logit_softcapping ?? undefined;
+        const mixed = attention(b, q, k, heads("v", G), scale, sliding ? near : [mask], softcap);
+        x = b.add(x, norm(linear(mixed, "self_attn.o_proj"), `${name}.post_attention_layernorm`));
+
+        const m = norm(x, `${name}.pre_feedforward_layernorm`);
+        const gate = activations.gelu_pytorch_tanh(b, linear(m, "mlp.gate_proj"));
+        const out = linear(b.mul(gate, linear(m, "mlp.up_proj")), "mlp.down_proj");
+        x = b.add(x, norm(out, `${name}.post_feedforward_layernorm`));
+      }
+      return norm(x, "model.norm");
+    },
+  };
+}
