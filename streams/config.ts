@@ -42,7 +42,7 @@ const fusion = z.strictObject({
   /** with soft: whether the tokens that end a text match each other, whatever the map says */
   matchEnds: z.boolean().default(true),
   /** minCE believes the best teacher, avgCE all of them by their weights, mixture also by how sure they are */
-  method: z.enum(methods).default("avgCE"),
+  method: z.enum(methods).default("minCE"),
   /** where teachers are compared anew: at each token, each sequence (block of text) or each row */
   scope: z.enum(scopes).default("token"),
   /** nats per byte of text, or per token of each teacher's own; at a single token it is always per byte */
