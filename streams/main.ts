@@ -23,7 +23,7 @@ text → split → tokenize → forward ×N → align → fuse → pack → trai
   bun run fuse                                              the demo, a few minutes on a laptop
   bun run fuse --set target=demo/models/pocket-mpt \\
       --set 'sources=[demo/models/pocket-llama]'            another target; paths from where you are
-  bun run fuse --set fusion.method=avgCE --out runs/avg     all teachers, by their weights
+  bun run fuse --set recipe=fusellm --out runs/fusellm      the method of the paper
   bun run fuse --set fusion.lmWeight=1                      plain continual training, no teacher runs
 
 DIR then holds model/ (a Hugging Face folder), summary.json and events/ (tensorboard --logdir DIR).

@@ -60,7 +60,7 @@ export function readDecoder(folder: string): Decoder {
   const architecture = architectures[String(config.model_type)];
   if (!architecture)
     throw new Error(
-      `${path}: model_type ${JSON.stringify(config.model_type)} is not supported; expected ${Object.keys(architectures).join(" or ")}`,
+      `${path}: model_type ${JSON.stringify(config.model_type)} is not supported; expected one of ${Object.keys(architectures).join(", ")}`,
     );
   try {
     return architecture(config);

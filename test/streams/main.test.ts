@@ -33,10 +33,10 @@ const mistakes: [string[], string][] = [
   [["--set", "target=/none"], "/none/config.json: not found; expected a Hugging Face model folder"],
   [["--set", "data.files=[none.txt]"], "none.txt: not found"],
   [["--set", "data.text=body"], 'it has no column "body"; its columns: id, domain, text'],
-  [["--set", "forward.topK=5001"], "forward.topK: 5001 is more than the 5000 tokens of"],
+  [["--set", "fusion.topK=5001"], "fusion.topK: 5001 is more than the 5000 tokens of"],
   [["--set", "blockSize=1024"], "blockSize: 1024 is more than the 512 tokens that"],
   [["--set", "pack.rowLength=1024"], "pack.rowLength: 1024 is more than the 512 tokens that"],
-  [["--set", "fusion.withTarget=false", "--set", "sources=[]"], "fusion.lmWeight: 0.2 needs a teacher"],
+  [["--set", "fusion.withTarget=false", "--set", "sources=[]"], "fusion.lmWeight: 0.5 needs a teacher"],
   [["--set", "device=cuda"], "device: cuda does not work here; what works:"],
 ];
 
@@ -51,7 +51,10 @@ for (const [args, message] of mistakes)
 test("a model folder that does not fit is refused by file and field", async () => {
   const config = await Bun.file(join(root, "demo/models/pocket-llama/config.json")).json();
   const attempts: [object, string][] = [
-    [{ model_type: "rwkv" }, 'config.json: model_type "rwkv" is not supported; expected llama or mpt'],
+    [
+      { model_type: "rwkv" },
+      'config.json: model_type "rwkv" is not supported; expected one of gemma2, gpt2,',
+    ],
     [{ rope_scaling: { type: "linear", factor: 2 } }, "config.json: rope_scaling is not supported"],
     [{ hidden_act: "gelu" }, "config.json: hidden_act is not supported"],
     [{ vocab_size: 4000 }, "its tokenizer has 5000 tokens, its config.json a vocabulary of 4000"],
