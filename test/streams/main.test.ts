@@ -55,7 +55,10 @@ test("a model folder that does not fit is refused by file and field", async () =
       { model_type: "rwkv" },
       'config.json: model_type "rwkv" is not supported; expected one of gemma2, gpt2,',
     ],
-    [{ rope_scaling: { type: "linear", factor: 2 } }, "config.json: rope_scaling is not supported"],
+    [
+      { rope_scaling: { type: "longrope", factor: 2 } },
+      "config.json: rope_scaling.rope_type is not supported",
+    ],
     [{ hidden_act: "gelu" }, "config.json: hidden_act is not supported"],
     [{ vocab_size: 4000 }, "its tokenizer has 5000 tokens, its config.json a vocabulary of 4000"],
     [
