@@ -26,7 +26,7 @@ function spell(trie: ByteTrie, vocabulary: Vocabulary, bytes: Uint8Array): numbe
  * A source token mostly settles it: the longest target token that its bytes begin with. But where the
  * source spells a target token in several of its own, as "there" by "the" and "re", the first of them
  * leaves open whether the target's token is "the" or "there". Such beginnings are the inner nodes of
- * a trie over source tokens; node 0 is the empty beginning.
+ * a trie over source tokens.
  */
 export class Spellings {
   /** i32[source vocabulary]: the target token that each source token alone stands for; −1 is none. */
