@@ -1,5 +1,6 @@
 /** @file What an experiment came to: a table, a plot, and a page with both. */
 import type { Bits, Outcome, Results } from "./experiment.ts";
+import { escape } from "./html.ts";
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 
@@ -48,8 +49,6 @@ export function table(results: Results, baseline: string): string {
   ];
   return lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
-
-const escape = (text: string) => text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 
 /** A panel for each domain: the difference of each arm to the baseline, seed by seed, and its mean. */
 export function plot(results: Results, baseline: string): string {

@@ -1,4 +1,5 @@
 /** @file What an inspection found, for a terminal and as a page. */
+import { escape } from "./html.ts";
 import type { Candidate, Inspection, TokenView } from "./inspect.ts";
 
 /** Characters that cannot be seen, and blanks, as something that can. */
@@ -33,8 +34,6 @@ export function terminalTable({ teachers, tokens }: Inspection, width: number): 
   });
   return [line(names), ...rows].join("\n");
 }
-
-const escape = (text: string) => text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 
 /** Colours of the teachers, told apart by people who see few colours too (Okabe & Ito, 2008). */
 const colours = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#f0e442"];

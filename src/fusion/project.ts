@@ -2,7 +2,7 @@
 import type { Vocabulary } from "../text/vocabulary.ts";
 import { RowWriter, type SparseRows } from "./sparse.ts";
 import type { Alignment } from "./token-align.ts";
-import { normalizeToken } from "./vocabulary-map.ts";
+import { exactMap, normalizeToken } from "./vocabulary-map.ts";
 
 // T target positions, S source positions, K kept candidates.
 
@@ -62,8 +62,7 @@ export class Projector {
     this.#places = new Int32Array(target.tokens.length);
     const targetIds = new Map(target.tokens.map((token, id) => [token, id]));
     const normalized = source.tokens.map((token) => normalizeToken(token, source, target));
-    const exact = Int32Array.from(normalized, (token) => targetIds.get(token) ?? -1);
-    this.#tables = this.#atStart = { exact, map };
+    this.#tables = this.#atStart = { exact: exactMap(source, target), map };
     if (source.marker === target.marker) return;
     const sourceIds = new Map(normalized.map((token, id) => [token, id]));
     const prefixed = normalized.map((token) =>

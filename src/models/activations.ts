@@ -1,4 +1,4 @@
-/** @file Activations and norms by the names that config files give them. */
+/** @file What layers are made of: activations by the names of config files, norms and products with biases. */
 import type { Builder } from "../graph/build.ts";
 import type { Value } from "../graph/ops.ts";
 
@@ -24,4 +24,16 @@ export function layerNorm(
   epsilon: number,
 ): Value {
   return b.add(b.layerNorm(x, parameter(`${name}.weight`), epsilon), parameter(`${name}.bias`));
+}
+
+/** x·Wᵀ with `name`.weight, and `name`.bias added where there is one. */
+export function linear(
+  b: Builder,
+  x: Value,
+  parameter: (name: string) => Value,
+  name: string,
+  bias: boolean,
+): Value {
+  const y = b.gemm(x, parameter(`${name}.weight`), { transposeB: true });
+  return bias ? b.add(y, parameter(`${name}.bias`)) : y;
 }

@@ -1,7 +1,7 @@
 /** @file GPT-NeoX and Pythia (Black et al., 2022): rotary on part of a head, attention and MLP side by side. */
 import { z } from "zod";
 import type { Shape, Value } from "../graph/ops.ts";
-import { activations, layerNorm } from "./activations.ts";
+import { activations, layerNorm, linear } from "./activations.ts";
 import { attention } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
 import { RopeScaling, rotaryTables } from "./rotary.ts";
@@ -64,10 +64,7 @@ export function gptNeox(json: unknown): Decoder {
     hidden(b, parameter, { rows, length, ids, positions, mask }) {
       const [cos, sin] = rotaryTables(b, length, rotary);
       const norm = (x: Value, name: string) => layerNorm(b, x, parameter, name, config.layer_norm_eps);
-      const linear = (x: Value, name: string) => {
-        const y = b.gemm(x, parameter(`${name}.weight`), { transposeB: true });
-        return parameters.has(`${name}.bias`) ? b.add(y, parameter(`${name}.bias`)) : y;
-      };
+      const to = (x: Value, name: string, bias = true) => linear(b, x, parameter, name, bias);
       const turn = (x: Value) => {
         if (turned === E) return b.rotary(x, positions, cos, sin);
         const [first, rest] = b.split(x, 3, [turned, E - turned]);
@@ -76,15 +73,19 @@ export function gptNeox(json: unknown): Decoder {
       let x = b.gather(parameter(embedding), ids);
       for (const layer of layers) {
         // Each head's query, key and value lie side by side: [R, L, H, 3E].
-        const all = linear(norm(x, `${layer}.input_layernorm`), `${layer}.attention.query_key_value`);
+        const all = to(
+          norm(x, `${layer}.input_layernorm`),
+          `${layer}.attention.query_key_value`,
+          config.attention_bias,
+        );
         const perHead = b.transpose(b.reshape(all, [rows, length, H, 3 * E]), [0, 2, 1, 3]);
         const [q, k, v] = b.split(perHead, 3, [E, E, E]);
         const mixed = attention(b, turn(q), turn(k), v, 1 / Math.sqrt(E), [mask]);
-        const attended = linear(mixed, `${layer}.attention.dense`);
+        const attended = to(mixed, `${layer}.attention.dense`, config.attention_bias);
         const mlp = (input: Value) => {
           const normed = norm(input, `${layer}.post_attention_layernorm`);
-          const inner = activations[config.hidden_act](b, linear(normed, `${layer}.mlp.dense_h_to_4h`));
-          return linear(inner, `${layer}.mlp.dense_4h_to_h`);
+          const inner = activations[config.hidden_act](b, to(normed, `${layer}.mlp.dense_h_to_4h`));
+          return to(inner, `${layer}.mlp.dense_4h_to_h`);
         };
         const after = b.add(x, attended);
         x = b.add(after, mlp(config.use_parallel_residual ? x : after));

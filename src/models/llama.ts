@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { Builder } from "../graph/build.ts";
 import type { Shape, Value } from "../graph/ops.ts";
+import { linear } from "./activations.ts";
 import { attention, slidingMask, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
 import { RopeScaling, rotaryTables } from "./rotary.ts";
@@ -45,11 +46,8 @@ export function gatedMlp(names: readonly [string, string, string], D: number, F:
   return {
     parameters,
     apply(b, parameter, x) {
-      const linear = (input: Value, name: string) => {
-        const y = b.gemm(input, parameter(`${name}.weight`), { transposeB: true });
-        return bias ? b.add(y, parameter(`${name}.bias`)) : y;
-      };
-      return linear(b.mul(b.silu(linear(x, gate)), linear(x, up)), down);
+      const to = (input: Value, name: string) => linear(b, input, parameter, name, bias);
+      return to(b.mul(b.silu(to(x, gate)), to(x, up)), down);
     },
   };
 }
@@ -76,16 +74,16 @@ export function llamaLike(
   const context = config.max_position_embeddings;
   const layers = Array.from({ length: config.num_hidden_layers }, (_, layer) => `model.layers.${layer}`);
   const parameters = new Map<string, Shape>([["model.embed_tokens.weight", [config.vocab_size, D]]]);
-  const linear = (name: string, from: number, to: number, bias: boolean) => {
+  const product = (name: string, from: number, to: number, bias: boolean) => {
     parameters.set(`${name}.weight`, [to, from]);
     if (bias) parameters.set(`${name}.bias`, [to]);
   };
   for (const layer of layers) {
     parameters.set(`${layer}.input_layernorm.weight`, [D]);
-    linear(`${layer}.self_attn.q_proj`, D, H * E, biases.qkv);
-    linear(`${layer}.self_attn.k_proj`, D, G * E, biases.qkv);
-    linear(`${layer}.self_attn.v_proj`, D, G * E, biases.qkv);
-    linear(`${layer}.self_attn.o_proj`, H * E, D, biases.output);
+    product(`${layer}.self_attn.q_proj`, D, H * E, biases.qkv);
+    product(`${layer}.self_attn.k_proj`, D, G * E, biases.qkv);
+    product(`${layer}.self_attn.v_proj`, D, G * E, biases.qkv);
+    product(`${layer}.self_attn.o_proj`, H * E, D, biases.output);
     for (const name of headNorm ? ["q_norm", "k_norm"] : [])
       parameters.set(`${layer}.self_attn.${name}.weight`, [E]);
     parameters.set(`${layer}.post_attention_layernorm.weight`, [D]);
@@ -108,17 +106,14 @@ export function llamaLike(
       const masks = window !== undefined && window < length ? [mask, slidingMask(b, length, window)] : [mask];
       let x = b.gather(parameter("model.embed_tokens.weight"), ids);
       for (const layer of layers) {
-        const linear = (input: Value, name: string) => {
-          const y = b.gemm(input, parameter(`${layer}.${name}.weight`), { transposeB: true });
-          const bias = `${layer}.${name}.bias`;
-          return parameters.has(bias) ? b.add(y, parameter(bias)) : y;
-        };
+        const to = (input: Value, name: string, bias: boolean) =>
+          linear(b, input, parameter, `${layer}.${name}`, bias);
         const norm = (value: Value, name: string) =>
           b.rmsNorm(value, parameter(`${layer}.${name}.weight`), config.rms_norm_eps);
 
         const a = norm(x, "input_layernorm");
         const heads = (name: string, count: number) =>
-          splitHeads(b, linear(a, `self_attn.${name}_proj`), rows, length, count);
+          splitHeads(b, to(a, `self_attn.${name}_proj`, biases.qkv), rows, length, count);
         const turned = (name: string, count: number) => {
           const plain = heads(name, count);
           const normed = headNorm ? norm(plain, `self_attn.${name}_norm`) : plain;
@@ -126,7 +121,7 @@ export function llamaLike(
         };
         const scale = 1 / Math.sqrt(E);
         const mixed = attention(b, turned("q", H), turned("k", G), heads("v", G), scale, masks);
-        x = b.add(x, linear(mixed, "self_attn.o_proj"));
+        x = b.add(x, to(mixed, "self_attn.o_proj", biases.output));
 
         const m = norm(x, "post_attention_layernorm");
         x = b.add(
