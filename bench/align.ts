@@ -64,7 +64,7 @@ function plainWarp(sourceTokens: readonly string[], targetTokens: readonly strin
 }
 
 const decoder = readDecoder(models + "pocket-mpt");
-const scorer = await Scorer.create(decoder, readParameters(models + "pocket-mpt", decoder), {
+const scorer = await Scorer.create(decoder, await readParameters(models + "pocket-mpt", decoder), {
   rowLength: 512,
   rows: 4,
   k,

@@ -6,7 +6,7 @@ import { RowWriter, type SparseRows, softmaxRows } from "../src/fusion/sparse.ts
 import { TokenAligner } from "../src/fusion/token-align.ts";
 import { minEditMap } from "../src/fusion/vocabulary-map.ts";
 import { Builder } from "../src/graph/build.ts";
-import { causalMask } from "../src/models/attention.ts";
+import { packedTokens, parametersOf } from "../src/models/tokens.ts";
 import { readDecoder, readParameters } from "../src/models/folder.ts";
 import { compile } from "../src/onnx/session.ts";
 import { Scorer } from "../src/score/score.ts";
@@ -31,26 +31,19 @@ describe("the forward pass", () => {
       for (const { shape, offset_bytes, input_ids } of texts) {
         const [length, width] = shape;
         const b = new Builder();
-        const parameters = new Map(
-          Array.from(decoder.parameters, ([key, shape]) => [key, b.input(key, shape)]),
-        );
-        const hidden = decoder.hidden(b, (key) => parameters.get(key)!, {
-          rows: 1,
-          length,
-          ids: b.input("ids", [length], "i32"),
-          positions: b.input("positions", [1, length], "i32"),
-          mask: causalMask(b, length),
-        });
+        const parameters = parametersOf(b, decoder);
+        const hidden = decoder.hidden(b, (key) => parameters.get(key)!, packedTokens(b, 1, length));
         b.output("logits", b.gemm(hidden, parameters.get(decoder.head)!, { transposeB: true }));
         const program = await compile(b.graph(), "cpu", 2);
         const weights = Array.from(
-          readParameters(demoModel(name), decoder),
+          await readParameters(demoModel(name), decoder),
           ([key, { data }]) => [key, data] as const,
         );
         const { logits } = await program.run({
           ...Object.fromEntries(weights),
           ids: Int32Array.from(input_ids),
           positions: range(length),
+          documents: new Int32Array(length),
         });
         const expected = all.subarray(offset_bytes / 4, offset_bytes / 4 + length * width);
         expect(largestDifference(logits, expected)).toBeLessThan(1e-4);
@@ -64,7 +57,7 @@ describe("the forward pass", () => {
       const decoder = readDecoder(demoModel(name));
       const tokenizer = readTokenizer(demoModel(name));
       const known = tokenizer.vocabulary.tokens.length;
-      const scorer = await Scorer.create(decoder, readParameters(demoModel(name), decoder), {
+      const scorer = await Scorer.create(decoder, await readParameters(demoModel(name), decoder), {
         rows: 4,
         rowLength: 128,
         k: 10,
@@ -106,7 +99,7 @@ describe("the training step", () => {
       const data = await golden(`train_${name}.json`).json();
       const folder = demoModel(name);
       const decoder = readDecoder(folder);
-      const parameters = readParameters(folder, decoder);
+      const parameters = await readParameters(folder, decoder);
       const [rows, length, entries] = [
         data.input_ids.length,
         data.input_ids[0].length,
@@ -383,7 +376,7 @@ describe("the fused loss", () => {
     }
     const total = batch.weights.reduce((a, b) => a + b, 0);
     batch.weights = batch.weights.map((weight) => weight / total);
-    const trainer = await Trainer.create(decoder, readParameters(folder, decoder), {
+    const trainer = await Trainer.create(decoder, await readParameters(folder, decoder), {
       shape: { rows: rows.length, length, entries },
       accumulate: false,
       beta1: 0.9,

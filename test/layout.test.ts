@@ -26,6 +26,7 @@ const allowed: Record<string, readonly string[]> = {
   "src/data": [],
   "src/fusion": ["src/text"],
   "src/evaluate": [],
+  "src/generate": ["src/onnx"],
   "src/score": ["src/graph", "src/models", "src/onnx"],
   "src/train": ["src/graph", "src/autodiff", "src/models", "src/onnx", "src/score"],
   streams: ["src"],

@@ -11,7 +11,8 @@ import { type Node, type Op, type Shape, type Value, sameShape } from "../graph/
  * Ops that no gradient is taken of: leaves, comparisons, what only gradients use, and what stands
  * between logits and losses, whose gradient has a closed form (train/loss.ts).
  */
-type Opaque = "input" | "constant" | "equal" | "scatterRows" | "gatherElements" | "sumOfSquares";
+type Opaque =
+  "input" | "constant" | "fromEnd" | "equal" | "greater" | "scatterRows" | "gatherElements" | "sumOfSquares";
 export type DifferentiableOp = Exclude<Op, Opaque>;
 
 /**

@@ -22,6 +22,7 @@ export class Builder {
   readonly #outputs = new Map<string, Value>();
   readonly #inputs = new Map<string, Value>();
   readonly #scalars = new Map<number, Value>();
+  readonly #dimensions = new Map<number, string>();
   #values = 0;
 
   #node<O extends Op>(
@@ -45,6 +46,30 @@ export class Builder {
     return value;
   }
 
+  /**
+   * A length that only a run decides, as a number that shapes are computed with: a prime that divides
+   * none of the lengths that are known, so that it can be told from them in any product.
+   *
+   * @param known all lengths that the graph will be made of, but for other such primes.
+   * @param value the sum of two such primes, where the length is that of what lies behind one another.
+   */
+  dimension(name: string, known: Iterable<number>, value?: number): number {
+    const lengths = [...known, ...this.#dimensions.keys()];
+    const isPrime = (n: number) => {
+      for (let d = 2; d * d <= n; d++) if (n % d === 0) return false;
+      return true;
+    };
+    // Small enough for products of four of them to be exact.
+    let length = value ?? 10007;
+    while (lengths.some((other) => other % length === 0) || (value === undefined && !isPrime(length))) {
+      if (value !== undefined)
+        throw new Error(`dimension: ${name} cannot be told from a length of the model`);
+      length += 2;
+    }
+    this.#dimensions.set(length, name);
+    return length;
+  }
+
   constant(data: ConstantData, shape: Shape): Value {
     if (data.length !== sizeOf(shape))
       throw new Error(`constant: expected ${sizeOf(shape)} elements for [${shape}], got ${data.length}`);
@@ -56,6 +81,15 @@ export class Builder {
     let scalar = this.#scalars.get(value);
     if (!scalar) this.#scalars.set(value, (scalar = this.constant(Float32Array.of(value), [])));
     return scalar;
+  }
+
+  /** −length, …, −1 as f32[length]. */
+  fromEnd(length: number): Value {
+    if (this.#dimensions.has(length)) return this.#node("fromEnd", [], { length })[0];
+    return this.constant(
+      Float32Array.from({ length }, (_, i) => i - length),
+      [length],
+    );
   }
 
   zeros(shape: Shape): Value {
@@ -80,6 +114,7 @@ export class Builder {
   gelu = (x: Value) => this.#node("gelu", [x], {})[0];
   clip = (x: Value, limit: number) => this.#node("clip", [x], { limit })[0];
   equal = (a: Value, b: Value) => this.#node("equal", [a, b], {})[0];
+  greater = (a: Value, b: Value) => this.#node("greater", [a, b], {})[0];
   where = (condition: Value, a: Value, b: Value) => this.#node("where", [condition, a, b], {})[0];
   reduceSum = (x: Value, axes: readonly number[]) => this.#node("reduceSum", [x], { axes })[0];
   reduceMean = (x: Value, axes: readonly number[]) => this.#node("reduceMean", [x], { axes })[0];
@@ -120,6 +155,10 @@ export class Builder {
       needed.add(node);
       for (const input of node.inputs) pending.push(input.node);
     }
-    return { nodes: this.nodes.filter((node) => needed.has(node)), outputs: new Map(this.#outputs) };
+    return {
+      nodes: this.nodes.filter((node) => needed.has(node)),
+      outputs: new Map(this.#outputs),
+      dimensions: new Map(this.#dimensions),
+    };
   }
 }

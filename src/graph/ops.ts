@@ -9,6 +9,8 @@ export interface OpAttributes {
   // leaves
   input: { readonly name: string };
   constant: { readonly data: ConstantData };
+  /** f32[length]: −length, …, −1; how far each place is from the end, whatever the length turns out to be */
+  fromEnd: { readonly length: number };
   // elementwise, broadcasting as NumPy does
   add: {};
   sub: {};
@@ -27,6 +29,7 @@ export interface OpAttributes {
   clip: { readonly limit: number };
   /** of two i32 or two f32 */
   equal: {};
+  greater: {};
   /** inputs: condition (bool), value if true, value if false */
   where: {};
   // reductions; reduced axes keep length 1
@@ -89,10 +92,21 @@ export interface Node<O extends Op = Op> {
 export interface Graph {
   readonly nodes: readonly Node[];
   readonly outputs: ReadonlyMap<string, Value>;
+  /** Lengths that only a run decides, by the prime that stands for each in shapes; see Builder.dimension. */
+  readonly dimensions: ReadonlyMap<number, string>;
 }
 
 export function sizeOf(shape: Shape): number {
   return shape.reduce((size, length) => size * length, 1);
+}
+
+/** The named factors of a length, and what is left of it. */
+export function factors(length: number, dimensions: ReadonlyMap<number, string>) {
+  const names: string[] = [];
+  let rest = length;
+  for (const [prime, name] of dimensions)
+    for (; rest > 0 && rest % prime === 0; rest /= prime) names.push(name);
+  return { names, rest };
 }
 
 export function sameShape(a: Shape, b: Shape): boolean {

@@ -35,6 +35,12 @@ const binary = (inputs: readonly Type[]) => {
   return [f32(broadcast(a.shape, b.shape))];
 };
 
+const compare = (inputs: readonly Type[]): Type[] => {
+  const [a, b] = inputs;
+  if (inputs.length !== 2 || a.dtype === "bool" || a.dtype !== b.dtype) fail("two i32 or two f32", inputs);
+  return [{ shape: broadcast(a.shape, b.shape), dtype: "bool" }];
+};
+
 const unary = (inputs: readonly Type[]) => {
   if (inputs.length !== 1 || inputs[0].dtype !== "f32") fail("one f32", inputs);
   return [inputs[0]];
@@ -68,6 +74,7 @@ const lastAxisIndex = (inputs: readonly Type[], indices: Type) => {
 export const shapeRules: { readonly [O in Op]: Rule<O> } = {
   input: () => fail("to be typed by the builder", []),
   constant: () => fail("to be typed by the builder", []),
+  fromEnd: (_, { length }) => [f32([length])],
   add: binary,
   sub: binary,
   mul: binary,
@@ -81,11 +88,8 @@ export const shapeRules: { readonly [O in Op]: Rule<O> } = {
   gelu: unary,
   clip: unary,
   softmax: unary,
-  equal: (inputs) => {
-    const [a, b] = inputs;
-    if (inputs.length !== 2 || a.dtype === "bool" || a.dtype !== b.dtype) fail("two i32 or two f32", inputs);
-    return [{ shape: broadcast(a.shape, b.shape), dtype: "bool" }];
-  },
+  equal: compare,
+  greater: compare,
   where: (inputs) => {
     const [condition, a, b] = inputs;
     if (inputs.length !== 3 || condition.dtype !== "bool") fail("bool, f32, f32", inputs);

@@ -1,25 +1,29 @@
 /** @file Causal attention over packed rows: the masks, and scaled dot products with grouped heads. */
 import type { Builder } from "../graph/build.ts";
 import type { Value } from "../graph/ops.ts";
+import type { Tokens } from "./decoder.ts";
 import { softCap } from "./head.ts";
 
 /** Added to a score, it makes its probability exactly 0; finite, so that no infinity meets a 0. */
 const hidden = -1e30;
 
-/** f32[1, 1, L, L]: a token sees itself and what comes before. */
-export function causalMask(b: Builder, length: number): Value {
-  const mask = new Float32Array(length * length);
-  for (let query = 0; query < length; query++)
-    mask.fill(hidden, query * length + query + 1, (query + 1) * length);
-  return b.constant(mask, [1, 1, length, length]);
+/** Places of queries [1, 1, L, 1] and keys [1, 1, 1, keys], counted from the end, which they share. */
+const places = (b: Builder, length: number, keys: number) => [
+  b.reshape(b.fromEnd(length), [1, 1, length, 1]),
+  b.reshape(b.fromEnd(keys), [1, 1, 1, keys]),
+];
+
+/** f32[1, 1, L, keys]: a token sees itself and what comes before. */
+export function causalMask(b: Builder, length: number, keys: number): Value {
+  const [queries, seen] = places(b, length, keys);
+  return b.where(b.greater(seen, queries), b.scalar(hidden), b.scalar(0));
 }
 
-/** f32[1, 1, L, L]: a token sees the last `window` tokens, itself included. */
-export function slidingMask(b: Builder, length: number, window: number): Value {
-  const mask = new Float32Array(length * length);
-  for (let query = window; query < length; query++)
-    mask.fill(hidden, query * length, query * length + query - window + 1);
-  return b.constant(mask, [1, 1, length, length]);
+/** f32[1, 1, L, keys]: a token sees the last `window` tokens, itself included, and all that come after. */
+export function slidingMask(b: Builder, { length, keys }: Tokens, window: number): Value {
+  const [queries, seen] = places(b, length, keys);
+  const first = b.sub(queries, b.scalar(window - 1));
+  return b.where(b.greater(first, seen), b.scalar(hidden), b.scalar(0));
 }
 
 /** f32[R, 1, L, L] from documents i32[R, L]: a token sees what comes before in its own document only. */
@@ -27,7 +31,14 @@ export function documentMask(b: Builder, documents: Value): Value {
   const [rows, length] = documents.shape;
   const queries = b.reshape(documents, [rows, 1, length, 1]);
   const keys = b.reshape(documents, [rows, 1, 1, length]);
-  return b.where(b.equal(queries, keys), causalMask(b, length), b.scalar(hidden));
+  return b.where(b.equal(queries, keys), causalMask(b, length, length), b.scalar(hidden));
+}
+
+/** f32[R, 1, L, keys] from i32[R, keys], which is 0 where a key only fills the row up. */
+export function paddedMask(b: Builder, real: Value, length: number): Value {
+  const [rows, keys] = real.shape;
+  const padding = b.equal(b.reshape(real, [rows, 1, 1, keys]), b.constant(Int32Array.of(0), []));
+  return b.where(padding, b.scalar(hidden), causalMask(b, length, keys));
 }
 
 /** x [T, H·E] as [R, H, L, E]. */
@@ -42,13 +53,12 @@ export function splitHeads(b: Builder, x: Value, rows: number, length: number, h
  * @param q [R, H, L, E]; k and v [R, G, L, E], where G divides H: the queries of a group share its
  *   keys, so they are laid below each other as one taller matrix, and no key is repeated.
  * @param cap scores become cap·tanh(score / cap) (Gemma 2).
- * @param biases added to the scores [R, H, L, L], each broadcasting to them.
+ * @param biases added to the scores [R, H, L, keys], each broadcasting to them.
  */
 export function attention(
   b: Builder,
-  q: Value,
-  k: Value,
-  v: Value,
+  tokens: Tokens,
+  [q, k, v]: readonly Value[],
   scale: number,
   biases: readonly Value[],
   cap?: number,
@@ -56,10 +66,11 @@ export function attention(
   const [rows, heads, length, width] = q.shape;
   const groups = k.shape[1];
   const tall = (heads / groups) * length;
-  const scores = b.matmul(b.reshape(q, [rows, groups, tall, width]), k, { transposeB: true, scale });
-  const capped = cap === undefined ? scores : b.mul(softCap(b, scores, cap), b.scalar(cap));
-  const biased = biases.reduce(b.add, b.reshape(capped, [rows, heads, length, length]));
-  const mixed = b.matmul(b.reshape(b.softmax(biased), [rows, groups, tall, length]), v);
+  const [keys, values] = tokens.extend?.(k, v) ?? [k, v];
+  const stacked = b.reshape(q, [rows, groups, tall, width]);
+  const scores = b.matmul(stacked, keys, { transposeB: true, scale });
+  const biased = biases.reduce(b.add, b.reshape(softCap(b, scores, cap), [rows, heads, length, tokens.keys]));
+  const mixed = b.matmul(b.reshape(b.softmax(biased), [rows, groups, tall, tokens.keys]), values);
   const perToken = b.transpose(b.reshape(mixed, [rows, heads, length, width]), [0, 2, 1, 3]);
   return b.reshape(perToken, [rows * length, heads * width]);
 }

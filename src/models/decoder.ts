@@ -9,12 +9,18 @@ import type { Shape, Value } from "../graph/ops.ts";
 export interface Tokens {
   readonly rows: number;
   readonly length: number;
+  /** Keys that a query meets: L, and with a cache those that came before. */
+  readonly keys: number;
+  /** Most keys, and so positions, that there may be; where `keys` is known, the same. */
+  readonly longest: number;
   /** i32[T] */
   readonly ids: Value;
   /** i32[R, L], each token's place in its document */
   readonly positions: Value;
-  /** f32[1 or R, 1, L, L], 0 where a query may see a key and a very large negative number elsewhere */
+  /** f32[1 or R, 1, L, keys], 0 where a query may see a key and a very large negative number elsewhere */
   readonly mask: Value;
+  /** Puts a layer's keys and values [R, G, L, E] behind those of the cache, layer by layer: [R, G, keys, E]. */
+  readonly extend?: (keys: Value, values: Value) => [Value, Value];
 }
 
 export interface Decoder {
@@ -23,6 +29,8 @@ export interface Decoder {
   readonly width: number;
   /** Most tokens in a row. */
   readonly context: number;
+  /** Most tokens behind a cache, where keys of longer rows are turned in another way; none: `context`. */
+  readonly cacheContext?: number | undefined;
   /** Names, as in the safetensors file, with shapes. */
   readonly parameters: ReadonlyMap<string, Shape>;
   /** The parameter [V, D] that maps hidden states to logits: the embedding itself where they are tied. */

@@ -1,9 +1,9 @@
 /** @file Hugging Face model folders: config and weights in, a folder that transformers loads out. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { sameShape } from "../graph/ops.ts";
+import { type Tensor, load } from "../graph/stored.ts";
 import type { Decoder } from "./decoder.ts";
 import { gemma2 } from "./gemma2.ts";
 import { gpt2 } from "./gpt2.ts";
@@ -13,7 +13,8 @@ import { mistral } from "./mistral.ts";
 import { mixtral } from "./mixtral.ts";
 import { mpt } from "./mpt.ts";
 import { qwen2, qwen3 } from "./qwen.ts";
-import { type Tensor, readSafetensors, writeSafetensors } from "./safetensors.ts";
+import { writeSafetensors } from "./safetensors.ts";
+import { readJson, readWeights } from "./weights.ts";
 
 const architectures: Readonly<Record<string, (config: unknown) => Decoder>> = {
   gemma2,
@@ -43,11 +44,10 @@ const companions = [
 function readConfig(folder: string): Record<string, unknown> {
   const path = join(folder, "config.json");
   if (!existsSync(path)) throw new Error(`${path}: not found; expected a Hugging Face model folder`);
-  try {
-    return JSON.parse(readFileSync(path, "utf8"));
-  } catch (cause) {
-    throw new Error(`${path}: not JSON: ${(cause as Error).message}`, { cause });
-  }
+  const config = readJson(path);
+  if (typeof config !== "object" || config === null || Array.isArray(config))
+    throw new Error(`${path}: expected an object of settings`);
+  return config as Record<string, unknown>;
 }
 
 /**
@@ -72,22 +72,12 @@ export function readDecoder(folder: string): Decoder {
 }
 
 /**
- * The weights of a folder as float32, exactly those that the decoder names.
- * @throws naming the file and tensor, if one is missing or has another shape.
+ * The weights of a folder in memory as float32, exactly those that the decoder names.
+ * @throws as readWeights does.
  */
-export function readParameters(folder: string, decoder: Decoder): Map<string, Tensor> {
-  const path = join(folder, "model.safetensors");
-  if (!existsSync(path)) throw new Error(`${path}: not found; expected the weights of the model`);
-  const tensors = readSafetensors(path);
-  return new Map(
-    Array.from(decoder.parameters, ([name, shape]) => {
-      const tensor = tensors.get(name);
-      if (!tensor) throw new Error(`${path}: tensor ${name} is missing`);
-      if (!sameShape(tensor.shape, shape))
-        throw new Error(`${path}: tensor ${name} is [${tensor.shape}], config.json makes it [${shape}]`);
-      return [name, tensor];
-    }),
-  );
+export async function readParameters(folder: string, decoder: Decoder): Promise<Map<string, Tensor>> {
+  const weights = await readWeights(folder, decoder);
+  return new Map(Array.from(weights, ([name, stored]) => [name, load(stored)]));
 }
 
 /** Writes a folder with new weights in float32, and the config and tokenizer of the folder they grew from. */

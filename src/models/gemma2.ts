@@ -68,10 +68,11 @@ export function gemma2(json: unknown): Decoder {
     parameters,
     head,
     logitCap: config.final_logit_softcapping ?? undefined,
-    hidden(b, parameter, { rows, length, ids, positions, mask }) {
-      const [cos, sin] = rotaryTables(b, length, { width: E, theta: config.rope_theta, context });
-      const window = config.sliding_window ?? length;
-      const near = window < length ? [mask, slidingMask(b, length, window)] : [mask];
+    hidden(b, parameter, tokens) {
+      const { rows, length, longest, ids, positions, mask } = tokens;
+      const [cos, sin] = rotaryTables(b, longest, { width: E, theta: config.rope_theta, context });
+      const window = config.sliding_window ?? longest;
+      const near = window < longest ? [mask, slidingMask(b, tokens, window)] : [mask];
       const scale = config.query_pre_attn_scalar ** -0.5;
       // The stored scale is what is added to 1.
       const norm = (x: Value, name: string) =>
@@ -85,7 +86,7 @@ export function gemma2(json: unknown): Decoder {
           splitHeads(b, linear(a, `self_attn.${part}_proj`), rows, length, count);
         const [q, k] = [heads("q", H), heads("k", G)].map((part) => b.rotary(part, positions, cos, sin));
         const softcap = config.attn_logit_softcapping ?? undefined;
-        const mixed = attention(b, q, k, heads("v", G), scale, sliding ? near : [mask], softcap);
+        const mixed = attention(b, tokens, [q, k, heads("v", G)], scale, sliding ? near : [mask], softcap);
         x = b.add(x, norm(linear(mixed, "self_attn.o_proj"), `${name}.post_attention_layernorm`));
 
         const m = norm(x, `${name}.pre_feedforward_layernorm`);

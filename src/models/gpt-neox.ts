@@ -61,8 +61,9 @@ export function gptNeox(json: unknown): Decoder {
     context,
     parameters,
     head,
-    hidden(b, parameter, { rows, length, ids, positions, mask }) {
-      const [cos, sin] = rotaryTables(b, length, rotary);
+    hidden(b, parameter, tokens) {
+      const { rows, length, longest, ids, positions, mask } = tokens;
+      const [cos, sin] = rotaryTables(b, longest, rotary);
       const norm = (x: Value, name: string) => layerNorm(b, x, parameter, name, config.layer_norm_eps);
       const to = (x: Value, name: string, bias = true) => linear(b, x, parameter, name, bias);
       const turn = (x: Value) => {
@@ -80,7 +81,7 @@ export function gptNeox(json: unknown): Decoder {
         );
         const perHead = b.transpose(b.reshape(all, [rows, length, H, 3 * E]), [0, 2, 1, 3]);
         const [q, k, v] = b.split(perHead, 3, [E, E, E]);
-        const mixed = attention(b, turn(q), turn(k), v, 1 / Math.sqrt(E), [mask]);
+        const mixed = attention(b, tokens, [turn(q), turn(k), v], 1 / Math.sqrt(E), [mask]);
         const attended = to(mixed, `${layer}.attention.dense`, config.attention_bias);
         const mlp = (input: Value) => {
           const normed = norm(input, `${layer}.post_attention_layernorm`);

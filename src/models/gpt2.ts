@@ -53,7 +53,8 @@ export function gpt2(json: unknown): Decoder {
     context: config.n_positions,
     parameters,
     head,
-    hidden(b, parameter, { rows, length, ids, positions, mask }) {
+    hidden(b, parameter, tokens) {
+      const { rows, length, ids, positions, mask } = tokens;
       const activation = activations[config.activation_function];
       const norm = (x: Value, name: string) => layerNorm(b, x, parameter, name, config.layer_norm_epsilon);
       const linear = (x: Value, name: string) =>
@@ -62,8 +63,8 @@ export function gpt2(json: unknown): Decoder {
       let x = b.add(b.gather(parameter(head), ids), places);
       for (const layer of layers) {
         const qkv = b.split(linear(norm(x, `${layer}.ln_1`), `${layer}.attn.c_attn`), 1, [D, D, D]);
-        const [q, k, v] = qkv.map((part) => splitHeads(b, part, rows, length, H));
-        const mixed = attention(b, q, k, v, 1 / Math.sqrt(D / H), [mask]);
+        const heads = qkv.map((part) => splitHeads(b, part, rows, length, H));
+        const mixed = attention(b, tokens, heads, 1 / Math.sqrt(D / H), [mask]);
         x = b.add(x, linear(mixed, `${layer}.attn.c_proj`));
         const inner = activation(b, linear(norm(x, `${layer}.ln_2`), `${layer}.mlp.c_fc`));
         x = b.add(x, linear(inner, `${layer}.mlp.c_proj`));

@@ -1,6 +1,7 @@
 /** @file The language-model head in chunks of rows, so that [tokens, vocabulary] is never alive. */
 import type { Builder } from "../graph/build.ts";
 import type { Value } from "../graph/ops.ts";
+import type { Decoder } from "./decoder.ts";
 
 /** Logits that may be alive at a time, in rows and in elements (128 MiB). */
 const chunkRows = 1024;
@@ -12,10 +13,20 @@ export function chunkSizes(total: number, vocabulary: number): number[] {
   return Array.from({ length: Math.ceil(total / size) }, (_, i) => Math.min(size, total - i * size));
 }
 
-/** tanh(x / cap), from which a capped value is cap times. */
-export function softCap(b: Builder, x: Value, cap: number): Value {
+/** tanh(x / cap) */
+export function cappedTanh(b: Builder, x: Value, cap: number): Value {
   // tanh u = 2·sigmoid(2u) − 1
   return b.sub(b.mul(b.sigmoid(b.mul(x, b.scalar(2 / cap))), b.scalar(2)), b.scalar(1));
+}
+
+/** cap·tanh(x / cap); without a cap, x. */
+export function softCap(b: Builder, x: Value, cap: number | undefined): Value {
+  return cap === undefined ? x : b.mul(cappedTanh(b, x, cap), b.scalar(cap));
+}
+
+/** Logits [C, V] of hidden states [C, D]. */
+export function logitsOf(b: Builder, { logitCap }: Decoder, hidden_CD: Value, head_VD: Value): Value {
+  return softCap(b, b.gemm(hidden_CD, head_VD, { transposeB: true }), logitCap);
 }
 
 /** −log p of probabilities; what is too small for float32 counts as 1e−37, 85 nats. */

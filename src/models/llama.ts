@@ -99,11 +99,14 @@ export function llamaLike(
     width: D,
     // "dynamic" turns more slowly in rows longer than the model was made for.
     context: config.rope_scaling?.rope_type === "dynamic" ? context * config.rope_scaling.factor : context,
+    cacheContext: context,
     parameters,
     head,
-    hidden(b, parameter, { rows, length, ids, positions, mask }) {
-      const [cos, sin] = rotaryTables(b, length, rotary);
-      const masks = window !== undefined && window < length ? [mask, slidingMask(b, length, window)] : [mask];
+    hidden(b, parameter, tokens) {
+      const { rows, length, longest, ids, positions, mask } = tokens;
+      const [cos, sin] = rotaryTables(b, longest, rotary);
+      const masks =
+        window !== undefined && window < longest ? [mask, slidingMask(b, tokens, window)] : [mask];
       let x = b.gather(parameter("model.embed_tokens.weight"), ids);
       for (const layer of layers) {
         const to = (input: Value, name: string, bias: boolean) =>
@@ -120,7 +123,7 @@ export function llamaLike(
           return b.rotary(normed, positions, cos, sin);
         };
         const scale = 1 / Math.sqrt(E);
-        const mixed = attention(b, turned("q", H), turned("k", G), heads("v", G), scale, masks);
+        const mixed = attention(b, tokens, [turned("q", H), turned("k", G), heads("v", G)], scale, masks);
         x = b.add(x, to(mixed, "self_attn.o_proj", biases.output));
 
         const m = norm(x, "post_attention_layernorm");

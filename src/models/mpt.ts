@@ -29,20 +29,18 @@ const Config = z.object({
 const biasMax = 8;
 
 /**
- * ALiBi (Press et al., 2022) as f32[1, H, 1, L]: slope · (key − last key). The distance to the query
+ * ALiBi (Press et al., 2022) as f32[1, H, 1, keys]: slope · (key − last key). The distance to the query
  * differs from that by a constant per query, to which the softmax is blind, so that one bias serves
  * packed documents too.
  */
-function alibi(b: Builder, heads: number, length: number): Value {
+function alibi(b: Builder, heads: number, keys: number): Value {
   const power = 2 ** Math.ceil(Math.log2(heads));
   const all = Array.from({ length: power }, (_, i) => 2 ** (-((i + 1) * biasMax) / power));
   // Not a power of two: every second slope first, then the others, as the paper's code does.
   const odd = all.filter((_, i) => i % 2 === 1);
   const slopes = power === heads ? all : [...odd, ...all.filter((_, i) => i % 2 === 0)].slice(0, heads);
-  const bias = Float32Array.from({ length: heads * length }, (_, i) => {
-    return slopes[Math.floor(i / length)] * ((i % length) - length + 1);
-  });
-  return b.constant(bias, [1, heads, 1, length]);
+  const perHead = b.constant(Float32Array.from(slopes), [1, heads, 1, 1]);
+  return b.mul(perHead, b.reshape(b.add(b.fromEnd(keys), b.scalar(1)), [1, 1, 1, keys]));
 }
 
 export function mpt(json: unknown): Decoder {
@@ -71,8 +69,9 @@ export function mpt(json: unknown): Decoder {
     context: config.max_seq_len,
     parameters,
     head,
-    hidden(b, parameter, { rows, length, ids, mask }) {
-      const bias = b.add(mask, alibi(b, H, length));
+    hidden(b, parameter, tokens) {
+      const { rows, length, keys, ids, mask } = tokens;
+      const bias = b.add(mask, alibi(b, H, keys));
       const epsilon = config.layer_norm_epsilon;
       const clip = config.attn_config.clip_qkv;
       let x = b.gather(parameter(head), ids);
@@ -83,8 +82,8 @@ export function mpt(json: unknown): Decoder {
 
         const all = linear(norm("norm_1"), "attn.Wqkv");
         const qkv = b.split(clip ? b.clip(all, clip) : all, 1, [D, D, D]);
-        const [q, k, v] = qkv.map((part) => splitHeads(b, part, rows, length, H));
-        x = b.add(x, linear(attention(b, q, k, v, scale, [bias]), "attn.out_proj"));
+        const heads = qkv.map((part) => splitHeads(b, part, rows, length, H));
+        x = b.add(x, linear(attention(b, tokens, heads, scale, [bias]), "attn.out_proj"));
         x = b.add(x, linear(b.gelu(linear(norm("norm_2"), "ffn.up_proj")), "ffn.down_proj"));
       }
       return b.layerNorm(x, parameter("transformer.norm_f.weight"), epsilon);

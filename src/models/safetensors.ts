@@ -1,88 +1,113 @@
 /** @file Reads and writes safetensors files: https://huggingface.co/docs/safetensors/index#format */
+import { statSync } from "node:fs";
 import { open } from "node:fs/promises";
-import { type Shape, sizeOf } from "../graph/ops.ts";
-
-export interface Tensor {
-  readonly shape: Shape;
-  readonly data: Float32Array;
-}
-
-interface Entry {
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly data_offsets: readonly [number, number];
-}
+import { z } from "zod";
+import { sizeOf } from "../graph/ops.ts";
+import { type Listed, type StoredType, type Tensor, bytesPerElement, readBytes } from "../graph/stored.ts";
 
 /** Largest header that the format's own reader accepts. */
 const headerLimit = 100_000_000;
 
-const bytesPerElement: Readonly<Record<string, number>> = { F32: 4, F16: 2, BF16: 2 };
+/** Bytes per element of all that the format knows. */
+const widths = new Map(
+  Object.entries({
+    1: ["BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"],
+    2: ["I16", "U16", "F16", "BF16"],
+    4: ["I32", "U32", "F32"],
+    8: ["F64", "I64", "U64", "C64"],
+  }).flatMap(([width, names]) => names.map((name) => [name, Number(width)] as const)),
+);
 
-function toFloat32(bytes: Uint8Array, dtype: string): Float32Array {
-  const copy = bytes.slice().buffer;
-  if (dtype === "F32") return new Float32Array(copy);
-  if (dtype === "F16") return Float32Array.from(new Float16Array(copy));
-  // bfloat16 is the upper half of a float32.
-  return new Float32Array(Uint32Array.from(new Uint16Array(copy), (half) => half << 16).buffer);
-}
+const natural = z.int().nonnegative();
+const Header = z.record(
+  z.string(),
+  z.strictObject({ dtype: z.string(), shape: z.array(natural), data_offsets: z.tuple([natural, natural]) }),
+);
 
-function parseHeader(file: Uint8Array, path: string): { entries: [string, Entry][]; start: number } {
-  if (file.length < 8) throw new Error(`${path}: expected a safetensors file, got ${file.length} bytes`);
-  const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
-  if (length > headerLimit || 8 + length > file.length)
+function readHeader(path: string): { entries: z.infer<typeof Header>; start: number; size: number } {
+  const { size } = statSync(path);
+  if (size < 8) throw new Error(`${path}: expected a safetensors file, got ${size} bytes`);
+  const length = Number(new DataView(readBytes(path, 0, 8).buffer).getBigUint64(0, true));
+  if (length > headerLimit || 8 + length > size)
     throw new Error(
-      `${path}: its header claims ${length} bytes, the file has ${file.length}: truncated or not safetensors`,
+      `${path}: its header claims ${length} bytes, the file has ${size}: truncated or not safetensors`,
     );
-  let header: Record<string, Entry>;
+  let header: unknown;
   try {
-    header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length)));
+    header = JSON.parse(new TextDecoder().decode(readBytes(path, 8, length)));
   } catch (cause) {
     throw new Error(`${path}: its header is not JSON`, { cause });
   }
-  return { entries: Object.entries(header).filter(([name]) => name !== "__metadata__"), start: 8 + length };
+  if (typeof header !== "object" || header === null)
+    throw new Error(`${path}: its header is not an object of tensors`);
+  const { __metadata__: _, ...tensors } = header as Record<string, unknown>;
+  const result = Header.safeParse(tensors);
+  if (!result.success) {
+    const [{ path: place, message }] = result.error.issues;
+    throw new Error(`${path}: tensor ${place.join(".")}: ${message}`);
+  }
+  return { entries: result.data, start: 8 + length, size };
 }
 
 /**
- * Reads all tensors of a file (F32, F16, BF16) as float32. The file is mapped, not read whole.
- * @throws naming the file and tensor, where the header, a type, a shape or an offset is not right.
+ * Where each tensor of a file lies. Only the header is read.
+ * @throws naming the file and tensor, where the header, a type, a shape or an offset is not right, and
+ *   where tensors overlap.
  */
-export function readSafetensors(path: string): Map<string, Tensor> {
-  const file = Bun.mmap(path);
-  const { entries, start } = parseHeader(file, path);
-  return new Map(
-    entries.map(
-      ([
-        name,
-        {
-          dtype,
-          shape,
-          data_offsets: [from, to],
-        },
-      ]) => {
-        const width = bytesPerElement[dtype];
-        if (!width) throw new Error(`${path}: tensor ${name} is ${dtype}, expected F32, F16 or BF16`);
-        if (to - from !== sizeOf(shape) * width)
-          throw new Error(
-            `${path}: tensor ${name} [${shape}] needs ${sizeOf(shape) * width} bytes, got ${to - from}`,
-          );
-        if (from < 0 || start + to > file.length)
-          throw new Error(
-            `${path}: tensor ${name} ends at byte ${start + to} of ${file.length}: the file is truncated`,
-          );
-        return [name, { shape, data: toFloat32(file.subarray(start + from, start + to), dtype) }];
-      },
-    ),
-  );
+export function readSafetensors(path: string): Map<string, Listed> {
+  const { entries, start, size } = readHeader(path);
+  const tensors = new Map<string, Listed>();
+  const spans: { name: string; from: number; to: number }[] = [];
+  for (const [name, { dtype, shape, data_offsets }] of Object.entries(entries)) {
+    const [from, to] = data_offsets;
+    const width = widths.get(dtype);
+    if (!width) throw new Error(`${path}: tensor ${name} is ${dtype}, which is no type of safetensors`);
+    if (to - from !== sizeOf(shape) * width)
+      throw new Error(
+        `${path}: tensor ${name} [${shape}] needs ${sizeOf(shape) * width} bytes, got ${to - from}`,
+      );
+    if (start + to > size)
+      throw new Error(`${path}: tensor ${name} ends at byte ${start + to} of ${size}: the file is truncated`);
+    spans.push({ name, from, to });
+    tensors.set(name, { path, offset: start + from, dtype, shape });
+  }
+  spans.sort((a, b) => a.from - b.from || a.to - b.to);
+  for (const [i, { name, from }] of spans.entries())
+    if (i > 0 && from < spans[i - 1].to)
+      throw new Error(`${path}: tensors ${spans[i - 1].name} and ${name} overlap`);
+  return tensors;
 }
 
-/** Writes tensors as F32 in the order given; the file is complete on disk when it returns. */
-export async function writeSafetensors(path: string, tensors: ReadonlyMap<string, Tensor>): Promise<void> {
+/** The bytes of a tensor in a type; rounded to nearest, ties to even. */
+export function bytesAs(data: Float32Array, dtype: StoredType): Uint8Array {
+  if (dtype === "F32") return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  if (dtype === "F16") return new Uint8Array(new Float16Array(data).buffer);
+  const bits = new Uint32Array(data.buffer, data.byteOffset, data.length);
+  const halves = new Uint16Array(data.length);
+  for (let i = 0; i < bits.length; i++) {
+    const value = bits[i];
+    // Rounding up the largest fractions of a NaN would make it an infinity.
+    halves[i] =
+      (value & 0x7fffffff) > 0x7f800000
+        ? (value >>> 16) | 0x40
+        : (value + 0x7fff + ((value >>> 16) & 1)) >>> 16;
+  }
+  return new Uint8Array(halves.buffer);
+}
+
+/** Writes tensors in the order given; the file is complete on disk when it returns. */
+export async function writeSafetensors(
+  path: string,
+  tensors: Iterable<readonly [string, Tensor]>,
+  dtype: StoredType = "F32",
+): Promise<void> {
   // transformers refuses a file that does not say which framework's layout it has.
   const header: Record<string, unknown> = { __metadata__: { format: "pt" } };
+  const listed = [...tensors];
   let offset = 0;
-  for (const [name, { shape, data }] of tensors) {
-    const end = offset + data.byteLength;
-    header[name] = { dtype: "F32", shape, data_offsets: [offset, end] };
+  for (const [name, { shape }] of listed) {
+    const end = offset + sizeOf(shape) * bytesPerElement[dtype];
+    header[name] = { dtype, shape, data_offsets: [offset, end] };
     offset = end;
   }
   const json = JSON.stringify(header);
@@ -92,8 +117,11 @@ export async function writeSafetensors(path: string, tensors: ReadonlyMap<string
   try {
     await file.write(new Uint8Array(BigUint64Array.of(BigInt(text.length)).buffer));
     await file.write(text);
-    for (const { data } of tensors.values())
-      await file.write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    for (const [, { data }] of listed) {
+      const bytes = bytesAs(data, dtype);
+      // A write takes at most 2 GiB.
+      for (let at = 0; at < bytes.length; at += 2 ** 30) await file.write(bytes.subarray(at, at + 2 ** 30));
+    }
     await file.sync();
   } finally {
     await file.close();

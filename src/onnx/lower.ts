@@ -1,5 +1,5 @@
 /** @file Each op of the graph as ONNX nodes, in one table. */
-import type { Node, Op, Value } from "../graph/ops.ts";
+import type { Node, Op, Shape, Value } from "../graph/ops.ts";
 
 export type Attribute = number | string | { readonly float: number } | readonly number[];
 
@@ -12,6 +12,18 @@ export interface Target {
   readonly temporary: () => string;
   readonly integers: (values: readonly number[]) => string;
   readonly scalar: (value: number) => string;
+  /** i64[] */
+  readonly wide: (value: number) => string;
+  /** i64[rank] of a shape in which lengths may be known to a run only */
+  readonly shape: (shape: Shape) => string;
+  /** i64[1] of such a length */
+  readonly length: (length: number) => string;
+  /** Type number of floating-point values. */
+  readonly float: number;
+  /** A weight of which the file has 16-bit numbers, as they are, where products widen them one at a time. */
+  readonly half: (value: Value) => string | undefined;
+  /** A weight [K, N], or transposed, as int8 [K, N] with scales and zeros per column, where products are to use it. */
+  readonly quantized: (value: Value, transposed: boolean) => readonly [string, string, string] | undefined;
   emit(
     type: string,
     inputs: readonly string[],
@@ -53,6 +65,20 @@ function transposeLast(target: Target, value: Value, transposed: boolean): strin
   return step(target, "Transpose", [target.name(value)], { perm });
 }
 
+/**
+ * A 16-bit weight as float32, once the other factor of its product is there. ONNX Runtime orders nodes
+ * by their data alone, and would widen all weights before the first product: the shape that the weight
+ * is given (which moves nothing) therefore depends on the other factor.
+ */
+function widenedAfter(target: Target, weight: Value, other: Value): string | undefined {
+  const half = target.half(weight);
+  if (half === undefined) return undefined;
+  const rows = step(target, "Shape", [target.name(other)], { start: 0, end: 1 });
+  const zero = step(target, "Mul", [rows, target.integers([0])]);
+  const shape = step(target, "Add", [zero, target.integers(weight.shape)]);
+  return step(target, "Cast", [step(target, "Reshape", [half, shape])], { to: target.float });
+}
+
 export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Lowering<O> } = {
   add: same("Add"),
   sub: same("Sub"),
@@ -70,6 +96,12 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
   clip: (target, { inputs: [x], outputs: [y], attributes: { limit } }) =>
     target.emit("Clip", [target.name(x), target.scalar(-limit), target.scalar(limit)], [target.name(y)]),
   equal: same("Equal"),
+  greater: same("Greater"),
+  fromEnd: (target, { outputs: [y], attributes: { length } }) => {
+    const scalar = step(target, "Reshape", [target.length(length), target.integers([])]);
+    const bounds = [step(target, "Neg", [scalar]), target.wide(0), target.wide(1)];
+    target.emit("Cast", [step(target, "Range", bounds)], [target.name(y)], { to: target.float });
+  },
   where: same("Where"),
   softmax: same("Softmax"),
   reduceSum: reduce("ReduceSum"),
@@ -77,11 +109,11 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
   sumOfSquares: (target, { inputs: [x], outputs: [y] }) =>
     target.emit("ReduceSumSquare", [target.name(x)], [target.name(y)], { keepdims: 0 }),
   reshape: (target, { inputs: [x], outputs: [y], attributes: { shape } }) =>
-    target.emit("Reshape", [target.name(x), target.integers(shape)], [target.name(y)], { allowzero: 1 }),
+    target.emit("Reshape", [target.name(x), target.shape(shape)], [target.name(y)], { allowzero: 1 }),
   transpose: (target, { inputs: [x], outputs: [y], attributes: { permutation } }) =>
     target.emit("Transpose", [target.name(x)], [target.name(y)], { perm: permutation }),
   expand: (target, { inputs: [x], outputs: [y], attributes: { shape } }) =>
-    target.emit("Expand", [target.name(x), target.integers(shape)], [target.name(y)]),
+    target.emit("Expand", [target.name(x), target.shape(shape)], [target.name(y)]),
   split: (target, { inputs: [x], outputs, attributes: { axis, sizes } }) =>
     target.emit("Split", [target.name(x), target.integers(sizes)], outputs.map(target.name), { axis }),
   concat: (target, { inputs, outputs: [y], attributes: { axis } }) =>
@@ -102,12 +134,28 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
     if (scale === 1) target.emit("MatMul", factors, [target.name(y)]);
     else target.emit("Mul", [step(target, "MatMul", factors), target.scalar(scale)], [target.name(y)]);
   },
-  gemm: (target, { inputs, outputs: [y], attributes: { transposeA, transposeB } }) =>
-    target.emit("Gemm", inputs.map(target.name), [target.name(y)], {
+  gemm: (target, { inputs, outputs: [y], attributes: { transposeA, transposeB } }) => {
+    const [a, b, ...rest] = inputs;
+    const quantized = transposeA || rest.length > 0 ? undefined : target.quantized(b, transposeB);
+    if (quantized) {
+      const factors = [target.name(a), ...quantized];
+      target.emit("DynamicQuantizeMatMul", factors, [target.name(y)], {}, "com.microsoft");
+      return;
+    }
+    const factor = widenedAfter(target, b, a) ?? target.name(b);
+    target.emit("Gemm", [target.name(a), factor, ...rest.map(target.name)], [target.name(y)], {
       transA: +transposeA,
       transB: +transposeB,
-    }),
-  gather: same("Gather"),
+    });
+  },
+  gather: (target, { inputs: [table, ids], outputs: [y] }) => {
+    const half = target.half(table);
+    if (half === undefined) target.emit("Gather", [target.name(table), target.name(ids)], [target.name(y)]);
+    else
+      target.emit("Cast", [step(target, "Gather", [half, target.name(ids)])], [target.name(y)], {
+        to: target.float,
+      });
+  },
   /**
    * ScatterElements and not ScatterND, which races on repeated indices when it runs on several
    * threads (measured on ONNX Runtime 1.30).

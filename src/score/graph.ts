@@ -1,9 +1,9 @@
 /** @file The scoring graph: what a frozen model says about the next token, cut to what is needed of it. */
 import { Builder } from "../graph/build.ts";
 import type { Graph, Value } from "../graph/ops.ts";
-import { chunkSizes, negativeLog, softCap } from "../models/head.ts";
-import { documentMask } from "../models/attention.ts";
+import { chunkSizes, logitsOf, negativeLog } from "../models/head.ts";
 import type { Decoder } from "../models/decoder.ts";
+import { packedTokens, parametersOf } from "../models/tokens.ts";
 
 // Shapes: R rows, L row length, T = R·L tokens, C tokens of a chunk, V vocabulary, K kept candidates.
 
@@ -23,14 +23,8 @@ export function scoringGraph(
 ): Graph {
   const T = rows * length;
   const b = new Builder();
-  const parameters = new Map(Array.from(decoder.parameters, ([name, shape]) => [name, b.input(name, shape)]));
-  const hidden_TD = decoder.hidden(b, (name) => parameters.get(name)!, {
-    rows,
-    length,
-    ids: b.input("ids", [T], "i32"),
-    positions: b.input("positions", [rows, length], "i32"),
-    mask: documentMask(b, b.input("documents", [rows, length], "i32")),
-  });
+  const parameters = parametersOf(b, decoder);
+  const hidden_TD = decoder.hidden(b, (name) => parameters.get(name)!, packedTokens(b, rows, length));
   const sizes = chunkSizes(T, decoder.vocabulary);
   const hiddens = b.split(hidden_TD, 0, sizes);
   const nexts = b.split(b.input("next", [T, 1], "i32"), 0, sizes);
@@ -40,9 +34,7 @@ export function scoringGraph(
     // Waiting for the last chunk's results is what lets its logits go.
     const last = chunks.at(-1);
     const hidden_CD = last ? b.after(hiddens[i], ...[last.nll, last.topLogProbs ?? []].flat()) : hiddens[i];
-    const product_CV = b.gemm(hidden_CD, head_VD, { transposeB: true });
-    const { logitCap: cap } = decoder;
-    const p_CV = b.softmax(cap ? b.mul(softCap(b, product_CV, cap), b.scalar(cap)) : product_CV);
+    const p_CV = b.softmax(logitsOf(b, decoder, hidden_CD, head_VD));
     const nll = negativeLog(b, b.gatherElements(p_CV, nexts[i]));
     if (k === 0) return chunks.push({ nll });
     const [known_CV] =

@@ -1,7 +1,14 @@
 /** @file Scores token sequences with one model: batches of packed rows through the scoring graph. */
 import type { Decoder } from "../models/decoder.ts";
-import type { Tensor } from "../models/safetensors.ts";
-import { type Data, type Program, type ResolvedDevice, compile, free } from "../onnx/session.ts";
+import type { Tensor } from "../graph/stored.ts";
+import {
+  type Data,
+  type FrozenWeights,
+  type Program,
+  type ResolvedDevice,
+  compile,
+  free,
+} from "../onnx/session.ts";
 import { scoringGraph } from "./graph.ts";
 import { layRows } from "./rows.ts";
 
@@ -32,7 +39,7 @@ export interface ScorerOptions {
 export class Scorer {
   readonly #program: Program;
   readonly #options: ScorerOptions;
-  /** The model's weights by name; changed in place they are read anew by every run. */
+  /** Weights that are fed, by name; changed in place they are read anew by every run. */
   readonly #weights: Readonly<Record<string, Data>>;
 
   private constructor(program: Program, options: ScorerOptions, weights: Readonly<Record<string, Data>>) {
@@ -41,15 +48,17 @@ export class Scorer {
     this.#weights = weights;
   }
 
+  /** @param weights in memory, where they may change between runs, or those of a frozen model, in its files. */
   static async create(
     decoder: Decoder,
-    parameters: ReadonlyMap<string, Tensor>,
+    weights: ReadonlyMap<string, Tensor> | FrozenWeights,
     options: ScorerOptions,
   ): Promise<Scorer> {
     const { rows, rowLength, k, known, device, threads } = options;
-    const program = await compile(scoringGraph(decoder, rows, rowLength, k, known), device, threads);
-    const weights = Object.fromEntries(Array.from(parameters, ([name, { data }]) => [name, data]));
-    return new Scorer(program, options, weights);
+    const graph = scoringGraph(decoder, rows, rowLength, k, known);
+    if ("stored" in weights) return new Scorer(await compile(graph, device, threads, weights), options, {});
+    const fed = Object.fromEntries(Array.from(weights, ([name, { data }]) => [name, data]));
+    return new Scorer(await compile(graph, device, threads), options, fed);
   }
 
   /** Scores sequences of at most `rowLength` tokens; results are in the order of the sequences. */

@@ -1,5 +1,6 @@
 /** @file The worker that frozen models live in; one worker may hold several. */
-import { readDecoder, readParameters } from "../models/folder.ts";
+import { readDecoder } from "../models/folder.ts";
+import { readWeights } from "../models/weights.ts";
 import { type Device, type ResolvedDevice, resolveDevice } from "../onnx/session.ts";
 import { serve } from "../onnx/worker.ts";
 import { Scorer, type ScorerOptions, type Scores } from "./score.ts";
@@ -16,7 +17,8 @@ const handlers = {
   async load({ folder, ...options }: Load): Promise<{ model: number; device: ResolvedDevice }> {
     const decoder = readDecoder(folder);
     const device = await resolveDevice(options.device);
-    const scorer = await Scorer.create(decoder, readParameters(folder, decoder), { ...options, device });
+    const stored = await readWeights(folder, decoder);
+    const scorer = await Scorer.create(decoder, { stored }, { ...options, device });
     return { model: scorers.push(scorer) - 1, device };
   },
   async score({

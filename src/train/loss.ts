@@ -2,9 +2,9 @@
 import { backward } from "../autodiff/backward.ts";
 import { Builder } from "../graph/build.ts";
 import type { Graph, Value } from "../graph/ops.ts";
-import { documentMask } from "../models/attention.ts";
 import type { Decoder } from "../models/decoder.ts";
-import { chunkSizes, negativeLog, softCap } from "../models/head.ts";
+import { cappedTanh, chunkSizes, negativeLog } from "../models/head.ts";
+import { packedTokens, parametersOf } from "../models/tokens.ts";
 
 // Shapes: R rows, L row length, T = R·L tokens, C tokens of a chunk, D width, V vocabulary,
 // K entries of a soft target.
@@ -47,7 +47,7 @@ function chunkLoss(
 ) {
   const { ids, q, weight } = target;
   const product_CV = b.gemm(hidden_CD, head_VD, { transposeB: true });
-  const tanh_CV = cap ? softCap(b, product_CV, cap) : undefined;
+  const tanh_CV = cap ? cappedTanh(b, product_CV, cap) : undefined;
   const p_CV = b.softmax(tanh_CV ? b.mul(tanh_CV, b.scalar(cap!)) : product_CV);
   const p_CK = b.gatherElements(p_CV, ids);
   const nll_CK = negativeLog(b, p_CK);
@@ -82,15 +82,9 @@ export function trainingGraph(decoder: Decoder, shape: BatchShape, accumulate: b
   const { rows, length, entries } = shape;
   const T = rows * length;
   const b = new Builder();
-  const parameters = new Map(Array.from(decoder.parameters, ([name, shape]) => [name, b.input(name, shape)]));
+  const parameters = parametersOf(b, decoder);
   const parameter = (name: string) => parameters.get(name)!;
-  const tokens = {
-    rows,
-    length,
-    ids: b.input("ids", [T], "i32"),
-    positions: b.input("positions", [rows, length], "i32"),
-    mask: documentMask(b, b.input("documents", [rows, length], "i32")),
-  };
+  const tokens = packedTokens(b, rows, length);
   const ids_TK = b.input("targets", [T, entries], "i32");
   const q_TK = b.input("probabilities", [T, entries]);
   const weights_T1 = b.input("weights", [T, 1]);

@@ -1,6 +1,8 @@
 /** @file The model being trained: gradients over micro-batches, AdamW steps, evaluation, its state on disk. */
+import { sizeOf } from "../graph/ops.ts";
 import type { Decoder } from "../models/decoder.ts";
-import { type Tensor, readSafetensors, writeSafetensors } from "../models/safetensors.ts";
+import { type Tensor, isStored, load } from "../graph/stored.ts";
+import { readSafetensors, writeSafetensors } from "../models/safetensors.ts";
 import { type Data, type Program, type ResolvedDevice, compile, free } from "../onnx/session.ts";
 import { Scorer } from "../score/score.ts";
 import { type AdamWOptions, type Slot, adamWStep } from "./adamw.ts";
@@ -170,12 +172,13 @@ export class Trainer {
   restore(path: string, steps: number): void {
     const tensors = readSafetensors(path);
     const copy = (name: string, into: Float32Array) => {
-      const data = tensors.get(name)?.data;
-      if (data?.length !== into.length)
+      const tensor = tensors.get(name);
+      const length = tensor && sizeOf(tensor.shape);
+      if (!tensor || length !== into.length || !isStored(tensor))
         throw new Error(
-          `${path}: tensor ${name} has ${data?.length ?? "no"} elements, the model needs ${into.length}`,
+          `${path}: tensor ${name} has ${length ?? "no"} elements, the model needs ${into.length}`,
         );
-      into.set(data);
+      load(tensor, into);
     };
     for (const [name, { value, first, second }] of this.#slots) {
       copy(name, value);

@@ -24,7 +24,7 @@ const handlers = {
   async load({ folder, checkpoint, ...options }: Load): Promise<{ device: ResolvedDevice }> {
     const decoder = readDecoder(folder);
     const device = await resolveDevice(options.device);
-    trainer = await Trainer.create(decoder, readParameters(folder, decoder), { ...options, device });
+    trainer = await Trainer.create(decoder, await readParameters(folder, decoder), { ...options, device });
     origin = folder;
     if (checkpoint) trainer.restore(checkpoint.path, checkpoint.steps);
     return { device };

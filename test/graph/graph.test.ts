@@ -47,12 +47,12 @@ test("a graph that is not in order, has no output or names an output like an inp
   const x = b.input("x", [2]);
   const y = b.exp(x);
   b.output("y", y);
-  const { nodes, outputs } = b.graph();
-  expect(() => check({ nodes: nodes.toReversed(), outputs })).toThrow(
+  const { nodes, outputs, dimensions } = b.graph();
+  expect(() => check({ dimensions, nodes: nodes.toReversed(), outputs })).toThrow(
     "exp: input %0 is used before it is defined",
   );
-  expect(() => check({ nodes, outputs: new Map() })).toThrow("graph: it has no output");
-  expect(() => check({ nodes, outputs: new Map([["x", y]]) })).toThrow(
+  expect(() => check({ dimensions, nodes, outputs: new Map() })).toThrow("graph: it has no output");
+  expect(() => check({ dimensions, nodes, outputs: new Map([["x", y]]) })).toThrow(
     'output "x": an input has the same name',
   );
 });

@@ -4,8 +4,8 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { readDecoder, readParameters } from "../../src/models/folder.ts";
 import { Builder } from "../../src/graph/build.ts";
-import { documentMask } from "../../src/models/attention.ts";
-import { softCap } from "../../src/models/head.ts";
+import { logitsOf } from "../../src/models/head.ts";
+import { packedTokens, parametersOf } from "../../src/models/tokens.ts";
 import { compile } from "../../src/onnx/session.ts";
 import { type Batch, Trainer } from "../../src/train/trainer.ts";
 import { expectRelative } from "../close.ts";
@@ -15,7 +15,7 @@ const zoo = join(import.meta.dir, "../fixtures/golden/zoo");
 for (const name of readdirSync(zoo)) {
   const folder = join(zoo, name);
   const decoder = readDecoder(folder);
-  const parameters = readParameters(folder, decoder);
+  const parameters = await readParameters(folder, decoder);
 
   test(`${name}: logits and gradient norms are those of transformers`, async () => {
     const golden = await Bun.file(join(folder, "golden.json")).json();
@@ -29,17 +29,9 @@ for (const name of readdirSync(zoo)) {
       documents: new Int32Array(T),
     };
     const b = new Builder();
-    const inputs = new Map(Array.from(decoder.parameters, ([name, shape]) => [name, b.input(name, shape)]));
-    const hidden = decoder.hidden(b, (name) => inputs.get(name)!, {
-      rows,
-      length,
-      ids: b.input("ids", [T], "i32"),
-      positions: b.input("positions", [rows, length], "i32"),
-      mask: documentMask(b, b.input("documents", [rows, length], "i32")),
-    });
-    const product = b.gemm(hidden, inputs.get(decoder.head)!, { transposeB: true });
-    const { logitCap: cap } = decoder;
-    b.output("logits", cap ? b.mul(softCap(b, product, cap), b.scalar(cap)) : product);
+    const inputs = parametersOf(b, decoder);
+    const hidden = decoder.hidden(b, (name) => inputs.get(name)!, packedTokens(b, rows, length));
+    b.output("logits", logitsOf(b, decoder, hidden, inputs.get(decoder.head)!));
     const program = await compile(b.graph(), "cpu", 1);
     const weights = Object.fromEntries(Array.from(parameters, ([name, { data }]) => [name, data]));
     const { logits } = await program.run({ ...weights, ...feeds });

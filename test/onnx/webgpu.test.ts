@@ -33,9 +33,9 @@ const agreement = (device: string) => `
   const [rows, length, entries] = [2, 32, 3];
   const T = rows * length;
   const some = (seed, below) => Int32Array.from({ length: seed }, (_, i) => 3 + ((i * 7919 + seed) % below));
-  const scorer = await Scorer.create(decoder, readParameters(folder, decoder), { rows, rowLength: length, k: 5, known: 5000, device, threads: 1 });
+  const scorer = await Scorer.create(decoder, await readParameters(folder, decoder), { rows, rowLength: length, k: 5, known: 5000, device, threads: 1 });
   const [first, second] = await scorer.score([some(30, 4000), some(17, 4000)]);
-  const trainer = await Trainer.create(decoder, readParameters(folder, decoder), {
+  const trainer = await Trainer.create(decoder, await readParameters(folder, decoder), {
     shape: { rows, length, entries }, accumulate: false, clip: 1, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1, device, threads: 1,
   });
   const step = await trainer.step([{

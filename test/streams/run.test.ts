@@ -95,8 +95,8 @@ test("a finished run leaves a model that loads, events and a summary, and writes
   }
   expect(steps[0].fusionLoss).toBeGreaterThan(0);
   const decoder = readDecoder(join(out, "model"));
-  const [before, after] = [config("whole").target as string, join(out, "model")].map((path) =>
-    readParameters(path, decoder),
+  const [before, after] = await Promise.all(
+    [config("whole").target as string, join(out, "model")].map((path) => readParameters(path, decoder)),
   );
   const moved = [...after].filter(([name, { data }]) =>
     data.some((value, i) => value !== before.get(name)!.data[i]),

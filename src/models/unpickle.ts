@@ -1,0 +1,198 @@
+/**
+ * @file A restricted reader of Python pickles (protocols 2 to 5). It executes nothing: a pickle may build
+ * plain values and call the few functions that the caller gives it, and all else is refused by name.
+ * Opcodes: https://github.com/python/cpython/blob/main/Lib/pickletools.py
+ */
+
+/** A name that a pickle refers to, such as "torch.FloatStorage". */
+export class Global {
+  readonly name: string;
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+export interface Known {
+  /** Functions that may be called, by their full names; the arguments are not checked. */
+  readonly functions: Readonly<Record<string, (...args: unknown[]) => unknown>>;
+  /** Whether a name may be mentioned, which does nothing. */
+  readonly mentions: (name: string) => boolean;
+  /** What a persistent id stands for. */
+  readonly persistent: (id: unknown) => unknown;
+}
+
+const mark = Symbol("mark");
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+class Reader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  take(length: number): Uint8Array {
+    if (length > this.#bytes.length - this.#at) throw new Error("it ends in the middle");
+    this.#at += length;
+    return this.#bytes.subarray(this.#at - length, this.#at);
+  }
+
+  /** A little-endian integer of 1, 2, 4 or 8 bytes. */
+  integer(width: number, signed = false): number {
+    const at = this.#at;
+    this.take(width);
+    if (width === 1) return this.#view.getUint8(at);
+    if (width === 2) return this.#view.getUint16(at, true);
+    if (width === 4) return signed ? this.#view.getInt32(at, true) : this.#view.getUint32(at, true);
+    return Number(this.#view.getBigUint64(at, true));
+  }
+
+  double(): number {
+    const at = this.#at;
+    this.take(8);
+    return this.#view.getFloat64(at, false);
+  }
+
+  line(): string {
+    const end = this.#bytes.indexOf(10, this.#at);
+    if (end < 0) throw new Error("it ends in the middle");
+    const text = decoder.decode(this.take(end - this.#at));
+    this.#at++;
+    return text;
+  }
+
+  text = (length: number) => decoder.decode(this.take(length));
+
+  /** Two's complement, little-endian, of any length that a size or stride may have. */
+  long(length: number): number {
+    let value = 0n;
+    const bytes = this.take(length);
+    bytes.forEach((byte, i) => (value |= BigInt(byte) << BigInt(8 * i)));
+    return Number(BigInt.asIntN(8 * length, value));
+  }
+}
+
+class Machine {
+  readonly #in: Reader;
+  readonly #known: Known;
+  readonly #stack: unknown[] = [];
+  readonly #memo = new Map<number, unknown>();
+
+  constructor(bytes: Uint8Array, known: Known) {
+    this.#in = new Reader(bytes);
+    this.#known = known;
+  }
+
+  #pop(): unknown {
+    if (this.#stack.length === 0) throw new Error("it takes more values than it has made");
+    return this.#stack.pop();
+  }
+
+  #top(): unknown {
+    const top = this.#pop();
+    this.#stack.push(top);
+    return top;
+  }
+
+  #untilMark(): unknown[] {
+    const at = this.#stack.lastIndexOf(mark);
+    if (at < 0) throw new Error("it takes more values than it has made");
+    return this.#stack.splice(at).slice(1);
+  }
+
+  #tuple(length: number): unknown[] {
+    return Array.from({ length }, () => this.#pop()).reverse();
+  }
+
+  #set(entries: readonly unknown[]): void {
+    const map = this.#top();
+    if (!(map instanceof Map)) throw new Error("it sets an item of what is no dict");
+    for (let i = 0; i < entries.length; i += 2) map.set(entries[i], entries[i + 1]);
+  }
+
+  #append(values: readonly unknown[]): void {
+    const list = this.#top();
+    if (!Array.isArray(list)) throw new Error("it appends to what is no list");
+    list.push(...values);
+  }
+
+  #recall(index: number): void {
+    if (!this.#memo.has(index)) throw new Error(`it recalls value ${index}, which it did not keep`);
+    this.#stack.push(this.#memo.get(index));
+  }
+
+  #mention(name: string): void {
+    if (!Object.hasOwn(this.#known.functions, name) && !this.#known.mentions(name))
+      throw new Error(`it asks for ${name}, which is no tensor`);
+    this.#stack.push(new Global(name));
+  }
+
+  #call(): void {
+    const [callee, args] = this.#tuple(2);
+    const name = callee instanceof Global ? callee.name : "";
+    if (!Object.hasOwn(this.#known.functions, name) || !Array.isArray(args))
+      throw new Error(`it calls ${name || "a value"}, which makes no tensor`);
+    this.#stack.push(this.#known.functions[name](...args));
+  }
+
+  /** What each opcode does, but for STOP. */
+  readonly #operations: Readonly<Record<string, () => unknown>> = {
+    "\x80": () => this.#in.take(1), // PROTO
+    "\x95": () => this.#in.take(8), // FRAME
+    "(": () => this.#stack.push(mark),
+    "0": () => this.#pop(),
+    N: () => this.#stack.push(null),
+    "\x88": () => this.#stack.push(true),
+    "\x89": () => this.#stack.push(false),
+    J: () => this.#stack.push(this.#in.integer(4, true)),
+    K: () => this.#stack.push(this.#in.integer(1)),
+    M: () => this.#stack.push(this.#in.integer(2)),
+    "\x8a": () => this.#stack.push(this.#in.long(this.#in.integer(1))), // LONG1
+    G: () => this.#stack.push(this.#in.double()),
+    X: () => this.#stack.push(this.#in.text(this.#in.integer(4))), // BINUNICODE
+    "\x8c": () => this.#stack.push(this.#in.text(this.#in.integer(1))), // SHORT_BINUNICODE
+    "}": () => this.#stack.push(new Map()),
+    "]": () => this.#stack.push([]),
+    ")": () => this.#stack.push([]),
+    t: () => this.#stack.push(this.#untilMark()),
+    l: () => this.#stack.push(this.#untilMark()),
+    "\x85": () => this.#stack.push(this.#tuple(1)),
+    "\x86": () => this.#stack.push(this.#tuple(2)),
+    "\x87": () => this.#stack.push(this.#tuple(3)),
+    s: () => this.#set(this.#tuple(2)),
+    u: () => this.#set(this.#untilMark()),
+    a: () => this.#append([this.#pop()]),
+    e: () => this.#append(this.#untilMark()),
+    q: () => this.#memo.set(this.#in.integer(1), this.#top()),
+    r: () => this.#memo.set(this.#in.integer(4), this.#top()),
+    "\x94": () => this.#memo.set(this.#memo.size, this.#top()), // MEMOIZE
+    h: () => this.#recall(this.#in.integer(1)),
+    j: () => this.#recall(this.#in.integer(4)),
+    c: () => this.#mention(`${this.#in.line()}.${this.#in.line()}`), // GLOBAL
+    "\x93": () => this.#mention(this.#tuple(2).map(String).join(".")), // STACK_GLOBAL
+    Q: () => this.#stack.push(this.#known.persistent(this.#pop())), // BINPERSID
+    R: () => this.#call(), // REDUCE
+    // BUILD gives an object its attributes, of which a dict of tensors needs none.
+    b: () => this.#pop(),
+  };
+
+  run(): unknown {
+    for (;;) {
+      const opcode = String.fromCharCode(this.#in.integer(1));
+      if (opcode === ".") return this.#pop();
+      const operation = this.#operations[opcode];
+      if (!operation)
+        throw new Error(`it has opcode 0x${opcode.charCodeAt(0).toString(16)}, which no tensor needs`);
+      operation();
+    }
+  }
+}
+
+/**
+ * The value that a pickle describes: dicts as Maps; lists and tuples as arrays.
+ * @throws saying what it did, if it is damaged or does anything but describe plain values.
+ */
+export const unpickle = (bytes: Uint8Array, known: Known): unknown => new Machine(bytes, known).run();

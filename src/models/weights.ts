@@ -1,0 +1,107 @@
+/** @file The weights of a Hugging Face folder, in whichever of the usual files they lie. */
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { z } from "zod";
+import { sameShape } from "../graph/ops.ts";
+import { type Listed, type Stored, isStored, storedTypes } from "../graph/stored.ts";
+import type { Decoder } from "./decoder.ts";
+import { readTorchFile } from "./torch-file.ts";
+import { readSafetensors } from "./safetensors.ts";
+
+/** In the order in which they are looked for. Each may be in parts, with an index. */
+const files = ["model.safetensors", "pytorch_model.bin"];
+
+const Index = z.object({ weight_map: z.record(z.string(), z.string()) });
+
+/** Largest index or config that is read: those of the largest models have well under a megabyte. */
+export const jsonLimit = 8_000_000;
+
+/** @throws naming the file, if it is too large or not JSON. */
+export function readJson(path: string): unknown {
+  const { size } = statSync(path);
+  if (size > jsonLimit) throw new Error(`${path}: ${size} bytes; expected at most ${jsonLimit}`);
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch (cause) {
+    throw new Error(`${path}: not JSON: ${(cause as Error).message}`, { cause });
+  }
+}
+
+const readFile = async (path: string): Promise<Map<string, Listed>> =>
+  path.endsWith(".safetensors") ? readSafetensors(path) : readTorchFile(path);
+
+/** The tensors of all parts that an index names. */
+async function readParts(folder: string, index: string): Promise<Map<string, Listed>> {
+  const parsed = Index.safeParse(readJson(index));
+  if (!parsed.success) throw new Error(`${index}: expected a weight_map from tensors to files`);
+  const all = new Map<string, Listed>();
+  const parts = new Map<string, Map<string, Listed>>();
+  for (const [name, file] of Object.entries(parsed.data.weight_map)) {
+    if (basename(file) !== file || file === "..")
+      throw new Error(
+        `${index}: tensor ${name} is said to be in ${JSON.stringify(file)}, outside of the folder`,
+      );
+    const path = join(folder, file);
+    let part = parts.get(file);
+    if (!part) {
+      if (!existsSync(path))
+        throw new Error(`${path}: not found; ${basename(index)} says that ${name} is in it`);
+      parts.set(file, (part = await readFile(path)));
+    }
+    const tensor = part.get(name);
+    if (!tensor)
+      throw new Error(`${path}: tensor ${name} is missing; ${basename(index)} says that it is there`);
+    all.set(name, tensor);
+  }
+  return all;
+}
+
+async function readAll(folder: string): Promise<{ path: string; tensors: Map<string, Listed> }> {
+  for (const file of files) {
+    const path = join(folder, file);
+    if (existsSync(path)) return { path, tensors: await readFile(path) };
+    const index = `${path}.index.json`;
+    if (existsSync(index)) return { path: index, tensors: await readParts(folder, index) };
+  }
+  throw new Error(
+    `${join(folder, files[0])}: not found; expected the weights of the model (${files.join(" or ")}, whole or in parts)`,
+  );
+}
+
+/** What old files hold besides weights: tables and masks that are computed, and buffers of them. */
+const buffers =
+  /(rotary_emb\.(inv_freq|cos_cached|sin_cached)|\.attn\.(masked_)?bias|\.attention\.(masked_)?bias|position_ids)$/;
+
+/**
+ * Where the weights of a folder lie, exactly those that the decoder names. Nothing but headers is read.
+ * A tensor may lack the name of the base model in front (as those of `gpt2` do).
+ *
+ * @throws naming the file and tensor, if one is missing, has another shape or a type that is no
+ *   floating-point number of 16 or 32 bits, or is there but has no place in the model.
+ */
+export async function readWeights(folder: string, decoder: Decoder): Promise<Map<string, Stored>> {
+  const { path, tensors } = await readAll(folder);
+  const bare = (name: string) => name.slice(name.indexOf(".") + 1);
+  const left = new Set(tensors.keys());
+  const weights = new Map<string, Stored>();
+  for (const [name, shape] of decoder.parameters) {
+    const own = tensors.has(name) ? name : bare(name);
+    const tensor = tensors.get(own);
+    if (!tensor) throw new Error(`${path}: tensor ${name} is missing`);
+    if (!sameShape(tensor.shape, shape))
+      throw new Error(`${tensor.path}: tensor ${name} is [${tensor.shape}], config.json makes it [${shape}]`);
+    if (!isStored(tensor))
+      throw new Error(
+        `${tensor.path}: tensor ${name} is ${tensor.dtype}, expected ${storedTypes.join(", ")}`,
+      );
+    left.delete(own);
+    weights.set(name, tensor);
+  }
+  for (const name of left)
+    // Where the head is the embedding itself, some files hold it a second time.
+    if (!buffers.test(name) && name !== "lm_head.weight")
+      throw new Error(
+        `${tensors.get(name)!.path}: tensor ${name} has no place in the model that config.json describes`,
+      );
+  return weights;
+}
