@@ -1,7 +1,11 @@
 /** @file Text to token ids, with the byte at which each token ends. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Tokenizer as NativeTokenizer } from "tokenizers";
+import { z } from "zod";
+import { readByteLevel } from "./byte-level.ts";
+import { readSentencePiece } from "./sentencepiece.ts";
+import { readJson, readTokenizerConfig } from "./special-tokens.ts";
 import { type Vocabulary, readVocabulary } from "./vocabulary.ts";
 
 export interface Encoding {
@@ -17,6 +21,10 @@ export interface Tokenizer {
   readonly eos: number;
   /** Encodes without special tokens. */
   encode(text: string): Promise<Encoding>;
+  /** Ids of a text with the special tokens around it that the model expects, to be continued. */
+  prompt(text: string): Promise<Int32Array>;
+  /** Text of ids, without special tokens. */
+  decode(ids: Iterable<number>): Promise<string>;
 }
 
 /** Bytes of UTF-8 before each code point of a text, and its whole length at the end. */
@@ -59,13 +67,36 @@ function tokenEnds(
   return ends;
 }
 
-function eosToken(folder: string): string {
-  const path = join(folder, "tokenizer_config.json");
-  const config = existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : {};
-  const token = typeof config.eos_token === "object" ? config.eos_token?.content : config.eos_token;
-  if (typeof token !== "string")
-    throw new Error(`${path}: eos_token is missing; expected the token that ends a text`);
-  return token;
+/** Tokens of added_tokens.json by their texts. */
+function addedTokensOf(folder: string): Record<string, number> {
+  const path = join(folder, "added_tokens.json");
+  const result = z
+    .record(z.string(), z.int().nonnegative())
+    .safeParse(existsSync(path) ? readJson(path) : {});
+  if (result.success) return result.data;
+  throw new Error(`${path}: expected an id for each token`);
+}
+
+/**
+ * A folder's tokenizer.json, parsed; where there is none, what stands for the same as its
+ * tokenizer.model, or its vocab.json and merges.txt.
+ * @throws naming the file, if there is none or it cannot be read.
+ */
+export function readTokenizerJson(folder: string): {
+  readonly path: string;
+  readonly json: Record<string, unknown>;
+} {
+  const [path, model, vocab, merges] = ["tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt"].map(
+    (name) => join(folder, name),
+  );
+  if (existsSync(path)) return { path, json: readJson(path) as Record<string, unknown> };
+  const settings = readTokenizerConfig(folder);
+  if (existsSync(model)) return { path: model, json: readSentencePiece(model, settings) };
+  if (existsSync(vocab) && existsSync(merges))
+    return { path: vocab, json: readByteLevel({ vocab, merges }, addedTokensOf(folder), settings) };
+  throw new Error(
+    `${path}: not found; expected the model's tokenizer (tokenizer.json, tokenizer.model, or vocab.json with merges.txt)`,
+  );
 }
 
 /**
@@ -73,20 +104,22 @@ function eosToken(folder: string): string {
  * @throws naming the file, if one is missing or cannot be read.
  */
 export function readTokenizer(folder: string): Tokenizer {
-  const path = join(folder, "tokenizer.json");
-  if (!existsSync(path)) throw new Error(`${path}: not found; expected the model's tokenizer`);
-  const text = readFileSync(path, "utf8");
+  const { path, json } = readTokenizerJson(folder);
   let native: NativeTokenizer;
   try {
-    native = NativeTokenizer.fromString(text);
+    native = NativeTokenizer.fromString(JSON.stringify(json));
   } catch (cause) {
     throw new Error(`${path}: cannot be read as a tokenizer: ${(cause as Error).message}`, { cause });
   }
   const ids = Object.values(native.getVocab(true));
   const size = ids.reduce((most, id) => Math.max(most, id + 1), 0);
   const tokens = Array.from({ length: size }, (_, id) => native.idToToken(id) ?? "");
-  const vocabulary = readVocabulary(JSON.parse(text), tokens);
-  const eosText = eosToken(folder);
+  const vocabulary = readVocabulary(json, tokens);
+  const eosText = readTokenizerConfig(folder).eos_token;
+  if (!eosText)
+    throw new Error(
+      `${join(folder, "tokenizer_config.json")}: eos_token is missing; expected the token that ends a text`,
+    );
   const eos = native.tokenToId(eosText);
   if (eos === null)
     throw new Error(
@@ -100,5 +133,9 @@ export function readTokenizer(folder: string): Tokenizer {
       const ids = Int32Array.from(encoding.getIds());
       return { ids, ends: tokenEnds(ids, encoding.getOffsets(), text, vocabulary) };
     },
+    async prompt(text) {
+      return Int32Array.from((await native.encode(text)).getIds());
+    },
+    decode: (tokens) => native.decode(Array.from(tokens), true),
   };
 }

@@ -1,0 +1,116 @@
+/** @file vocab.json and merges.txt, the files of GPT-2 and those after it, as the tokenizer.json that stands for the same. */
+import { readFileSync } from "node:fs";
+import { z } from "zod";
+import {
+  type ListedToken,
+  type TokenizerConfig,
+  addedTokens,
+  postProcessor,
+  readJson,
+} from "./special-tokens.ts";
+
+const Vocab = z.record(z.string(), z.int().nonnegative());
+
+const byteLevel = (rest: object) => ({
+  type: "ByteLevel",
+  add_prefix_space: false,
+  trim_offsets: true,
+  ...rest,
+});
+
+/** How a text is cut into words, by the class that tokenizer_config.json names. */
+const classes: Readonly<
+  Record<string, (addPrefix: boolean) => { normalizer: object | null; pre_tokenizer: object }>
+> = {
+  GPT2Tokenizer: (add_prefix_space) => ({
+    normalizer: null,
+    pre_tokenizer: byteLevel({ add_prefix_space, use_regex: true }),
+  }),
+  GPTNeoXTokenizer: (add_prefix_space) => ({
+    normalizer: { type: "NFC" },
+    pre_tokenizer: byteLevel({ add_prefix_space, use_regex: true }),
+  }),
+  Qwen2Tokenizer: (add_prefix_space) => ({
+    normalizer: { type: "NFC" },
+    pre_tokenizer: {
+      type: "Sequence",
+      pretokenizers: [
+        {
+          type: "Split",
+          pattern: {
+            // https://huggingface.co/Qwen/Qwen2.5-0.5B/blob/main/tokenizer.json
+            Regex:
+              "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+          },
+          behavior: "Isolated",
+          invert: false,
+        },
+        byteLevel({ add_prefix_space, use_regex: false }),
+      ],
+    },
+  }),
+};
+
+/** "a b" of each line but the first, which may tell the version. */
+function readMerges(path: string): [string, string][] {
+  const lines = readFileSync(path, "utf8")
+    .split("\n")
+    .map((line) => line.replace(/\r$/, ""));
+  return lines.flatMap((line, number): [string, string][] => {
+    if (line === "" || (number === 0 && line.startsWith("#version"))) return [];
+    const parts = line.split(" ");
+    if (parts.length !== 2)
+      throw new Error(`${path}: line ${number + 1}: expected two tokens, got ${JSON.stringify(line)}`);
+    return [[parts[0], parts[1]]];
+  });
+}
+
+/**
+ * vocab.json and merges.txt as tokenizer.json.
+ * @param added tokens besides, by their texts, as added_tokens.json has them
+ * @throws naming the file and the line, or the tokenizer's class if it is none of those known.
+ */
+export function readByteLevel(
+  paths: { readonly vocab: string; readonly merges: string },
+  added: Readonly<Record<string, number>>,
+  settings: TokenizerConfig,
+): Record<string, unknown> {
+  const name = (settings.tokenizer_class ?? "GPT2Tokenizer").replace(/Fast$/, "");
+  const way = Object.hasOwn(classes, name) ? classes[name] : undefined;
+  if (!way)
+    throw new Error(
+      `${paths.vocab}: the tokenizer_class ${name} is not supported without a tokenizer.json; expected ${Object.keys(classes).join(" or ")}`,
+    );
+  const vocab = Vocab.safeParse(readJson(paths.vocab));
+  if (!vocab.success) throw new Error(`${paths.vocab}: expected an id for each token`);
+  const specials = [settings.bos_token, settings.eos_token, settings.unk_token];
+  const ids = new Map([...Object.entries(vocab.data), ...Object.entries(added)]);
+  const found = [...ids].flatMap(([content, id]): ListedToken[] =>
+    specials.includes(content) || Object.hasOwn(added, content)
+      ? [{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }]
+      : [],
+  );
+  return {
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    added_tokens: addedTokens(found, settings),
+    ...way(settings.add_prefix_space ?? false),
+    post_processor:
+      postProcessor(settings, (token) => ids.get(token)) ??
+      byteLevel({ add_prefix_space: true, trim_offsets: false, use_regex: true }),
+    decoder: byteLevel({ add_prefix_space: true, use_regex: true }),
+    model: {
+      type: "BPE",
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: "",
+      end_of_word_suffix: "",
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: false,
+      vocab: vocab.data,
+      merges: readMerges(paths.merges),
+    },
+  };
+}

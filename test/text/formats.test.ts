@@ -1,0 +1,120 @@
+/** Tokenizers that are not a tokenizer.json: the same ids as the tokenizer.json, or as SentencePiece itself. */
+import { describe, expect, test } from "bun:test";
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { readTokenizer } from "../../src/text/tokenizer.ts";
+import { demoModel } from "../close.ts";
+
+const fixtures = join(import.meta.dir, "../fixtures/sentencepiece");
+const golden: { texts: string[]; unigram: number[][]; bpe: number[][] } = await Bun.file(
+  join(fixtures, "golden.json"),
+).json();
+
+/** A folder with these files, which is removed at the end. */
+function folder(
+  files: Readonly<Record<string, string | { readonly from: string }>>,
+): Disposable & { path: string } {
+  const path = mkdtempSync(join(tmpdir(), "tokenizer-"));
+  for (const [name, content] of Object.entries(files))
+    if (typeof content === "string") writeFileSync(join(path, name), content);
+    else copyFileSync(content.from, join(path, name));
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true }) };
+}
+
+/** 2,000 texts: those of the fixture, which were cut out of books and made odd, and random ones. */
+const texts = [
+  ...golden.texts,
+  ...fc.sample(
+    fc
+      .array(
+        fc.oneof(
+          fc.string({ unit: "binary" }),
+          fc.string({ unit: "grapheme" }),
+          fc.constantFrom(
+            " ",
+            "  ",
+            "\n",
+            "\n\n",
+            "\t",
+            "▁",
+            "the ",
+            "And God said",
+            "é",
+            "漢字",
+            "😀",
+            "0123456789",
+          ),
+        ),
+        { maxLength: 30 },
+      )
+      .map((parts) => parts.join("").toWellFormed()),
+    { numRuns: 1600, seed: 7 },
+  ),
+];
+
+const ids = async (tokenizer: ReturnType<typeof readTokenizer>, list: readonly string[]) =>
+  Promise.all(list.map(async (text) => [...(await tokenizer.encode(text)).ids]));
+
+describe("tokenizer.model alone gives the ids of tokenizer.json on 2,000 texts", () => {
+  for (const name of ["pocket-llama", "pocket-openllama"])
+    test(name, async () => {
+      const from = (file: string) => ({ from: join(demoModel(name), file) });
+      using alone = folder({
+        "tokenizer.model": from("tokenizer.model"),
+        "tokenizer_config.json": from("tokenizer_config.json"),
+      });
+      const [whole, model] = [readTokenizer(demoModel(name)), readTokenizer(alone.path)];
+      expect(texts.length).toBe(2000);
+      expect(await ids(model, texts)).toEqual(await ids(whole, texts));
+      expect(await model.prompt("And God said")).toEqual(await whole.prompt("And God said"));
+      expect(await model.decode(await model.prompt("And God said"))).toBe("And God said");
+    });
+});
+
+describe("tokenizer.model gives the ids of SentencePiece itself", () => {
+  for (const name of ["unigram", "bpe"] as const)
+    test(name, async () => {
+      using alone = folder({
+        "tokenizer.model": { from: join(fixtures, `${name}.model`) },
+        "tokenizer_config.json": JSON.stringify({ eos_token: "</s>" }),
+      });
+      expect(await ids(readTokenizer(alone.path), golden.texts)).toEqual(golden[name]);
+    });
+});
+
+test("vocab.json and merges.txt give the ids of tokenizer.json", async () => {
+  const path = demoModel("pocket-mpt");
+  const { model } = await Bun.file(join(path, "tokenizer.json")).json();
+  using alone = folder({
+    "vocab.json": JSON.stringify(model.vocab),
+    "merges.txt": [
+      "#version: 0.2",
+      ...model.merges.map((pair: string | string[]) => [pair].flat().join(" ")),
+    ].join("\n"),
+    "tokenizer_config.json": { from: join(path, "tokenizer_config.json") },
+  });
+  expect(await ids(readTokenizer(alone.path), texts)).toEqual(await ids(readTokenizer(path), texts));
+});
+
+test("a text begins and ends with the special tokens that the settings ask for", async () => {
+  using alone = folder({
+    "tokenizer.model": { from: join(fixtures, "bpe.model") },
+    "tokenizer_config.json": JSON.stringify({
+      bos_token: { content: "<s>", special: true },
+      eos_token: "</s>",
+      add_bos_token: true,
+      add_eos_token: true,
+      added_tokens_decoder: {
+        700: { content: "<|user|>", special: true },
+        701: { content: "[note]", special: false },
+      },
+    }),
+  });
+  const tokenizer = readTokenizer(alone.path);
+  const prompt = [...(await tokenizer.prompt("<|user|>hi [note]"))];
+  expect([prompt[0], prompt[1], prompt.at(-1)]).toEqual([1, 700, 2]);
+  expect(prompt).toContain(701);
+  expect(await tokenizer.decode(prompt)).toBe("hi [note]");
+});
