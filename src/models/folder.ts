@@ -13,6 +13,7 @@ import { mistral } from "./mistral.ts";
 import { mixtral } from "./mixtral.ts";
 import { mpt } from "./mpt.ts";
 import { qwen2, qwen3 } from "./qwen.ts";
+import { withRopeFields } from "./settings.ts";
 import { writeSafetensors } from "./safetensors.ts";
 import { readJson, readWeights } from "./weights.ts";
 
@@ -63,11 +64,16 @@ export function readDecoder(folder: string): Decoder {
       `${path}: model_type ${JSON.stringify(config.model_type)} is not supported; expected one of ${Object.keys(architectures).join(", ")}`,
     );
   try {
-    return architecture(config);
+    return architecture(withRopeFields(config));
   } catch (error) {
     if (!(error instanceof z.ZodError)) throw error;
     const [issue] = error.issues;
-    throw new Error(`${path}: ${issue.path.join(".")} is not supported: ${issue.message}`, { cause: error });
+    const keys = issue.code === "unrecognized_keys" ? issue.keys : [];
+    const field = [...issue.path, ...keys.slice(0, 1)].join(".");
+    const problem = keys.length
+      ? "it is not known, and may change what the model computes; remove it if it does not"
+      : issue.message;
+    throw new Error(`${path}: ${field} is not supported: ${problem}`, { cause: error });
   }
 }
 

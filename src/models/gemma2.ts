@@ -5,12 +5,13 @@ import { activations } from "./activations.ts";
 import { attention, slidingMask, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
 import { rotaryTables } from "./rotary.ts";
+import { settings } from "./settings.ts";
 
 const positive = z.int().positive();
-const cap = z.number().positive().nullish();
+const cap = z.number().positive().nullable();
 
 /** Fields that change the computation; those with one legal value are refused by name otherwise. */
-const Config = z.object({
+const Config = settings({
   vocab_size: positive,
   hidden_size: positive,
   intermediate_size: positive,
@@ -23,11 +24,15 @@ const Config = z.object({
   rope_theta: z.number().positive().default(10000),
   rope_scaling: z.null().optional(),
   hidden_activation: z.literal("gelu_pytorch_tanh").nullish(),
+  // Files have it beside hidden_activation, which is the one that counts.
+  hidden_act: z.unknown().optional(),
   attention_bias: z.literal(false).default(false),
   query_pre_attn_scalar: z.number().positive().default(256),
-  attn_logit_softcapping: cap,
-  final_logit_softcapping: cap,
-  sliding_window: positive.nullish(),
+  attn_logit_softcapping: cap.default(50),
+  final_logit_softcapping: cap.default(30),
+  sliding_window: positive.nullable().default(4096),
+  sliding_window_size: positive.optional(),
+  use_bidirectional_attention: z.literal(false).nullish(),
   layer_types: z.array(z.enum(["sliding_attention", "full_attention"])).nullish(),
   tie_word_embeddings: z.literal(true).default(true),
 });

@@ -5,9 +5,10 @@ import { activations, layerNorm, linear } from "./activations.ts";
 import { attention } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
 import { RopeScaling, rotaryTables } from "./rotary.ts";
+import { settings } from "./settings.ts";
 
 /** Fields that change the computation; those with one legal value are refused by name otherwise. */
-const Config = z.object({
+const Config = settings({
   vocab_size: z.int().positive(),
   hidden_size: z.int().positive(),
   intermediate_size: z.int().positive(),
@@ -16,8 +17,11 @@ const Config = z.object({
   max_position_embeddings: z.int().positive(),
   layer_norm_eps: z.number().positive().default(1e-5),
   hidden_act: z.enum(["gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh"]).default("gelu"),
+  /** The older names of the next two. */
   rotary_pct: z.number().positive().max(1).default(0.25),
   rotary_emb_base: z.number().positive().default(10000),
+  partial_rotary_factor: z.number().positive().max(1).optional(),
+  rope_theta: z.number().positive().optional(),
   rope_scaling: RopeScaling,
   attention_bias: z.boolean().default(true),
   use_parallel_residual: z.boolean().default(true),
@@ -31,7 +35,7 @@ export function gptNeox(json: unknown): Decoder {
   const H = config.num_attention_heads;
   const E = D / H;
   // The numbers of a head that positions turn; the others are left as they are.
-  const turned = Math.floor(E * config.rotary_pct);
+  const turned = Math.floor(E * (config.partial_rotary_factor ?? config.rotary_pct));
   const context = config.max_position_embeddings;
   const layers = Array.from({ length: config.num_hidden_layers }, (_, layer) => `gpt_neox.layers.${layer}`);
   const embedding = "gpt_neox.embed_in.weight";
@@ -53,7 +57,12 @@ export function gptNeox(json: unknown): Decoder {
     withBias(`${layer}.mlp.dense_4h_to_h`, [D, F]);
   }
   withBias("gpt_neox.final_layer_norm", [D]);
-  const rotary = { width: turned, theta: config.rotary_emb_base, scaling: config.rope_scaling, context };
+  const rotary = {
+    width: turned,
+    theta: config.rope_theta ?? config.rotary_emb_base,
+    scaling: config.rope_scaling,
+    context,
+  };
 
   return {
     vocabulary: config.vocab_size,

@@ -4,9 +4,10 @@ import type { Shape, Value } from "../graph/ops.ts";
 import { activations, layerNorm } from "./activations.ts";
 import { attention, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
+import { settings } from "./settings.ts";
 
 /** Fields that change the computation; those with one legal value are refused by name otherwise. */
-const Config = z.object({
+const Config = settings({
   vocab_size: z.int().positive(),
   n_embd: z.int().positive(),
   n_layer: z.int().positive(),
@@ -16,6 +17,9 @@ const Config = z.object({
   layer_norm_epsilon: z.number().positive().default(1e-5),
   activation_function: z.enum(["gelu_new", "gelu_pytorch_tanh", "gelu"]).default("gelu_new"),
   scale_attn_weights: z.literal(true).default(true),
+  // In which order and precision it is computed, not what.
+  reorder_and_upcast_attn: z.boolean().optional(),
+  n_ctx: z.int().positive().optional(),
   scale_attn_by_inverse_layer_idx: z.literal(false).default(false),
   add_cross_attention: z.literal(false).default(false),
   tie_word_embeddings: z.literal(true).default(true),

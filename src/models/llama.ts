@@ -6,6 +6,7 @@ import { linear } from "./activations.ts";
 import { attention, slidingMask, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
 import { RopeScaling, rotaryTables } from "./rotary.ts";
+import { settings } from "./settings.ts";
 
 /** Fields that all models of this build share; those with one legal value are refused by name otherwise. */
 export const common = {
@@ -16,14 +17,14 @@ export const common = {
   num_attention_heads: z.int().positive(),
   num_key_value_heads: z.int().positive().optional(),
   head_dim: z.int().positive().nullish(),
-  max_position_embeddings: z.int().positive(),
-  rms_norm_eps: z.number().positive(),
+  max_position_embeddings: z.int().positive().default(2048),
+  rms_norm_eps: z.number().positive().default(1e-6),
   rope_theta: z.number().positive().default(10000),
   rope_scaling: RopeScaling,
   hidden_act: z.literal("silu").default("silu"),
   tie_word_embeddings: z.boolean().default(false),
 };
-const Common = z.object(common);
+const Common = settings(common);
 
 /** What follows the attention in each layer: its parameters, and its computation for x [T, D]. */
 export interface Mlp {
@@ -141,7 +142,7 @@ export function llamaLike(
 export const usualMlp = ({ hidden_size, intermediate_size }: z.infer<typeof Common>, bias = false) =>
   gatedMlp(["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"], hidden_size, intermediate_size, bias);
 
-const Config = z.object({
+const Config = settings({
   ...common,
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),

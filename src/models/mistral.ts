@@ -2,8 +2,14 @@
 import { z } from "zod";
 import type { Decoder } from "./decoder.ts";
 import { common, llamaLike, usualMlp } from "./llama.ts";
+import { settings } from "./settings.ts";
 
-const Config = z.object({ ...common, sliding_window: z.int().positive().nullish() });
+/** Defaults of transformers where they are not Llama's. */
+const Config = settings({
+  ...common,
+  num_key_value_heads: z.int().positive().default(8),
+  sliding_window: z.int().positive().nullable().default(4096),
+});
 
 export function mistral(json: unknown): Decoder {
   const config = Config.parse(json);

@@ -3,9 +3,12 @@ import { z } from "zod";
 import type { Shape } from "../graph/ops.ts";
 import type { Decoder } from "./decoder.ts";
 import { type Mlp, common, gatedMlp, llamaLike } from "./llama.ts";
+import { settings } from "./settings.ts";
 
-const Config = z.object({
+const Config = settings({
   ...common,
+  num_key_value_heads: z.int().positive().default(8),
+  rope_theta: z.number().positive().default(1e6),
   num_local_experts: z.int().positive(),
   num_experts_per_tok: z.int().positive(),
   sliding_window: z.int().positive().nullish(),

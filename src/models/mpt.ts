@@ -2,20 +2,33 @@
 import { z } from "zod";
 import type { Builder } from "../graph/build.ts";
 import type { Shape, Value } from "../graph/ops.ts";
+import { layerNorm, linear } from "./activations.ts";
 import { attention, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
+import { settings } from "./settings.ts";
 
 /** Fields that change the computation; those with one legal value are refused by name otherwise. */
-const Config = z.object({
+const Config = settings({
   vocab_size: z.int().positive(),
   d_model: z.int().positive(),
   n_layers: z.int().positive(),
   n_heads: z.int().positive(),
   max_seq_len: z.int().positive(),
   layer_norm_epsilon: z.number().positive().default(1e-5),
-  no_bias: z.literal(true),
+  no_bias: z.boolean().default(true),
+  norm_type: z.enum(["low_precision_layernorm", "layernorm"]).optional(),
+  embedding_fraction: z.literal(1).optional(),
+  // Not read by transformers: with ALiBi there are no learned positions, and weights tell the width of the MLP.
+  learned_pos_emb: z.boolean().optional(),
+  expansion_ratio: z.number().optional(),
   logit_scale: z.null().optional(),
-  attn_config: z.object({
+  attn_config: z.strictObject({
+    model_type: z.unknown().optional(),
+    attn_type: z.literal("multihead_attention").optional(),
+    attn_impl: z.unknown().optional(),
+    attn_pdrop: z.unknown().optional(),
+    alibi_bias_max: z.unknown().optional(),
+    attn_uses_sequence_id: z.literal(false).optional(),
     alibi: z.literal(true),
     clip_qkv: z.number().positive().nullish(),
     prefix_lm: z.literal(false).default(false),
@@ -53,15 +66,20 @@ export function mpt(json: unknown): Decoder {
   const blocks = Array.from({ length: config.n_layers }, (_, block) => `transformer.blocks.${block}`);
   const head = "transformer.wte.weight";
   const parameters = new Map<string, Shape>([[head, [config.vocab_size, D]]]);
+  const bias = !config.no_bias;
+  const add = (name: string, shape: Shape) => {
+    parameters.set(`${name}.weight`, shape);
+    if (bias) parameters.set(`${name}.bias`, shape.slice(0, 1));
+  };
   for (const block of blocks) {
-    parameters.set(`${block}.norm_1.weight`, [D]);
-    parameters.set(`${block}.attn.Wqkv.weight`, [3 * D, D]);
-    parameters.set(`${block}.attn.out_proj.weight`, [D, D]);
-    parameters.set(`${block}.norm_2.weight`, [D]);
-    parameters.set(`${block}.ffn.up_proj.weight`, [F, D]);
-    parameters.set(`${block}.ffn.down_proj.weight`, [D, F]);
+    add(`${block}.norm_1`, [D]);
+    add(`${block}.attn.Wqkv`, [3 * D, D]);
+    add(`${block}.attn.out_proj`, [D, D]);
+    add(`${block}.norm_2`, [D]);
+    add(`${block}.ffn.up_proj`, [F, D]);
+    add(`${block}.ffn.down_proj`, [D, F]);
   }
-  parameters.set("transformer.norm_f.weight", [D]);
+  add("transformer.norm_f", [D]);
 
   return {
     vocabulary: config.vocab_size,
@@ -71,22 +89,25 @@ export function mpt(json: unknown): Decoder {
     head,
     hidden(b, parameter, tokens) {
       const { rows, length, keys, ids, mask } = tokens;
-      const bias = b.add(mask, alibi(b, H, keys));
+      const distances = b.add(mask, alibi(b, H, keys));
       const epsilon = config.layer_norm_epsilon;
       const clip = config.attn_config.clip_qkv;
+      const normed = (value: Value, name: string) =>
+        bias
+          ? layerNorm(b, value, parameter, name, epsilon)
+          : b.layerNorm(value, parameter(`${name}.weight`), epsilon);
       let x = b.gather(parameter(head), ids);
       for (const block of blocks) {
-        const linear = (input: Value, name: string) =>
-          b.gemm(input, parameter(`${block}.${name}.weight`), { transposeB: true });
-        const norm = (name: string) => b.layerNorm(x, parameter(`${block}.${name}.weight`), epsilon);
+        const to = (input: Value, name: string) => linear(b, input, parameter, `${block}.${name}`, bias);
+        const norm = (name: string) => normed(x, `${block}.${name}`);
 
-        const all = linear(norm("norm_1"), "attn.Wqkv");
+        const all = to(norm("norm_1"), "attn.Wqkv");
         const qkv = b.split(clip ? b.clip(all, clip) : all, 1, [D, D, D]);
         const heads = qkv.map((part) => splitHeads(b, part, rows, length, H));
-        x = b.add(x, linear(attention(b, tokens, heads, scale, [bias]), "attn.out_proj"));
-        x = b.add(x, linear(b.gelu(linear(norm("norm_2"), "ffn.up_proj")), "ffn.down_proj"));
+        x = b.add(x, to(attention(b, tokens, heads, scale, [distances]), "attn.out_proj"));
+        x = b.add(x, to(b.gelu(to(norm("norm_2"), "ffn.up_proj")), "ffn.down_proj"));
       }
-      return b.layerNorm(x, parameter("transformer.norm_f.weight"), epsilon);
+      return normed(x, "transformer.norm_f");
     },
   };
 }
