@@ -231,7 +231,7 @@ export class Models {
       },
       nll: async (sequences) => (await this.#run(device, () => worker.call("nll", sequences))).nll,
       saveCheckpoint: (path) => worker.call("saveCheckpoint", path),
-      saveModel: (folder) => worker.call("saveModel", folder),
+      saveModel: (folder) => worker.call("saveModel", { folder }),
       close: () => this.#close(worker as unknown as Remote<TrainerHandlers | ScorerHandlers>),
     };
   }

@@ -83,13 +83,11 @@ export class Builder {
     return scalar;
   }
 
-  /** −length, …, −1 as f32[length]. */
-  fromEnd(length: number): Value {
-    if (this.#dimensions.has(length)) return this.#node("fromEnd", [], { length })[0];
-    return this.constant(
-      Float32Array.from({ length }, (_, i) => i - length),
-      [length],
-    );
+  /** offset − length, …, offset − 1. */
+  fromEnd(length: number, offset = 0, dtype: "f32" | "i32" = "i32"): Value {
+    if (this.#dimensions.has(length)) return this.#node("fromEnd", [], { length, offset, dtype })[0];
+    const all = Array.from({ length }, (_, i) => i + offset - length);
+    return this.constant(dtype === "f32" ? Float32Array.from(all) : Int32Array.from(all), [length]);
   }
 
   zeros(shape: Shape): Value {

@@ -9,8 +9,8 @@ export interface OpAttributes {
   // leaves
   input: { readonly name: string };
   constant: { readonly data: ConstantData };
-  /** f32[length]: −length, …, −1; how far each place is from the end, whatever the length turns out to be */
-  fromEnd: { readonly length: number };
+  /** [length]: offset − length, …, offset − 1; how far each place is from the end, whatever the length turns out to be */
+  fromEnd: { readonly length: number; readonly offset: number; readonly dtype: "f32" | "i32" };
   // elementwise, broadcasting as NumPy does
   add: {};
   sub: {};

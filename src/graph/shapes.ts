@@ -74,7 +74,7 @@ const lastAxisIndex = (inputs: readonly Type[], indices: Type) => {
 export const shapeRules: { readonly [O in Op]: Rule<O> } = {
   input: () => fail("to be typed by the builder", []),
   constant: () => fail("to be typed by the builder", []),
-  fromEnd: (_, { length }) => [f32([length])],
+  fromEnd: (_, { length, dtype }) => [{ shape: [length], dtype }],
   add: binary,
   sub: binary,
   mul: binary,

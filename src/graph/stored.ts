@@ -54,6 +54,11 @@ export function readBytes(path: string, offset: number, length: number): Uint8Ar
   return bytes;
 }
 
+/** Weights in memory or where they lie. */
+export type Weights = ReadonlyMap<string, Tensor | Stored>;
+
+export const inMemory = (tensor: Tensor | Stored): Tensor => ("data" in tensor ? tensor : load(tensor));
+
 /** Reads a tensor as float32; of a 16-bit one only a small part is in memory twice. */
 export function load(
   { path, offset, dtype, shape }: Stored,

@@ -7,23 +7,21 @@ import { softCap } from "./head.ts";
 /** Added to a score, it makes its probability exactly 0; finite, so that no infinity meets a 0. */
 const hidden = -1e30;
 
-/** Places of queries [1, 1, L, 1] and keys [1, 1, 1, keys], counted from the end, which they share. */
-const places = (b: Builder, length: number, keys: number) => [
-  b.reshape(b.fromEnd(length), [1, 1, length, 1]),
-  b.reshape(b.fromEnd(keys), [1, 1, 1, keys]),
-];
+/** Places of keys [1, 1, 1, keys] and of queries [1, 1, L, 1], counted from the end, which they share. */
+const keyPlaces = (b: Builder, keys: number) => b.reshape(b.fromEnd(keys), [1, 1, 1, keys]);
+const queryPlaces = (b: Builder, length: number, offset = 0) =>
+  b.reshape(b.fromEnd(length, offset), [1, 1, length, 1]);
 
 /** f32[1, 1, L, keys]: a token sees itself and what comes before. */
 export function causalMask(b: Builder, length: number, keys: number): Value {
-  const [queries, seen] = places(b, length, keys);
-  return b.where(b.greater(seen, queries), b.scalar(hidden), b.scalar(0));
+  const later = b.greater(keyPlaces(b, keys), queryPlaces(b, length));
+  return b.where(later, b.scalar(hidden), b.scalar(0));
 }
 
 /** f32[1, 1, L, keys]: a token sees the last `window` tokens, itself included, and all that come after. */
 export function slidingMask(b: Builder, { length, keys }: Tokens, window: number): Value {
-  const [queries, seen] = places(b, length, keys);
-  const first = b.sub(queries, b.scalar(window - 1));
-  return b.where(b.greater(first, seen), b.scalar(hidden), b.scalar(0));
+  const before = b.greater(queryPlaces(b, length, 1 - window), keyPlaces(b, keys));
+  return b.where(before, b.scalar(hidden), b.scalar(0));
 }
 
 /** f32[R, 1, L, L] from documents i32[R, L]: a token sees what comes before in its own document only. */

@@ -1,6 +1,5 @@
-/** @file Hugging Face model folders: config and weights in, a folder that transformers loads out. */
+/** @file Hugging Face model folders: what their config.json describes, and their weights. */
 import { existsSync } from "node:fs";
-import { copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { type Tensor, load } from "../graph/stored.ts";
@@ -14,7 +13,6 @@ import { mixtral } from "./mixtral.ts";
 import { mpt } from "./mpt.ts";
 import { qwen2, qwen3 } from "./qwen.ts";
 import { withRopeFields } from "./settings.ts";
-import { writeSafetensors } from "./safetensors.ts";
 import { readJson, readWeights } from "./weights.ts";
 
 const architectures: Readonly<Record<string, (config: unknown) => Decoder>> = {
@@ -29,20 +27,8 @@ const architectures: Readonly<Record<string, (config: unknown) => Decoder>> = {
   qwen3,
 };
 
-/** What comes along unchanged when a trained model is written. */
-const companions = [
-  "generation_config.json",
-  "tokenizer.json",
-  "tokenizer.model",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "added_tokens.json",
-  "vocab.json",
-  "merges.txt",
-  "chat_template.jinja",
-];
-
-function readConfig(folder: string): Record<string, unknown> {
+/** A folder's config.json. @throws naming the file, if it is missing or no object. */
+export function readConfig(folder: string): Record<string, unknown> {
   const path = join(folder, "config.json");
   if (!existsSync(path)) throw new Error(`${path}: not found; expected a Hugging Face model folder`);
   const config = readJson(path);
@@ -84,21 +70,4 @@ export function readDecoder(folder: string): Decoder {
 export async function readParameters(folder: string, decoder: Decoder): Promise<Map<string, Tensor>> {
   const weights = await readWeights(folder, decoder);
   return new Map(Array.from(weights, ([name, stored]) => [name, load(stored)]));
-}
-
-/** Writes a folder with new weights in float32, and the config and tokenizer of the folder they grew from. */
-export async function writeFolder(
-  folder: string,
-  origin: string,
-  parameters: ReadonlyMap<string, Tensor>,
-): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  const { torch_dtype: _, ...config } = readConfig(origin);
-  await Bun.write(
-    join(folder, "config.json"),
-    `${JSON.stringify({ ...config, dtype: "float32" }, null, 2)}\n`,
-  );
-  for (const name of companions)
-    if (existsSync(join(origin, name))) await copyFile(join(origin, name), join(folder, name));
-  await writeSafetensors(join(folder, "model.safetensors"), parameters);
 }

@@ -53,7 +53,7 @@ function alibi(b: Builder, heads: number, keys: number): Value {
   const odd = all.filter((_, i) => i % 2 === 1);
   const slopes = power === heads ? all : [...odd, ...all.filter((_, i) => i % 2 === 0)].slice(0, heads);
   const perHead = b.constant(Float32Array.from(slopes), [1, heads, 1, 1]);
-  return b.mul(perHead, b.reshape(b.add(b.fromEnd(keys), b.scalar(1)), [1, 1, 1, keys]));
+  return b.mul(perHead, b.reshape(b.fromEnd(keys, 1, "f32"), [1, 1, 1, keys]));
 }
 
 export function mpt(json: unknown): Decoder {

@@ -3,7 +3,15 @@ import { statSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { z } from "zod";
 import { sizeOf } from "../graph/ops.ts";
-import { type Listed, type StoredType, type Tensor, bytesPerElement, readBytes } from "../graph/stored.ts";
+import {
+  type Listed,
+  type Stored,
+  type StoredType,
+  type Tensor,
+  bytesPerElement,
+  inMemory,
+  readBytes,
+} from "../graph/stored.ts";
 
 /** Largest header that the format's own reader accepts. */
 const headerLimit = 100_000_000;
@@ -98,7 +106,7 @@ export function bytesAs(data: Float32Array, dtype: StoredType): Uint8Array {
 /** Writes tensors in the order given; the file is complete on disk when it returns. */
 export async function writeSafetensors(
   path: string,
-  tensors: Iterable<readonly [string, Tensor]>,
+  tensors: Iterable<readonly [string, Tensor | Stored]>,
   dtype: StoredType = "F32",
 ): Promise<void> {
   // transformers refuses a file that does not say which framework's layout it has.
@@ -117,8 +125,8 @@ export async function writeSafetensors(
   try {
     await file.write(new Uint8Array(BigUint64Array.of(BigInt(text.length)).buffer));
     await file.write(text);
-    for (const [, { data }] of listed) {
-      const bytes = bytesAs(data, dtype);
+    for (const [, tensor] of listed) {
+      const bytes = bytesAs(inMemory(tensor).data, dtype);
       // A write takes at most 2 GiB.
       for (let at = 0; at < bytes.length; at += 2 ** 30) await file.write(bytes.subarray(at, at + 2 ** 30));
     }

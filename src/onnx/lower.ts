@@ -97,10 +97,11 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
     target.emit("Clip", [target.name(x), target.scalar(-limit), target.scalar(limit)], [target.name(y)]),
   equal: same("Equal"),
   greater: same("Greater"),
-  fromEnd: (target, { outputs: [y], attributes: { length } }) => {
+  fromEnd: (target, { outputs: [y], attributes: { length, offset, dtype } }) => {
     const scalar = step(target, "Reshape", [target.length(length), target.integers([])]);
-    const bounds = [step(target, "Neg", [scalar]), target.wide(0), target.wide(1)];
-    target.emit("Cast", [step(target, "Range", bounds)], [target.name(y)], { to: target.float });
+    const start = step(target, "Sub", [target.wide(offset), scalar]);
+    const range = step(target, "Range", [start, target.wide(offset), target.wide(1)]);
+    target.emit("Cast", [range], [target.name(y)], { to: dtype === "f32" ? target.float : 6 });
   },
   where: same("Where"),
   softmax: same("Softmax"),

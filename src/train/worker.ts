@@ -1,5 +1,6 @@
 /** @file The worker that the trained model lives in. */
-import { readDecoder, readParameters, writeFolder } from "../models/folder.ts";
+import { type ExportOptions, writeFolder } from "../export/folder.ts";
+import { readDecoder, readParameters } from "../models/folder.ts";
 import { type Device, type ResolvedDevice, resolveDevice } from "../onnx/session.ts";
 import { serve } from "../onnx/worker.ts";
 import { bytesWritten } from "./bytes-written.ts";
@@ -40,8 +41,8 @@ const handlers = {
     timed(trainer.nll(sequences).then((nll) => ({ nll }))),
   /** Both answer with the bytes that reached the file system. */
   saveCheckpoint: (path: string): Promise<number> => bytesWritten(() => trainer.save(path)),
-  saveModel: (folder: string): Promise<number> =>
-    bytesWritten(() => writeFolder(folder, origin, trainer.parameters)),
+  saveModel: ({ folder, ...options }: ExportOptions & { folder: string }): Promise<number> =>
+    bytesWritten(() => writeFolder(folder, origin, trainer.parameters, options)),
   close: (): Promise<void> => trainer?.close(),
 };
 
