@@ -56,8 +56,13 @@ export function free(results: Iterable<Data>): void {
   for (const { buffer } of results) (buffer as ArrayBuffer).transfer(0);
 }
 
-function open(model: Uint8Array, device: ResolvedDevice, threads: number, inPlace: boolean) {
-  return InferenceSession.create(model, {
+/** How sessions are made. @param fold whether the runtime may compute constants in advance. */
+export function sessionOptions(
+  device: ResolvedDevice,
+  threads: number,
+  fold = true,
+): InferenceSession.SessionOptions {
+  return {
     executionProviders: [device],
     graphOptimizationLevel: "all",
     // Memory patterns cost about 1 GB on a training graph and gain nothing.
@@ -76,10 +81,10 @@ function open(model: Uint8Array, device: ResolvedDevice, threads: number, inPlac
       optimization: {
         // A transpose that the graph asks for is cheaper than a product that reads across the rows.
         // Folding would fold the order away in which 16-bit weights are widened.
-        disable_specified_optimizers: `GemmTransposeFusion${inPlace ? ";ConstantFolding" : ""}`,
+        disable_specified_optimizers: `GemmTransposeFusion${fold ? "" : ";ConstantFolding"}`,
       },
     },
-  });
+  };
 }
 
 /** Weights where they lie, as ONNX Runtime maps them; and those in 8 bits, which are made here and fed. */
@@ -117,7 +122,8 @@ export async function compile(
   );
   const { fed, encoding } = weights ? frozen(weights, device) : { fed: {}, encoding: {} };
   const model = encode(graph, { ...encoding, fusedProducts: device !== "webgpu" });
-  const session = await open(model, device, threads, weights !== undefined && device === "cpu");
+  const fold = weights === undefined || device !== "cpu";
+  const session = await InferenceSession.create(model, sessionOptions(device, threads, fold));
   const feed = (name: string, dtype: Dtype, shape: Shape, data: Data | undefined): Tensor => {
     if (data?.length !== sizeOf(shape))
       throw new Error(

@@ -7,6 +7,21 @@ import { packedTokens, parametersOf } from "../models/tokens.ts";
 
 // Shapes: R rows, L row length, T = R·L tokens, C tokens of a chunk, V vocabulary, K kept candidates.
 
+const outputNames = ["nll", "topIds", "topLogProbs"] as const;
+
+/** nll [C, 1], and for k > 0 the ids i32[C, K] and log-probabilities [C, K] of the most likely tokens. */
+type Said = readonly Value[];
+
+function said(b: Builder, logits_CV: Value, next_C1: Value, k: number, known: number): Said {
+  const vocabulary = logits_CV.shape[1];
+  const p_CV = b.softmax(logits_CV);
+  const nll = negativeLog(b, b.gatherElements(p_CV, next_C1));
+  if (k === 0) return [nll];
+  const [known_CV] = known < vocabulary ? b.split(p_CV, 1, [known, vocabulary - known]) : [p_CV];
+  const [top_CK, topIds] = b.topK(known_CV, k);
+  return [nll, topIds, b.log(top_CK)];
+}
+
 /**
  * Inputs: each parameter by name; `ids` i32[T]; `positions` and `documents` i32[R, L]; `next`
  * i32[T, 1], the true next token. Outputs: `nll` [T, 1] = −log p(next), over the whole vocabulary,
@@ -29,41 +44,30 @@ export function scoringGraph(
   const hiddens = b.split(hidden_TD, 0, sizes);
   const nexts = b.split(b.input("next", [T, 1], "i32"), 0, sizes);
   const head_VD = parameters.get(decoder.head)!;
-  const chunks: { nll: Value; topLogProbs?: Value; topIds?: Value }[] = [];
+  const chunks: Said[] = [];
   sizes.forEach((_, i) => {
     // Waiting for the last chunk's results is what lets its logits go.
     const last = chunks.at(-1);
-    const hidden_CD = last ? b.after(hiddens[i], ...[last.nll, last.topLogProbs ?? []].flat()) : hiddens[i];
-    const p_CV = b.softmax(logitsOf(b, decoder, hidden_CD, head_VD));
-    const nll = negativeLog(b, b.gatherElements(p_CV, nexts[i]));
-    if (k === 0) return chunks.push({ nll });
-    const [known_CV] =
-      known < decoder.vocabulary ? b.split(p_CV, 1, [known, decoder.vocabulary - known]) : [p_CV];
-    const [top_CK, topIds] = b.topK(known_CV, k);
-    return chunks.push({ nll, topLogProbs: b.log(top_CK), topIds });
+    const hidden_CD = last ? b.after(hiddens[i], ...last) : hiddens[i];
+    chunks.push(said(b, logitsOf(b, decoder, hidden_CD, head_VD), nexts[i], k, known));
   });
-  b.output(
-    "nll",
-    b.concat(
-      chunks.map(({ nll }) => nll),
-      0,
-    ),
-  );
-  if (k > 0) {
+  outputNames.slice(0, chunks[0].length).forEach((name, output) => {
     b.output(
-      "topLogProbs",
+      name,
       b.concat(
-        chunks.map(({ topLogProbs }) => topLogProbs!),
+        chunks.map((chunk) => chunk[output]),
         0,
       ),
     );
-    b.output(
-      "topIds",
-      b.concat(
-        chunks.map(({ topIds }) => topIds!),
-        0,
-      ),
-    );
-  }
+  });
+  return b.graph();
+}
+
+/** The same from `logits` [tokens, V] that another graph computed; how many tokens, each run decides. */
+export function logitsGraph(vocabulary: number, k: number, known: number): Graph {
+  const b = new Builder();
+  const T = b.dimension("tokens", [vocabulary, known, k]);
+  const all = said(b, b.input("logits", [T, vocabulary]), b.input("next", [T, 1], "i32"), k, known);
+  all.forEach((value, output) => b.output(outputNames[output], value));
   return b.graph();
 }

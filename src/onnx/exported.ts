@@ -1,0 +1,98 @@
+/** @file Runs ONNX files of decoders that others exported, as they lie on the hub: logits of whole sequences. */
+import { InferenceSession, Tensor } from "onnxruntime-node";
+import { type ResolvedDevice, sessionOptions } from "./session.ts";
+
+export interface Logits {
+  /** f32[B·S·V] */
+  readonly data: Float32Array;
+  readonly vocabulary: number;
+}
+
+export interface ExportedDecoder {
+  /**
+   * Logits of B rows of S tokens.
+   * @param ids, mask i32[B·S]; the mask is 0 where a row only fills up, behind its tokens.
+   */
+  run(rows: number, ids: Int32Array, mask: Int32Array): Promise<Logits>;
+  close(): Promise<void>;
+}
+
+type Metadata = Extract<InferenceSession.ValueMetadata, { isTensor: true }>;
+
+const wide = (values: Int32Array) => BigInt64Array.from(values, BigInt);
+
+/** What an input gets for B rows of S tokens that nothing comes before; undefined if it is not known. */
+function feed(
+  { name, type, shape }: Metadata,
+  rows: number,
+  ids: Int32Array,
+  mask: Int32Array,
+): Tensor | undefined {
+  const length = ids.length / rows;
+  const tokens = (values: Int32Array) =>
+    type === "int64"
+      ? new Tensor("int64", wide(values), [rows, length])
+      : new Tensor("int32", values, [rows, length]);
+  if (name === "input_ids") return tokens(ids);
+  if (name === "attention_mask") return tokens(mask);
+  if (name === "position_ids") return tokens(ids.map((_, i) => i % length));
+  // Of two graphs in one file, the one without a cache.
+  if (name === "use_cache_branch") return new Tensor("bool", [false], [1]);
+  // 0: the logits of all tokens.
+  if (name === "num_logits_to_keep") return new Tensor("int64", [0n], []);
+  if (!name.startsWith("past_key_values.")) return undefined;
+  const dimensions = shape.map((size, axis) =>
+    axis === 0 ? rows : typeof size === "number" && size > 0 ? size : 0,
+  );
+  if (type === "float16") return new Tensor("float16", new Uint16Array(0), dimensions);
+  return type === "float32" ? new Tensor("float32", new Float32Array(0), dimensions) : undefined;
+}
+
+function toFloat32(tensor: Tensor): Float32Array | undefined {
+  if (tensor.type === "float32") return tensor.data as Float32Array;
+  if (tensor.type !== "float16") return undefined;
+  const { buffer, byteOffset, length } = tensor.data as Uint16Array<ArrayBuffer>;
+  return Float32Array.from(new Float16Array(buffer, byteOffset, length));
+}
+
+/**
+ * Opens a file in the layout of Hugging Face's exports: `input_ids`, `attention_mask`, maybe
+ * `position_ids` and a cache go in, `logits` come out. Weights in files beside it are mapped.
+ *
+ * @throws naming the file, if it is damaged or has another layout.
+ */
+export async function openExported(
+  path: string,
+  device: ResolvedDevice,
+  threads: number,
+): Promise<ExportedDecoder> {
+  const fail = (problem: string, cause?: unknown): never => {
+    throw new Error(`${path}: ${problem}`, { cause });
+  };
+  const session = await InferenceSession.create(path, sessionOptions(device, threads)).catch((cause: Error) =>
+    fail(`cannot be loaded: ${cause.message}`, cause),
+  );
+  const inputs = session.inputMetadata.filter((input): input is Metadata => input.isTensor);
+  const none = new Int32Array(1);
+  const unknown = session.inputNames.find((name) => {
+    const input = inputs.find((other) => other.name === name);
+    return !input || !feed(input, 1, none, none);
+  });
+  if (unknown !== undefined)
+    fail(`its input ${unknown} is not known; expected a decoder as transformers.js has it`);
+  if (!session.outputNames.includes("logits")) fail(`it has no output named logits`);
+  return {
+    async run(rows, ids, mask) {
+      const feeds = Object.fromEntries(inputs.map((input) => [input.name, feed(input, rows, ids, mask)!]));
+      const { logits } = await session.run(feeds, ["logits"]);
+      const [batch, length, vocabulary] = logits.dims;
+      const data = toFloat32(logits);
+      if (!data || batch * length !== ids.length)
+        return fail(
+          `its logits are ${logits.type} [${logits.dims}], expected numbers for [${rows}, ${ids.length / rows}] tokens`,
+        );
+      return { data, vocabulary };
+    },
+    close: () => session.release(),
+  };
+}
