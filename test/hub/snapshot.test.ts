@@ -1,0 +1,232 @@
+/** Hub ids, against a local server that plays the hub. */
+import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
+import { createHash } from "node:crypto";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { neededFiles } from "../../src/hub/files.ts";
+import { isHubId, snapshot } from "../../src/hub/snapshot.ts";
+
+const commit = "c0ffee".padEnd(40, "0");
+const bytesOf = (text: string) => new Uint8Array(new TextEncoder().encode(text));
+const content: Record<string, Uint8Array<ArrayBuffer>> = {
+  "config.json": bytesOf('{"model_type":"llama"}'),
+  "tokenizer.json": bytesOf("{}"),
+  "README.md": bytesOf("not needed"),
+  "modeling.py": bytesOf("never run"),
+  "model.safetensors": Uint8Array.from({ length: 300_000 }, (_, i) => (i * 7) % 251),
+  "pytorch_model.bin": bytesOf("the same in another form"),
+};
+const isLarge = (path: string) => path === "model.safetensors";
+
+/** How the server behaves; each test sets it. */
+const behave = { dropAt: Infinity, drops: 0, tear: false, corrupt: false, token: "", failures: 0 };
+let requests: { path: string; range: string | null }[] = [];
+let server: ReturnType<typeof Bun.serve>;
+let home: string;
+const before = { ...process.env };
+
+function listing(): Response {
+  return Response.json(
+    Object.entries(content).map(([path, bytes]) => ({
+      type: "file",
+      path,
+      size: bytes.length,
+      oid: createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex"),
+      ...(isLarge(path) && {
+        lfs: { oid: createHash("sha256").update(bytes).digest("hex"), size: bytes.length, pointerSize: 120 },
+      }),
+    })),
+  );
+}
+
+function file(path: string, range: string | null): Response {
+  const whole = behave.corrupt && isLarge(path) ? new Uint8Array(content[path].length) : content[path];
+  const from = Number(/^bytes=(\d+)-$/.exec(range ?? "")?.[1] ?? 0);
+  const rest = whole.subarray(from);
+  const headers = { "Content-Range": `bytes ${from}-${whole.length - 1}/${whole.length}` };
+  const status = range ? 206 : 200;
+  if (behave.drops > 0 && rest.length > behave.dropAt) {
+    behave.drops--;
+    const cut = new ReadableStream({
+      start(controller) {
+        controller.enqueue(rest.subarray(0, behave.dropAt));
+        if (behave.tear) controller.error(new Error("torn"));
+        else controller.close();
+      },
+    });
+    return new Response(cut, { status, headers });
+  }
+  return new Response(rest, { status, headers });
+}
+
+beforeAll(() => {
+  server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch(request) {
+      const { pathname } = new URL(request.url);
+      if (behave.token && request.headers.get("Authorization") !== `Bearer ${behave.token}`)
+        return Response.json({ error: "Invalid credentials" }, { status: 401 });
+      if (/^\/api\/models\/org\/model\/revision\/(main|v1|c0ffee0+)$/.test(pathname))
+        return Response.json({ id: "org/model", _id: "1", sha: commit });
+      if (pathname === `/api/models/org/model/tree/${commit}`) return listing();
+      const resolved = /^\/org\/model\/resolve\/c0ffee0+\/(.+)$/.exec(pathname);
+      if (!resolved || !content[resolved[1]]) return Response.json({ error: "Not found" }, { status: 404 });
+      requests.push({ path: resolved[1], range: request.headers.get("Range") });
+      if (behave.failures-- > 0) return new Response("busy", { status: 503 });
+      return file(resolved[1], request.headers.get("Range"));
+    },
+  });
+});
+afterAll(() => server.stop(true));
+
+beforeEach(() => {
+  for (const name of ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE"])
+    delete process.env[name];
+  if (home) rmSync(home, { recursive: true, force: true });
+  home = mkdtempSync(join(tmpdir(), "hub-"));
+  process.env.HF_HOME = home;
+  process.env.HF_ENDPOINT = server.url.origin;
+  Object.assign(behave, { dropAt: Infinity, drops: 0, tear: false, corrupt: false, token: "", failures: 0 });
+  requests = [];
+});
+afterAll(() => {
+  rmSync(home, { recursive: true, force: true });
+  for (const name of ["HF_HOME", "HF_ENDPOINT"])
+    if (before[name] === undefined) delete process.env[name];
+    else process.env[name] = before[name];
+});
+
+const quick = { retryAfter: 1 };
+const read = (path: string) => new Uint8Array(readFileSync(path));
+const blobs = () => readdirSync(join(home, "hub/models--org--model/blobs"));
+
+test("an id is told from a path", () => {
+  for (const id of ["openlm-research/open_llama_7b_v2", "org/name@v1", "org/name@refs/pr/1"])
+    expect(isHubId(id)).toBe(true);
+  for (const path of ["./org/name", "/org/name", "name", "a/b/c", "../a/b", "org/..", "org/na me"])
+    expect(isHubId(path)).toBe(false);
+});
+
+test("what is needed is downloaded into the standard cache, and a second time nothing is", async () => {
+  const seen: [number, number][] = [];
+  const folder = await snapshot("org/model", { ...quick, onProgress: (...now) => seen.push(now) });
+  expect(folder).toBe(join(home, "hub/models--org--model/snapshots", commit));
+  expect(readdirSync(folder).sort()).toEqual(["config.json", "model.safetensors", "tokenizer.json"]);
+  expect(read(join(folder, "model.safetensors"))).toEqual(content["model.safetensors"]);
+  expect(readFileSync(join(home, "hub/models--org--model/refs/main"), "utf8")).toBe(commit);
+  const total = ["config.json", "tokenizer.json", "model.safetensors"].reduce(
+    (sum, name) => sum + content[name].length,
+    0,
+  );
+  expect(seen.at(-1)).toEqual([total, total]);
+  expect(seen.every(([bytes], i) => i === 0 || bytes >= seen[i - 1][0])).toBe(true);
+  requests = [];
+  expect(await snapshot("org/model@v1")).toBe(folder);
+  expect(requests).toEqual([]);
+});
+
+test("a dropped connection is gone on from where it broke", async () => {
+  Object.assign(behave, { dropAt: 100_000, drops: 2 });
+  const folder = await snapshot("org/model", quick);
+  expect(read(join(folder, "model.safetensors"))).toEqual(content["model.safetensors"]);
+  const ranges = requests.filter(({ path }) => isLarge(path)).map(({ range }) => range);
+  expect(ranges).toEqual([null, "bytes=100000-", "bytes=200000-"]);
+});
+
+test("a torn connection is tried anew", async () => {
+  Object.assign(behave, { dropAt: 100_000, drops: 3, tear: true });
+  const folder = await snapshot("org/model", quick);
+  expect(read(join(folder, "model.safetensors"))).toEqual(content["model.safetensors"]);
+});
+
+test("one that breaks again and again is said, and the next run goes on", async () => {
+  Object.assign(behave, { dropAt: 10_000, drops: 6 });
+  await expect(snapshot("org/model", quick)).rejects.toThrow(
+    "model.safetensors: could not be downloaded (model.safetensors: the connection ended at byte 60000 of 300000); what is there is kept: run it again to go on",
+  );
+  requests = [];
+  const folder = await snapshot("org/model", quick);
+  expect(requests.filter(({ path }) => isLarge(path))).toEqual([
+    { path: "model.safetensors", range: "bytes=60000-" },
+  ]);
+  expect(read(join(folder, "model.safetensors"))).toEqual(content["model.safetensors"]);
+});
+
+test("a wrong checksum is an error that names the file, and nothing of it is kept", async () => {
+  behave.corrupt = true;
+  await expect(snapshot("org/model", quick)).rejects.toThrow(
+    /^model\.safetensors: wrong checksum: expected [0-9a-f]{64}, got [0-9a-f]{64}; nothing of it was kept/,
+  );
+  expect(blobs().length).toBe(2);
+  expect(existsSync(join(home, "hub/models--org--model/refs/main"))).toBe(false);
+  behave.corrupt = false;
+  await snapshot("org/model", quick);
+});
+
+test("a server that is busy is asked again", async () => {
+  behave.failures = 2;
+  await snapshot("org/model", quick);
+  expect(requests.length).toBe(3 + 2);
+});
+
+test("HF_TOKEN is sent; without it one line says what is missing", async () => {
+  behave.token = "hf_secret";
+  await expect(snapshot("org/model", quick)).rejects.toThrow(
+    "org/model: it is not public or not there; for one that you may read set HF_TOKEN",
+  );
+  process.env.HF_TOKEN = "hf_secret";
+  await snapshot("org/model", quick);
+});
+
+test("a model or revision that is not there is said in one line", async () => {
+  await expect(snapshot("org/other", quick)).rejects.toThrow(
+    "org/other: there is no such model, or no revision main of it",
+  );
+  await expect(snapshot("org/model@v9", quick)).rejects.toThrow("no revision v9 of it");
+});
+
+test("offline, the cache serves; what is not in it is said in one line", async () => {
+  const folder = await snapshot("org/model", quick);
+  process.env.HF_ENDPOINT = "http://127.0.0.1:1";
+  expect(await snapshot("org/model")).toBe(folder);
+  await expect(snapshot("org/else")).rejects.toThrow(
+    /^org\/else: http:\/\/127\.0\.0\.1:1 could not be asked \(.*\), and it is not in the cache$/,
+  );
+  process.env.HF_HUB_OFFLINE = "1";
+  expect(await snapshot("org/model")).toBe(folder);
+  await expect(snapshot("org/else")).rejects.toThrow(
+    "org/else: HF_HUB_OFFLINE is set, and it is not in the cache",
+  );
+});
+
+test("of several forms of weights one is taken, and an ONNX file where only it has the dtype", () => {
+  const all = [
+    "config.json",
+    "onnx/model.onnx",
+    "onnx/model_q4.onnx",
+    "onnx/model_q4.onnx_data",
+    "tokenizer.model",
+    "vocab.json",
+    "pytorch_model-00001-of-00002.bin",
+    "pytorch_model-00002-of-00002.bin",
+    "pytorch_model.bin.index.json",
+    "flax_model.msgpack",
+  ].map((path) => ({ path }));
+  const names = (dtype?: "q4" | "fp32") => neededFiles(all, dtype).map(({ path }) => path);
+  const common = ["config.json", "tokenizer.model", "vocab.json"];
+  expect(names()).toEqual([
+    ...common,
+    "pytorch_model-00001-of-00002.bin",
+    "pytorch_model-00002-of-00002.bin",
+    "pytorch_model.bin.index.json",
+  ]);
+  expect(names("q4")).toEqual([...common, "onnx/model_q4.onnx", "onnx/model_q4.onnx_data"]);
+  const onnxOnly = all.filter(({ path }) => !path.startsWith("pytorch"));
+  expect(neededFiles(onnxOnly).map(({ path }) => path)).toEqual([
+    ...common.slice(0, 1),
+    ...common.slice(1),
+    "onnx/model.onnx",
+  ]);
+});
