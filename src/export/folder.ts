@@ -1,13 +1,14 @@
 /** @file Writes Hugging Face folders: weights whole or in parts, the tokenizer, and ONNX files for transformers.js. */
 import { existsSync } from "node:fs";
 import { copyFile, mkdir, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { sizeOf } from "../graph/ops.ts";
 import { type StoredType, type Weights, bytesPerElement } from "../graph/stored.ts";
 import { readConfig, readDecoder } from "../models/folder.ts";
 import { writeSafetensors } from "../models/safetensors.ts";
 import { readTokenizerJson } from "../text/tokenizer.ts";
-import { type OnnxType, onnxFiles, writeOnnx } from "./onnx.ts";
+import { onnxFile } from "../models/onnx-files.ts";
+import { type OnnxType, writeOnnx } from "./onnx.ts";
 
 export interface ExportOptions {
   /** Type of the weights; float32 by default. */
@@ -108,7 +109,7 @@ export async function writeFolder(
   const external: Record<string, boolean> = {};
   if (onnx.length) await mkdir(join(next, "onnx"));
   for (const type of onnx)
-    if (writeOnnx(join(next, "onnx"), decoder, weights, type)) external[onnxFiles[type]] = true;
+    if (writeOnnx(next, decoder, weights, type)) external[basename(onnxFile(type))] = true;
   const forTransformersJs = {
     ...(Object.keys(external).length && { use_external_data_format: external }),
     ...(onnx.includes("fp16") && { kv_cache_dtype: { fp16: "float16" } }),

@@ -5,18 +5,15 @@ import { sizeOf } from "../graph/ops.ts";
 import { type Weights, bytesPerElement, inMemory } from "../graph/stored.ts";
 import type { Decoder } from "../models/decoder.ts";
 import { inferenceGraph } from "../models/inference.ts";
+import { type OnnxDtype, onnxFile } from "../models/onnx-files.ts";
 import { bytesAs } from "../models/safetensors.ts";
 import { type Encoding, encode } from "../onnx/encode.ts";
 import { quantize } from "../onnx/quantize.ts";
 import type { Place } from "../onnx/tensor.ts";
 
-/** The dtypes of transformers.js that are written, and the names of their files. */
-export const onnxFiles = {
-  fp32: "model.onnx",
-  fp16: "model_fp16.onnx",
-  q8: "model_quantized.onnx",
-} as const;
-export type OnnxType = keyof typeof onnxFiles;
+/** What is written, of the dtypes of transformers.js. */
+export const onnxTypes = ["fp32", "fp16", "q8"] as const satisfies OnnxDtype[];
+export type OnnxType = (typeof onnxTypes)[number];
 
 /** Weights of more bytes lie in a file beside the model: a protobuf has at most 2 GB, and is in memory whole. */
 const inlineLimit = 2 ** 28;
@@ -51,7 +48,7 @@ class Placer {
 }
 
 /**
- * Writes the inference graph (models/inference.ts) with its weights, and 64-bit integers where they go in.
+ * Writes into a model's folder the inference graph (models/inference.ts) with its weights, and 64-bit integers where they go in.
  * fp16 computes in 16 bits throughout, but for what a runtime does inside of an op; q8 has the weights of
  * its products in 8 bits and quantizes their other factors as it runs.
  *
@@ -61,7 +58,7 @@ export function writeOnnx(folder: string, decoder: Decoder, weights: Weights, ty
   const dtype = type === "fp16" ? "F16" : "F32";
   const sizes = Array.from(decoder.parameters.values(), (shape) => sizeOf(shape) * bytesPerElement[dtype]);
   const beside = sizes.reduce((sum, size) => sum + size, 0) > inlineLimit;
-  const path = join(folder, onnxFiles[type]);
+  const path = join(folder, onnxFile(type));
   const placer = new Placer(beside ? `${path}_data` : undefined);
   const tensor = (name: string) => inMemory(weights.get(name)!);
   try {

@@ -1,5 +1,7 @@
 /** @file Which files of a repository a model needs. */
 
+import { type OnnxDtype, onnxFile } from "../models/onnx-files.ts";
+
 /** A file of a repository, as its listing has it. */
 export interface RemoteFile {
   readonly path: string;
@@ -17,28 +19,14 @@ const weights = [
   /^pytorch_model(-\d+-of-\d+)?\.bin(\.index\.json)?$/,
 ];
 
-/** ONNX files by the dtypes of transformers.js. */
-export const onnxSuffixes = {
-  fp32: "",
-  fp16: "_fp16",
-  q8: "_quantized",
-  int8: "_int8",
-  uint8: "_uint8",
-  q4: "_q4",
-  q4f16: "_q4f16",
-  bnb4: "_bnb4",
-} as const;
-export type OnnxDtype = keyof typeof onnxSuffixes;
-
 /**
  * The files to be downloaded: configuration, tokenizer, and weights in the first form that is there; an
  * ONNX file only where there are no other weights, or where its dtype is asked for that they do not have.
  */
 export function neededFiles<F extends Pick<RemoteFile, "path">>(files: readonly F[], dtype?: OnnxDtype): F[] {
   const kinds = weights.map((pattern) => files.filter(({ path }) => pattern.test(path)));
-  const onnx = files.filter(({ path }) =>
-    new RegExp(`^onnx/model${onnxSuffixes[dtype ?? "fp32"]}\\.onnx(_data(_\\d+)?)?$`).test(path),
-  );
+  const model = onnxFile(dtype ?? "fp32");
+  const onnx = files.filter(({ path }) => path === model || path.startsWith(`${model}_data`));
   const plain = kinds.find((found) => found.length > 0) ?? [];
   const exact = dtype === undefined || dtype === "fp32" || dtype === "q8";
   return [...files.filter(({ path }) => beside.test(path)), ...(exact && plain.length ? plain : onnx)];

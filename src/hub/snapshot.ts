@@ -4,7 +4,8 @@ import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { HubApiError, getHFHubCachePath, getRepoFolderName, listFiles, modelInfo } from "@huggingface/hub";
 import { download } from "./download.ts";
-import { type OnnxDtype, type RemoteFile, neededFiles } from "./files.ts";
+import type { OnnxDtype } from "../models/onnx-files.ts";
+import { type RemoteFile, neededFiles } from "./files.ts";
 
 /** `org/name`, or `org/name@revision`. */
 const pattern = /^([\w][\w.-]*\/[\w][\w.-]*)(?:@([\w][\w./-]*))?$/;

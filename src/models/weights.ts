@@ -56,6 +56,10 @@ async function readParts(folder: string, index: string): Promise<Map<string, Lis
   return all;
 }
 
+/** Whether a folder has weights that readWeights reads. */
+export const hasWeights = (folder: string): boolean =>
+  files.some((file) => [file, `${file}.index.json`].some((name) => existsSync(join(folder, name))));
+
 async function readAll(folder: string): Promise<{ path: string; tensors: Map<string, Listed> }> {
   for (const file of files) {
     const path = join(folder, file);

@@ -1,24 +1,24 @@
 /** @file The worker that frozen models live in; one worker may hold several. */
-import { readDecoder } from "../models/folder.ts";
-import { readWeights } from "../models/weights.ts";
+import type { OnnxDtype } from "../models/onnx-files.ts";
 import { type Device, type ResolvedDevice, resolveDevice } from "../onnx/session.ts";
 import { serve } from "../onnx/worker.ts";
-import { Scorer, type ScorerOptions, type Scores } from "./score.ts";
+import type { ExportedScorer } from "./exported.ts";
+import { readFrozen } from "./frozen.ts";
+import type { Scorer, ScorerOptions, Scores } from "./score.ts";
 
 interface Load extends Omit<ScorerOptions, "device"> {
   readonly folder: string;
+  readonly dtype?: OnnxDtype | undefined;
   readonly device: Device;
 }
 
-const scorers: Scorer[] = [];
+const scorers: (Scorer | ExportedScorer)[] = [];
 
 const handlers = {
   /** Loads a model; answers with its number in this worker and the device that it is on. */
-  async load({ folder, ...options }: Load): Promise<{ model: number; device: ResolvedDevice }> {
-    const decoder = readDecoder(folder);
+  async load({ folder, dtype, ...options }: Load): Promise<{ model: number; device: ResolvedDevice }> {
     const device = await resolveDevice(options.device);
-    const stored = await readWeights(folder, decoder);
-    const scorer = await Scorer.create(decoder, { stored }, { ...options, device });
+    const scorer = await readFrozen(folder, dtype).open({ ...options, device });
     return { model: scorers.push(scorer) - 1, device };
   },
   async score({

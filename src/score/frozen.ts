@@ -1,0 +1,71 @@
+/** @file A frozen model in whichever form its folder has it: weights, run by our graph, or an ONNX file. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { readConfig, readDecoder } from "../models/folder.ts";
+import { type OnnxDtype, onnxDtypes, onnxFile } from "../models/onnx-files.ts";
+import { hasWeights, readWeights } from "../models/weights.ts";
+import { ExportedScorer } from "./exported.ts";
+import { Scorer, type ScorerOptions } from "./score.ts";
+
+export interface Frozen {
+  /** Tokens that it knows at least, and most tokens of a sequence. */
+  readonly vocabulary: number;
+  readonly context: number;
+  open(options: ScorerOptions): Promise<Scorer | ExportedScorer>;
+}
+
+/** What a config.json says of the limits, whatever the architecture. */
+const Limits = z
+  .object({
+    vocab_size: z.int().positive(),
+    max_position_embeddings: z.int().positive().optional(),
+    n_positions: z.int().positive().optional(),
+    max_seq_len: z.int().positive().optional(),
+  })
+  .transform((config) => ({
+    vocabulary: config.vocab_size,
+    context: config.max_position_embeddings ?? config.n_positions ?? config.max_seq_len ?? Infinity,
+  }));
+
+function exported(folder: string, dtype: OnnxDtype): Frozen {
+  const limits = Limits.safeParse(readConfig(folder));
+  if (!limits.success)
+    throw new Error(
+      `${join(folder, "config.json")}: ${limits.error.issues[0].path.join(".")}: ${limits.error.issues[0].message}`,
+    );
+  return { ...limits.data, open: (options) => ExportedScorer.create(join(folder, onnxFile(dtype)), options) };
+}
+
+/**
+ * How a folder's model is run. Without a dtype it is exact: from its weights, or else its fp32 ONNX file.
+ * q8 quantizes the weights as it loads them; other dtypes are ONNX files that are there.
+ *
+ * @throws naming the folder and what it has, if it has no such form.
+ */
+export function readFrozen(folder: string, dtype?: OnnxDtype): Frozen {
+  if (hasWeights(folder) && (dtype === undefined || dtype === "fp32" || dtype === "q8")) {
+    const decoder = readDecoder(folder);
+    return {
+      vocabulary: decoder.vocabulary,
+      context: decoder.context,
+      open: async (options) => {
+        const stored = await readWeights(folder, decoder);
+        return Scorer.create(decoder, { stored, int8: dtype === "q8" }, options);
+      },
+    };
+  }
+  const there = onnxDtypes.filter((each) => existsSync(join(folder, onnxFile(each))));
+  const wanted = dtype ?? "fp32";
+  if (there.includes(wanted)) return exported(folder, wanted);
+  if (there.length === 0 && dtype === undefined) {
+    readDecoder(folder);
+    throw new Error(
+      `${folder}: there are no weights; expected model.safetensors, pytorch_model.bin (whole or in parts) or ${onnxFile("fp32")}`,
+    );
+  }
+  const others = [...(hasWeights(folder) ? ["fp32", "q8"] : []), ...there];
+  throw new Error(
+    `${folder}: it is not there as ${wanted}; what there is: ${others.join(", ") || "nothing"} (choose it with dtype)`,
+  );
+}
