@@ -4,7 +4,7 @@
  */
 import { dataFiles } from "../src/data/files.ts";
 import { align } from "../streams/align.ts";
-import { readConfig } from "../streams/config.ts";
+import { readConfig } from "../streams/config-file.ts";
 import { forward } from "../streams/forward.ts";
 import { fuse } from "../streams/fuse.ts";
 import { Meter } from "../streams/meter.ts";

@@ -1,11 +1,12 @@
 /** @file The one configuration of a run: every setting with its meaning and default. */
-import { existsSync, readFileSync } from "node:fs";
-import { dirname, isAbsolute, resolve } from "node:path";
 import { z } from "zod";
 import { units } from "../src/fusion/nll.ts";
 import { fallbacks, joins, projections } from "../src/fusion/project.ts";
 import { lmSchedules, methods, weightings } from "../src/fusion/select.ts";
 import { tails } from "../src/fusion/teach.ts";
+import { defaultShardBytes } from "../src/export/folder.ts";
+import { onnxTypes } from "../src/export/onnx.ts";
+import { onnxDtypes } from "../src/models/onnx-files.ts";
 import { devices } from "../src/onnx/session.ts";
 import { scopes } from "./fuse.ts";
 import { maps } from "./maps.ts";
@@ -14,8 +15,19 @@ import { recipes } from "./recipes.ts";
 const count = z.int().positive();
 const share = z.number().min(0).max(1);
 const device = z.enum(devices);
-/** A folder, or a folder with a device of its own. */
-const model = z.union([z.string(), z.strictObject({ path: z.string(), device: device.optional() })]);
+/** A folder or an id of the Hugging Face hub, org/name or org/name@revision; or one with settings of its own. */
+const model = z.union([
+  z.string(),
+  z.strictObject({
+    path: z.string(),
+    /** what it is called in reports; none: as its folder */
+    name: z.string().optional(),
+    device: device.optional(),
+    /** of a source: q8 multiplies in 8 bits, which is faster on some CPUs; others name ONNX files; none: exact */
+    dtype: z.enum(onnxDtypes).optional(),
+  }),
+]);
+export type Model = z.infer<typeof model>;
 const columns = {
   /** files, folders or globs: .parquet, .jsonl, .txt, the last two also .gz or .zst */
   files: z.array(z.string()).min(1),
@@ -71,9 +83,9 @@ const fusion = z.strictObject({
 export const Config = z.strictObject({
   /** settings that belong together, as a start: default, fusellm or kd; see recipes.ts */
   recipe: z.enum(Object.keys(recipes) as [keyof typeof recipes]).default("default"),
-  /** folder of the model that is trained */
+  /** the model that is trained */
   target: model,
-  /** folders of the models whose knowledge it gets */
+  /** the models whose knowledge it gets */
   sources: z.array(model).default([]),
   /** auto takes the best that works: cuda, webgpu, cpu */
   device: device.default("auto"),
@@ -146,6 +158,17 @@ export const Config = z.strictObject({
     .default(4 * 2 ** 20),
   /** threads of each model on the CPU; none: all cores. As many models run at a time as cores allow */
   threads: count.optional(),
+  /** how the model is written at the end */
+  save: z
+    .strictObject({
+      /** type of the weights */
+      dtype: z.enum(["F32", "F16", "BF16"]).default("F32"),
+      /** most bytes of a file of weights; there are several files if there is more */
+      shardBytes: count.default(defaultShardBytes),
+      /** ONNX files besides, for transformers.js, browsers and other runtimes */
+      onnx: z.array(z.enum(onnxTypes)).default([]),
+    })
+    .prefault({}),
   /** folder that the result is written to */
   out: z.string(),
 });
@@ -154,126 +177,3 @@ export type Config = z.infer<typeof Config>;
 
 /** What is wrong with what the user gave: shown as one line, without a stack. */
 export class UserError extends Error {}
-
-type Tree = { [key: string]: unknown };
-
-const isTree = (value: unknown): value is Tree =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-/** Makes the paths in a configuration absolute: those of a file are relative to it. */
-function resolvePaths(config: Tree, base: string): Tree {
-  const path = (value: unknown) =>
-    typeof value === "string" && !isAbsolute(value) ? resolve(base, value) : value;
-  const model = (value: unknown) => (isTree(value) ? { ...value, path: path(value.path) } : path(value));
-  const list = (value: unknown, each: (inner: unknown) => unknown) =>
-    Array.isArray(value) ? value.map(each) : value;
-  const files = (value: unknown) =>
-    isTree(value) && "files" in value ? { ...value, files: list(value.files, path) } : value;
-  const resolved: Tree = { ...config };
-  for (const [key, change] of Object.entries({
-    target: model,
-    sources: (value: unknown) => list(value, model),
-    data: files,
-    evaluate: files,
-    out: path,
-  }))
-    if (key in config) resolved[key] = change(config[key]);
-  return resolved;
-}
-
-function merge(base: Tree, over: Tree): Tree {
-  const merged = { ...base };
-  for (const [key, value] of Object.entries(over)) {
-    const below = merged[key];
-    merged[key] = isTree(value) && isTree(below) ? merge(below, value) : value;
-  }
-  return merged;
-}
-
-/** "train.steps=40" as { train: { steps: 40 } }; the value is read as YAML. */
-function assignment(text: string): Tree {
-  const at = text.indexOf("=");
-  if (at < 1) throw new UserError(`--set ${text}: expected path=value, such as train.steps=40`);
-  let value: unknown;
-  try {
-    value = Bun.YAML.parse(text.slice(at + 1));
-  } catch (cause) {
-    throw new UserError(`--set ${text}: the value is not YAML: ${(cause as Error).message}`, { cause });
-  }
-  return text
-    .slice(0, at)
-    .split(".")
-    .reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) as Tree;
-}
-
-function readTree(path: string): Tree {
-  if (!existsSync(path)) throw new UserError(`${path}: not found; expected a configuration file`);
-  let file: unknown;
-  try {
-    file = Bun.YAML.parse(readFileSync(path, "utf8"));
-  } catch (cause) {
-    throw new UserError(`${path}: not YAML: ${(cause as Error).message}`, { cause });
-  }
-  if (isTree(file)) return file;
-  throw new UserError(`${path}: expected keys such as target, sources, data and train`);
-}
-
-/** Checks what was given, over its recipe and the defaults. */
-function complete<T extends z.ZodType>(schema: T, given: Tree, path: string): z.infer<T> {
-  const recipe = recipes[given.recipe as keyof typeof recipes] ?? {};
-  const result = schema.safeParse(merge(recipe, given));
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  const key = [...issue.path, ...(issue.code === "unrecognized_keys" ? issue.keys : [])].join(".");
-  const problem = issue.code === "unrecognized_keys" ? "there is no such setting" : issue.message;
-  throw new UserError(`${path}: ${key}: ${problem}`, { cause: result.error });
-}
-
-/**
- * Reads a configuration file and lays assignments over it. Paths in the file are relative to the
- * file, paths in assignments to the working directory.
- * @throws UserError naming the file and the key.
- */
-export function readConfig(path: string, assignments: readonly string[] = []): Config {
-  const layers = assignments.map((text) => resolvePaths(assignment(text), process.cwd()));
-  return complete(Config, layers.reduce(merge, resolvePaths(readTree(path), dirname(path))), path);
-}
-
-const Experiment = z.strictObject({
-  /** of data.seed: each shuffles the data in its own way */
-  seeds: z.array(z.int().nonnegative()).min(1),
-  /** settings of each arm, over those of the file; null is the file's own */
-  arms: z.record(z.string(), z.record(z.string(), z.unknown()).nullable()),
-});
-
-/**
- * Reads an experiment: a configuration file with `seeds` and `arms` besides. The arms are runs of the
- * same text, so they may differ in the target's teachers and how it learns from them only.
- * @throws UserError naming the file, the arm and the key.
- */
-export function readExperiment(path: string, assignments: readonly string[] = []) {
-  const layers = assignments.map((text) => resolvePaths(assignment(text), process.cwd()));
-  const { seeds, arms, ...common } = layers.reduce(merge, resolvePaths(readTree(path), dirname(path)));
-  const experiment = complete(Experiment, { seeds, arms }, path);
-  const configs = Object.entries(experiment.arms).map(([name, own]): [string, Config] => {
-    const changes = resolvePaths(own ?? {}, dirname(path));
-    // An arm's recipe comes before what the file says for all.
-    const recipe = recipes[changes.recipe as keyof typeof recipes] ?? {};
-    return [name, complete(Config, merge(merge(common, recipe), changes), `${path}: arms.${name}`)];
-  });
-  const text = ({ target, data, blockSize, slack, train, pack }: Config) =>
-    JSON.stringify([
-      target,
-      data,
-      blockSize,
-      slack,
-      train.steps,
-      train.rows,
-      train.accumulation,
-      pack.rowLength,
-    ]);
-  for (const [name, config] of configs)
-    if (text(config) !== text(configs[0][1]))
-      throw new UserError(`${path}: arms.${name}: the arms are to see the same text in the same steps`);
-  return { seeds: experiment.seeds, arms: configs };
-}

@@ -3,7 +3,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { command, interruptible, parseOptions } from "./command.ts";
-import { UserError, readExperiment } from "./config.ts";
+import { type Config, UserError } from "./config.ts";
+import { readExperiment } from "./config-file.ts";
+import { fetchModels } from "./hub.ts";
 import { type Bits, type Results, experiment } from "./experiment.ts";
 import { page, plot, table } from "./experiment-report.ts";
 
@@ -54,7 +56,9 @@ async function main(args: readonly string[]): Promise<number> {
   const assignments = [...values.set];
   if (values.out !== undefined) assignments.push(`out=${values.out}`);
   if (values.seeds !== undefined) assignments.push(`seeds=[${values.seeds}]`);
-  const { seeds, arms } = readExperiment(path, assignments);
+  const { seeds, arms: given } = readExperiment(path, assignments);
+  const arms: [string, Config][] = [];
+  for (const [name, config] of given) arms.push([name, await fetchModels(config)]);
   const [[first, { out }]] = arms;
   const baseline = values.baseline ?? first;
   if (!arms.some(([name]) => name === baseline))

@@ -2,7 +2,8 @@
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { command, parseOptions } from "./command.ts";
-import { UserError, readConfig } from "./config.ts";
+import { UserError } from "./config.ts";
+import { readConfig } from "./config-file.ts";
 import { page, terminalTable } from "./inspect-report.ts";
 import { inspect } from "./inspect.ts";
 

@@ -3,6 +3,7 @@ import { align } from "./align.ts";
 import type { Config } from "./config.ts";
 import { forward } from "./forward.ts";
 import { fuse } from "./fuse.ts";
+import { fetchModels } from "./hub.ts";
 import { Meter } from "./meter.ts";
 import { Models, entriesOf, listenersOf } from "./models.ts";
 import type { Document, Fused } from "./records.ts";
@@ -69,7 +70,8 @@ function viewsOf({ ids, targets, teachings, shares }: Fused, show: (id: number) 
  * @param most candidates to show of each.
  * @throws what loading the models throws.
  */
-export async function inspect(config: Config, text: string, most: number): Promise<Inspection> {
+export async function inspect(given: Config, text: string, most: number): Promise<Inspection> {
+  const config = await fetchModels(given);
   const meter = new Meter(new AbortController().signal, 0);
   const models = new Models(config, meter);
   try {

@@ -19,6 +19,8 @@ export interface Progress extends Step {
 }
 
 export interface Listener {
+  /** How much of a model has been downloaded or read, before the run begins. */
+  loading?(model: string, share: number): void;
   devices?(devices: Readonly<Record<string, string>>): void;
   step?(progress: Progress): void;
   evaluation?(step: number, bitsPerByte: Readonly<Record<string, number>>): void;

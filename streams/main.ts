@@ -1,7 +1,8 @@
 /** @file The command `bun run fuse`. */
 import { relative, resolve } from "node:path";
 import { command, interruptible, parseOptions } from "./command.ts";
-import { UserError, readConfig } from "./config.ts";
+import { UserError } from "./config.ts";
+import { readConfig } from "./config-file.ts";
 import { progressLines, report } from "./progress.ts";
 import type { Listener } from "./journal.ts";
 import { run } from "./run.ts";
@@ -24,6 +25,7 @@ text → split → tokenize → forward ×N → align → fuse → pack → trai
   bun run fuse --set target=demo/models/pocket-mpt \\
       --set 'sources=[demo/models/pocket-llama]'            another target; paths from where you are
   bun run fuse --set recipe=fusellm --out runs/fusellm      the method of the paper
+  bun run fuse --set 'sources=[org/name, org/other@v2]'     models of the Hugging Face hub, by their ids
   bun run fuse --set fusion.lmWeight=1                      plain continual training, no teacher runs
 
 DIR then holds model/ (a Hugging Face folder), summary.json and events/ (tensorboard --logdir DIR).
@@ -41,6 +43,7 @@ const options = {
 } as const;
 
 const jsonLines: Listener = {
+  loading: (model, share) => console.log(JSON.stringify({ event: "loading", model, share })),
   devices: (devices) => console.log(JSON.stringify({ event: "devices", devices })),
   evaluation: (step, bitsPerByte) => console.log(JSON.stringify({ event: "evaluation", step, bitsPerByte })),
   step: (progress) => console.log(JSON.stringify({ event: "step", ...progress })),

@@ -3,16 +3,18 @@ import { availableParallelism } from "node:os";
 import { basename } from "node:path";
 import { type AlignTeacher, teachBySpans, teachByTokens, teachInPlace } from "../src/fusion/teach.ts";
 import { mostEntries } from "../src/fusion/select.ts";
-import type { Decoder } from "../src/models/decoder.ts";
 import { readDecoder } from "../src/models/folder.ts";
+import type { OnnxDtype } from "../src/models/onnx-files.ts";
 import type { Device, ResolvedDevice } from "../src/onnx/session.ts";
 import { type Remote, spawn } from "../src/onnx/worker.ts";
+import { readFrozen } from "../src/score/frozen.ts";
 import type { ScorerHandlers } from "../src/score/worker.ts";
 import { type Tokenizer, readTokenizer } from "../src/text/tokenizer.ts";
 import type { Batch, StepResult } from "../src/train/trainer.ts";
 import type { TrainerHandlers } from "../src/train/worker.ts";
 import type { Listening } from "./align.ts";
-import { type Config, UserError } from "./config.ts";
+import { type Config, type Model, UserError } from "./config.ts";
+import type { Loading } from "./hub.ts";
 import { takeTurns } from "./flow.ts";
 import type { Teacher } from "./forward.ts";
 import { vocabularyMap } from "./maps.ts";
@@ -22,7 +24,9 @@ interface Source {
   readonly name: string;
   readonly folder: string;
   readonly device: Device;
-  readonly decoder: Decoder;
+  readonly dtype: OnnxDtype | undefined;
+  /** Most tokens of a sequence. */
+  readonly context: number;
   readonly tokenizer: Tokenizer;
 }
 
@@ -47,22 +51,23 @@ export interface LoadedTrainer {
 }
 
 /** Reads a folder's config and tokenizer, and checks that they fit each other and the run. */
-function readSource(model: Config["target"], config: Config): Source {
-  const { path: folder, device = config.device } = typeof model === "string" ? { path: model } : model;
-  const decoder = readDecoder(folder);
+function readSource(model: Model, config: Config): Source {
+  const given = typeof model === "string" ? { path: model } : model;
+  const { path: folder, name = basename(folder), device = config.device, dtype } = given;
+  const { vocabulary, context } = readFrozen(folder, dtype);
   const tokenizer = readTokenizer(folder);
   const known = tokenizer.vocabulary.tokens.length;
-  if (known > decoder.vocabulary)
+  if (known > vocabulary)
     throw new UserError(
-      `${folder}: its tokenizer has ${known} tokens, its config.json a vocabulary of ${decoder.vocabulary}`,
+      `${folder}: its tokenizer has ${known} tokens, its config.json a vocabulary of ${vocabulary}`,
     );
-  if (config.blockSize > decoder.context)
+  if (config.blockSize > context)
     throw new UserError(
-      `blockSize: ${config.blockSize} is more than the ${decoder.context} tokens that ${folder} takes`,
+      `blockSize: ${config.blockSize} is more than the ${context} tokens that ${folder} takes`,
     );
   if (config.fusion.topK > known)
     throw new UserError(`fusion.topK: ${config.fusion.topK} is more than the ${known} tokens of ${folder}`);
-  return { name: basename(folder), folder, device, decoder, tokenizer };
+  return { name, folder, device, dtype, context, tokenizer };
 }
 
 /** Everything about the models that can be wrong is found here, before a worker starts. */
@@ -72,9 +77,13 @@ function checkModels(config: Config): { target: Source; sources: Source[] } {
     throw new UserError(`slack: ${slack} leaves nothing of a blockSize of ${blockSize}`);
   try {
     const target = readSource(config.target, config);
-    if (pack.rowLength > target.decoder.context)
+    if (target.dtype !== undefined)
+      throw new UserError(`target.dtype: ${target.dtype} is of no use: a target is trained in float32`);
+    // Its weights are trained, so that an ONNX file will not do.
+    readDecoder(target.folder);
+    if (pack.rowLength > target.context)
       throw new UserError(
-        `pack.rowLength: ${pack.rowLength} is more than the ${target.decoder.context} tokens that ${target.folder} takes`,
+        `pack.rowLength: ${pack.rowLength} is more than the ${target.context} tokens that ${target.folder} takes`,
       );
     const sources = (fusion.lmWeight === 1 ? [] : config.sources).map((source) => readSource(source, config));
     if (fusion.lmWeight < 1 && sources.length === 0 && !fusion.withTarget)
@@ -126,6 +135,7 @@ export class Models {
   readonly tokenizers: readonly Tokenizer[];
   readonly #config: Config;
   readonly #meter: Meter;
+  readonly #onLoading: Loading;
   readonly #target: Source;
   readonly #teachers: readonly { readonly source: Source; readonly encoding: number }[];
   readonly #threads: number;
@@ -133,10 +143,11 @@ export class Models {
   readonly #workers = new Set<Remote<TrainerHandlers | ScorerHandlers>>();
 
   /** @throws UserError if files or settings do not fit each other. */
-  constructor(config: Config, meter: Meter) {
+  constructor(config: Config, meter: Meter, onLoading: Loading = () => {}) {
     const { target, sources } = checkModels(config);
     this.#config = config;
     this.#meter = meter;
+    this.#onLoading = onLoading;
     this.#target = target;
     const itself = { ...target, name: `${target.name} (frozen)` };
     const all = [itself, ...sources].map((source, encoding) => ({ source, encoding }));
@@ -178,17 +189,19 @@ export class Models {
       this.#spawn<ScorerHandlers>(new URL("../src/score/worker.ts", import.meta.url)),
     );
     return Promise.all(
-      this.#teachers.map(async ({ source: { name, folder, device, tokenizer }, encoding }, i) => {
+      this.#teachers.map(async ({ source: { name, folder, device, dtype, tokenizer }, encoding }, i) => {
         const worker = workers[i % workers.length];
-        const loaded = await worker.call("load", {
+        const load = {
           folder,
+          dtype,
           device,
           rowLength: blockSize,
           rows: forward.rows,
           k: fusion.topK,
           known: tokenizer.vocabulary.tokens.length,
           threads: this.#threads,
-        });
+        };
+        const loaded = await worker.call("load", load, (share) => this.#onLoading(name, share));
         const score = async (sequences: readonly Int32Array[]) => {
           const { scores, seconds } = await this.#run(loaded.device, () =>
             worker.call("score", { model: loaded.model, sequences }),
@@ -206,12 +219,12 @@ export class Models {
    * @param checkpoint a file that an earlier run wrote, to go on from.
    */
   async trainer(
-    { train, pack }: Config,
+    { train, pack, save }: Config,
     entries: number,
     checkpoint?: { readonly path: string; readonly steps: number },
   ): Promise<LoadedTrainer> {
     const worker = this.#spawn<TrainerHandlers>(new URL("../src/train/worker.ts", import.meta.url));
-    const { device } = await worker.call("load", {
+    const load = {
       ...train,
       folder: this.#target.folder,
       device: this.#target.device,
@@ -219,7 +232,8 @@ export class Models {
       shape: { rows: train.rows, length: pack.rowLength, entries },
       accumulate: train.accumulation > 1,
       ...(checkpoint && { checkpoint }),
-    });
+    };
+    const { device } = await worker.call("load", load, (share) => this.#onLoading(this.#target.name, share));
     return {
       device,
       step: async (batches, learningRate) => {
@@ -231,7 +245,7 @@ export class Models {
       },
       nll: async (sequences) => (await this.#run(device, () => worker.call("nll", sequences))).nll,
       saveCheckpoint: (path) => worker.call("saveCheckpoint", path),
-      saveModel: (folder) => worker.call("saveModel", { folder }),
+      saveModel: (folder) => worker.call("saveModel", { folder, ...save }),
       close: () => this.#close(worker as unknown as Remote<TrainerHandlers | ScorerHandlers>),
     };
   }
@@ -255,9 +269,10 @@ export class Models {
 export async function loadModels(
   config: Config,
   meter: Meter,
+  onLoading?: Loading,
   checkpoint?: { readonly path: string; readonly steps: number },
 ) {
-  const models = new Models(config, meter);
+  const models = new Models(config, meter, onLoading);
   const { vocabulary, teacherNames, tokenizers } = models;
   const entries = entriesOf(config.fusion, teacherNames.length);
   try {

@@ -4,6 +4,8 @@ import type { Summary } from "./run.ts";
 
 /** Seconds between lines where the output is not a terminal. */
 const quietSeconds = 10;
+/** Models that are loaded sooner are not worth a word. */
+const shortSeconds = 1;
 
 const percent = (share: number) => `${Math.round(share * 100)} %`;
 
@@ -46,11 +48,25 @@ export function progressLines(stream: NodeJS.WriteStream): Listener & { end(): v
   const live = stream.isTTY;
   let shown = false;
   let last = -Infinity;
+  const began = new Map<string, number>();
   const clear = () => {
     if (shown) stream.write("\r\x1b[K");
     shown = false;
   };
   return {
+    loading(model, share) {
+      const text = `loading ${model}: ${percent(share)}`;
+      if (!began.has(model)) began.set(model, performance.now());
+      if (performance.now() - began.get(model)! < shortSeconds * 1000) return;
+      if (live) {
+        clear();
+        stream.write(text.slice(0, (stream.columns || 200) - 1));
+        shown = true;
+      } else if (performance.now() - last > quietSeconds * 1000) {
+        last = performance.now();
+        stream.write(`${text}\n`);
+      }
+    },
     devices(devices) {
       const models = Object.entries(devices).map(([name, device]) => `${name} on ${device}`);
       stream.write(`${models.join(", ")}\n`);

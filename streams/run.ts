@@ -5,6 +5,7 @@ import { dataFiles } from "../src/data/files.ts";
 import { type RunState, readState, removeState, weightsOf, writeState } from "./checkpoint.ts";
 import { type Config, UserError } from "./config.ts";
 import { evaluateSamples, readSamples } from "./evaluate.ts";
+import { type Loading, fetchModels } from "./hub.ts";
 import { Journal, type Listener } from "./journal.ts";
 import { Meter, type StageStatistics } from "./meter.ts";
 import { loadModels } from "./models.ts";
@@ -103,12 +104,14 @@ const peakRss = () => process.resourceUsage().maxRSS * (process.platform === "da
 export async function run(given: Config, options: RunOptions = {}): Promise<Summary> {
   const { signal = new AbortController().signal } = options;
   const state = stateOf(given, options);
-  const config = await checkData(given);
+  const found = await checkData(given);
+  const onLoading: Loading = (model, share) => options.listener?.loading?.(model, share);
+  const config = await fetchModels(found, onLoading, signal);
   const abort = new AbortController();
   signal.addEventListener("abort", () => abort.abort(signal.reason), { once: true });
   const meter = new Meter(abort.signal, config.prefetchBytes);
   const resumed = state && { path: weightsOf(config.out), steps: state.steps };
-  const models = await loadModels(config, meter, resumed);
+  const models = await loadModels(config, meter, onLoading, resumed);
   try {
     const { evaluate, train, out, blockSize, slack } = config;
     const { tokenizers, teachers, listening, trainer } = models;

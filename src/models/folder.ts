@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { sizeOf } from "../graph/ops.ts";
 import { type Tensor, load } from "../graph/stored.ts";
 import type { Decoder } from "./decoder.ts";
 import { gemma2 } from "./gemma2.ts";
@@ -44,7 +45,8 @@ export function readConfig(folder: string): Record<string, unknown> {
 export function readDecoder(folder: string): Decoder {
   const path = join(folder, "config.json");
   const config = readConfig(folder);
-  const architecture = architectures[String(config.model_type)];
+  const name = String(config.model_type);
+  const architecture = Object.hasOwn(architectures, name) ? architectures[name] : undefined;
   if (!architecture)
     throw new Error(
       `${path}: model_type ${JSON.stringify(config.model_type)} is not supported; expected one of ${Object.keys(architectures).join(", ")}`,
@@ -65,9 +67,21 @@ export function readDecoder(folder: string): Decoder {
 
 /**
  * The weights of a folder in memory as float32, exactly those that the decoder names.
+ * @param onLoaded gets the share of them that is there.
  * @throws as readWeights does.
  */
-export async function readParameters(folder: string, decoder: Decoder): Promise<Map<string, Tensor>> {
+export async function readParameters(
+  folder: string,
+  decoder: Decoder,
+  onLoaded: (share: number) => void = () => {},
+): Promise<Map<string, Tensor>> {
   const weights = await readWeights(folder, decoder);
-  return new Map(Array.from(weights, ([name, stored]) => [name, load(stored)]));
+  const total = [...weights.values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const loaded = new Map<string, Tensor>();
+  let done = 0;
+  for (const [name, stored] of weights) {
+    loaded.set(name, load(stored));
+    onLoaded((done += sizeOf(stored.shape)) / total);
+  }
+  return loaded;
 }

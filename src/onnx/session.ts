@@ -20,6 +20,8 @@ export interface FrozenWeights {
   readonly stored: ReadonlyMap<string, Stored>;
   /** Whether products take them in 8 bits: several times faster on CPUs with instructions for that, and not exact. */
   readonly int8?: boolean;
+  /** Gets the share of the weights that is in 8 bits. */
+  readonly onQuantized?: ((share: number) => void) | undefined;
 }
 
 export interface Program {
@@ -88,7 +90,7 @@ export function sessionOptions(
 }
 
 /** Weights where they lie, as ONNX Runtime maps them; and those in 8 bits, which are made here and fed. */
-function frozen({ stored, int8 }: FrozenWeights, device: ResolvedDevice) {
+function frozen({ stored, int8, onQuantized }: FrozenWeights, device: ResolvedDevice) {
   const fed: Record<string, Tensor> = {};
   const weights: Encoding["weights"] = new Map(
     Array.from(stored, ([name, { path, offset, dtype, shape }]) => {
@@ -97,11 +99,14 @@ function frozen({ stored, int8 }: FrozenWeights, device: ResolvedDevice) {
       return [name, { dtype: weightTypes[dtype], place: { location, offset, length } }];
     }),
   );
+  const total = [...stored.values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  let done = 0;
   const quantized: Encoding["quantized"] = (weight, transposed) => {
     const { rows, columns, values, scales } = quantize(load(stored.get(weight)!), transposed);
     const name = `int8:${weight}`;
     const shape = [rows, columns];
     fed[name] = new Tensor("int8", values, shape);
+    onQuantized?.((done += values.length) / total);
     return { name, shape, scales };
   };
   const encoding: Encoding = { weights, inPlace: device === "cpu", ...(int8 && { quantized }) };

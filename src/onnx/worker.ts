@@ -6,8 +6,11 @@
  * what it is doing, and is terminated idle.
  */
 
+/** A handler may report how far it is. */
+export type Report = (share: number) => void;
+
 // oxlint-disable-next-line typescript/no-explicit-any -- each handler names its own argument
-export type Handlers = Record<string, (argument: any) => unknown>;
+export type Handlers = Record<string, (argument: any, report: Report) => unknown>;
 
 interface Request {
   readonly id: number;
@@ -15,7 +18,9 @@ interface Request {
   readonly argument: unknown;
 }
 
-type Reply = { readonly id: number } & ({ readonly value: unknown } | { readonly error: Error });
+type Reply = { readonly id: number } & (
+  { readonly value: unknown } | { readonly error: Error } | { readonly share: number }
+);
 
 declare const self: Worker;
 
@@ -26,7 +31,8 @@ export function serve(handlers: Handlers): void {
     last = last.then(async () => {
       let reply: Reply;
       try {
-        reply = { id: data.id, value: await handlers[data.name](data.argument) };
+        const report = (share: number) => self.postMessage({ id: data.id, share } satisfies Reply);
+        reply = { id: data.id, value: await handlers[data.name](data.argument, report) };
       } catch (error) {
         reply = { id: data.id, error: error instanceof Error ? error : new Error(String(error)) };
       }
@@ -40,6 +46,7 @@ export interface Remote<H extends Handlers> {
   call<K extends keyof H & string>(
     name: K,
     argument: Parameters<H[K]>[0],
+    onReport?: Report,
   ): Promise<Awaited<ReturnType<H[K]>>>;
   /** Waits for what is under way and ends the worker; afterwards calls reject. */
   close(): Promise<void>;
@@ -51,12 +58,16 @@ export const liveWorkers = new Set<Worker>();
 export function spawn<H extends Handlers>(url: URL): Remote<H> {
   const worker = new Worker(url);
   liveWorkers.add(worker);
-  const pending = new Map<number, PromiseWithResolvers<unknown>>();
+  const pending = new Map<number, PromiseWithResolvers<unknown> & { onReport?: Report | undefined }>();
   let ids = 0;
   let end: Error | undefined;
   const idle = () => Promise.allSettled(Array.from(pending.values(), ({ promise }) => promise));
   worker.onmessage = ({ data }: MessageEvent<Reply>) => {
     const request = pending.get(data.id);
+    if ("share" in data) {
+      request?.onReport?.(data.share);
+      return;
+    }
     pending.delete(data.id);
     if ("error" in data) request?.reject(data.error);
     else request?.resolve(data.value);
@@ -67,9 +78,9 @@ export function spawn<H extends Handlers>(url: URL): Remote<H> {
     pending.clear();
   };
   return {
-    call(name, argument) {
+    call(name, argument, onReport) {
       if (end) return Promise.reject(end);
-      const request = Promise.withResolvers<unknown>();
+      const request = { ...Promise.withResolvers<unknown>(), onReport };
       const id = ids++;
       pending.set(id, request);
       worker.postMessage({ id, name, argument } satisfies Request);

@@ -12,7 +12,8 @@ export interface Frozen {
   /** Tokens that it knows at least, and most tokens of a sequence. */
   readonly vocabulary: number;
   readonly context: number;
-  open(options: ScorerOptions): Promise<Scorer | ExportedScorer>;
+  /** @param onLoaded gets the share of the weights that is there, where they cannot stay in their files. */
+  open(options: ScorerOptions, onLoaded?: (share: number) => void): Promise<Scorer | ExportedScorer>;
 }
 
 /** What a config.json says of the limits, whatever the architecture. */
@@ -49,9 +50,9 @@ export function readFrozen(folder: string, dtype?: OnnxDtype): Frozen {
     return {
       vocabulary: decoder.vocabulary,
       context: decoder.context,
-      open: async (options) => {
+      open: async (options, onQuantized) => {
         const stored = await readWeights(folder, decoder);
-        return Scorer.create(decoder, { stored, int8: dtype === "q8" }, options);
+        return Scorer.create(decoder, { stored, int8: dtype === "q8", onQuantized }, options);
       },
     };
   }

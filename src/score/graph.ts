@@ -48,7 +48,8 @@ export function scoringGraph(
   sizes.forEach((_, i) => {
     // Waiting for the last chunk's results is what lets its logits go.
     const last = chunks.at(-1);
-    const hidden_CD = last ? b.after(hiddens[i], ...last) : hiddens[i];
+    const numbers = last?.filter(({ dtype }) => dtype === "f32") ?? [];
+    const hidden_CD = last ? b.after(hiddens[i], ...numbers) : hiddens[i];
     chunks.push(said(b, logitsOf(b, decoder, hidden_CD, head_VD), nexts[i], k, known));
   });
   outputNames.slice(0, chunks[0].length).forEach((name, output) => {

@@ -1,7 +1,7 @@
 /** @file The worker that frozen models live in; one worker may hold several. */
 import type { OnnxDtype } from "../models/onnx-files.ts";
 import { type Device, type ResolvedDevice, resolveDevice } from "../onnx/session.ts";
-import { serve } from "../onnx/worker.ts";
+import { type Report, serve } from "../onnx/worker.ts";
 import type { ExportedScorer } from "./exported.ts";
 import { readFrozen } from "./frozen.ts";
 import type { Scorer, ScorerOptions, Scores } from "./score.ts";
@@ -16,9 +16,12 @@ const scorers: (Scorer | ExportedScorer)[] = [];
 
 const handlers = {
   /** Loads a model; answers with its number in this worker and the device that it is on. */
-  async load({ folder, dtype, ...options }: Load): Promise<{ model: number; device: ResolvedDevice }> {
+  async load(
+    { folder, dtype, ...options }: Load,
+    report: Report,
+  ): Promise<{ model: number; device: ResolvedDevice }> {
     const device = await resolveDevice(options.device);
-    const scorer = await readFrozen(folder, dtype).open({ ...options, device });
+    const scorer = await readFrozen(folder, dtype).open({ ...options, device }, report);
     return { model: scorers.push(scorer) - 1, device };
   },
   async score({

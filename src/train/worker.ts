@@ -2,7 +2,7 @@
 import { type ExportOptions, writeFolder } from "../export/folder.ts";
 import { readDecoder, readParameters } from "../models/folder.ts";
 import { type Device, type ResolvedDevice, resolveDevice } from "../onnx/session.ts";
-import { serve } from "../onnx/worker.ts";
+import { type Report, serve } from "../onnx/worker.ts";
 import { bytesWritten } from "./bytes-written.ts";
 import { type Batch, type StepResult, Trainer, type TrainerOptions } from "./trainer.ts";
 
@@ -22,10 +22,11 @@ async function timed<T>(work: Promise<T>): Promise<T & { seconds: number }> {
 }
 
 const handlers = {
-  async load({ folder, checkpoint, ...options }: Load): Promise<{ device: ResolvedDevice }> {
+  async load({ folder, checkpoint, ...options }: Load, report: Report): Promise<{ device: ResolvedDevice }> {
     const decoder = readDecoder(folder);
     const device = await resolveDevice(options.device);
-    trainer = await Trainer.create(decoder, await readParameters(folder, decoder), { ...options, device });
+    const parameters = await readParameters(folder, decoder, report);
+    trainer = await Trainer.create(decoder, parameters, { ...options, device });
     origin = folder;
     if (checkpoint) trainer.restore(checkpoint.path, checkpoint.steps);
     return { device };

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { liveWorkers } from "../../src/onnx/worker.ts";
-import { readConfig, readExperiment } from "../../streams/config.ts";
+import { readConfig, readExperiment } from "../../streams/config-file.ts";
 import { experiment } from "../../streams/experiment.ts";
 import { differences, page, plot, table } from "../../streams/experiment-report.ts";
 import { run } from "../../streams/run.ts";

@@ -82,7 +82,7 @@ test("a model folder that does not fit is refused by file and field", async () =
   }
 });
 
-test("--json gives an object per line: devices, evaluations, steps, the summary", () => {
+test("--json gives an object per line: what is loaded, devices, evaluations, steps, the summary", () => {
   const small = [
     "blockSize=64",
     "slack=16",
@@ -100,10 +100,12 @@ test("--json gives an object per line: devices, evaluations, steps, the summary"
     ...small.flatMap((set) => ["--set", set]),
   );
   expect(err).toBe("");
-  const events = out
+  const all = out
     .trim()
     .split("\n")
     .map((line) => JSON.parse(line));
+  const events = all.filter(({ event }) => event !== "loading");
+  expect(all.find(({ event }) => event === "loading")).toMatchObject({ model: "pocket-llama" });
   expect(events.map(({ event }) => event)).toEqual([
     "devices",
     "evaluation",

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readDecoder, readParameters } from "../../src/models/folder.ts";
 import { liveWorkers } from "../../src/onnx/worker.ts";
-import { readConfig } from "../../streams/config.ts";
+import { readConfig } from "../../streams/config-file.ts";
 import { Meter } from "../../streams/meter.ts";
 import { loadModels } from "../../streams/models.ts";
 import { learn, score } from "../../streams/pipeline.ts";
