@@ -24,6 +24,7 @@ const allowed: Record<string, readonly string[]> = {
   "src/models": ["src/graph"],
   "src/text": [],
   "src/data": [],
+  "src/chat": ["src/onnx", "src/text"],
   "src/fusion": ["src/text"],
   "src/evaluate": [],
   "src/hub": ["src/models"],

@@ -1,27 +1,15 @@
 /** Tokenizers that are not a tokenizer.json: the same ids as the tokenizer.json, or as SentencePiece itself. */
 import { describe, expect, test } from "bun:test";
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel } from "../close.ts";
+import { folderOf } from "../folder.ts";
 
 const fixtures = join(import.meta.dir, "../fixtures/sentencepiece");
 const golden: { texts: string[]; unigram: number[][]; bpe: number[][] } = await Bun.file(
   join(fixtures, "golden.json"),
 ).json();
-
-/** A folder with these files, which is removed at the end. */
-function folder(
-  files: Readonly<Record<string, string | { readonly from: string }>>,
-): Disposable & { path: string } {
-  const path = mkdtempSync(join(tmpdir(), "tokenizer-"));
-  for (const [name, content] of Object.entries(files))
-    if (typeof content === "string") writeFileSync(join(path, name), content);
-    else copyFileSync(content.from, join(path, name));
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true }) };
-}
 
 /** 2,000 texts: those of the fixture, which were cut out of books and made odd, and random ones. */
 const texts = [
@@ -61,7 +49,7 @@ describe("tokenizer.model alone gives the ids of tokenizer.json on 2,000 texts",
   for (const name of ["pocket-llama", "pocket-openllama"])
     test(name, async () => {
       const from = (file: string) => ({ from: join(demoModel(name), file) });
-      using alone = folder({
+      using alone = folderOf({
         "tokenizer.model": from("tokenizer.model"),
         "tokenizer_config.json": from("tokenizer_config.json"),
       });
@@ -76,7 +64,7 @@ describe("tokenizer.model alone gives the ids of tokenizer.json on 2,000 texts",
 describe("tokenizer.model gives the ids of SentencePiece itself", () => {
   for (const name of ["unigram", "bpe"] as const)
     test(name, async () => {
-      using alone = folder({
+      using alone = folderOf({
         "tokenizer.model": { from: join(fixtures, `${name}.model`) },
         "tokenizer_config.json": JSON.stringify({ eos_token: "</s>" }),
       });
@@ -87,7 +75,7 @@ describe("tokenizer.model gives the ids of SentencePiece itself", () => {
 test("vocab.json and merges.txt give the ids of tokenizer.json", async () => {
   const path = demoModel("pocket-mpt");
   const { model } = await Bun.file(join(path, "tokenizer.json")).json();
-  using alone = folder({
+  using alone = folderOf({
     "vocab.json": JSON.stringify(model.vocab),
     "merges.txt": [
       "#version: 0.2",
@@ -99,7 +87,7 @@ test("vocab.json and merges.txt give the ids of tokenizer.json", async () => {
 });
 
 test("a text begins and ends with the special tokens that the settings ask for", async () => {
-  using alone = folder({
+  using alone = folderOf({
     "tokenizer.model": { from: join(fixtures, "bpe.model") },
     "tokenizer_config.json": JSON.stringify({
       bos_token: { content: "<s>", special: true },

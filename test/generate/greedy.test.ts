@@ -1,0 +1,86 @@
+/** Generation with a cache, for every architecture: what transformers generates, and what no cache would. */
+import { describe, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { generateGreedily } from "../../src/generate/greedy.ts";
+import { Builder } from "../../src/graph/build.ts";
+import type { Decoder } from "../../src/models/decoder.ts";
+import { readDecoder, readParameters } from "../../src/models/folder.ts";
+import { logitsOf } from "../../src/models/head.ts";
+import { inferenceGraph } from "../../src/models/inference.ts";
+import { packedTokens, parametersOf } from "../../src/models/tokens.ts";
+import { readWeights } from "../../src/models/weights.ts";
+import { compile } from "../../src/onnx/session.ts";
+
+const zoo = join(import.meta.dir, "../fixtures/golden/zoo");
+
+/** The most likely token again and again, each from a whole forward pass of the training graph. */
+async function withoutCache(
+  folder: string,
+  decoder: Decoder,
+  prompt: Int32Array,
+  count: number,
+): Promise<number[]> {
+  const length = prompt.length + count;
+  const b = new Builder();
+  const inputs = parametersOf(b, decoder);
+  const hidden = decoder.hidden(b, (name) => inputs.get(name)!, packedTokens(b, 1, length));
+  b.output("logits", logitsOf(b, decoder, hidden, inputs.get(decoder.head)!));
+  const program = await compile(b.graph(), "cpu", 1);
+  const weights = Array.from(
+    await readParameters(folder, decoder),
+    ([name, { data }]) => [name, data] as const,
+  );
+  const ids = new Int32Array(length);
+  ids.set(prompt);
+  const feeds = { positions: Int32Array.from(ids, (_, i) => i), documents: new Int32Array(length) };
+  for (let end = prompt.length; end < length; end++) {
+    const { logits } = await program.run({ ...Object.fromEntries(weights), ...feeds, ids });
+    const last = logits.slice((end - 1) * decoder.vocabulary, end * decoder.vocabulary);
+    ids[end] = last.indexOf(Math.max(...last));
+  }
+  await program.close();
+  return [...ids.slice(prompt.length)];
+}
+
+describe("greedy generation with a cache is that without one, also in a batch of different lengths", () => {
+  for (const name of readdirSync(zoo))
+    test(name, async () => {
+      const folder = join(zoo, name);
+      const { greedy } = await Bun.file(join(folder, "golden.json")).json();
+      const decoder = readDecoder(folder);
+      const program = await compile(inferenceGraph(decoder), "cpu", 1, {
+        stored: await readWeights(folder, decoder),
+      });
+      const prompt = Int32Array.from(greedy.prompt);
+      const prompts = [prompt.slice(3, 5), prompt, prompt.slice(2)];
+      const count = greedy.continuation.length;
+      const options = { maxTokens: count, ends: [], context: decoder.cacheContext ?? decoder.context };
+      const batch = (await generateGreedily(program, prompts, options)).map((text) => [...text]);
+      await program.close();
+      expect(batch[1]).toEqual(greedy.continuation);
+      for (const i of [0, 2])
+        expect(batch[i]).toEqual(await withoutCache(folder, decoder, prompts[i], count));
+    });
+});
+
+test("a text ends before a token that ends texts, and where the context does", async () => {
+  const folder = join(zoo, "llama_rope_linear");
+  const decoder = readDecoder(folder);
+  const program = await compile(inferenceGraph(decoder), "cpu", 1, {
+    stored: await readWeights(folder, decoder),
+  });
+  const { greedy } = await Bun.file(join(folder, "golden.json")).json();
+  const prompt = Int32Array.from(greedy.prompt);
+  const all: number[] = greedy.continuation;
+  const generate = (options: { maxTokens: number; ends: number[]; context: number }) =>
+    generateGreedily(program, [prompt], options);
+  const [ended] = await generate({ maxTokens: 24, ends: [all[5]], context: 128 });
+  expect([...ended]).toEqual(all.slice(0, all.indexOf(all[5])));
+  const [short] = await generate({ maxTokens: 24, ends: [], context: prompt.length + 3 });
+  expect([...short]).toEqual(all.slice(0, 3));
+  expect(generate({ maxTokens: 1, ends: [], context: prompt.length })).rejects.toThrow(
+    "generate: a prompt of 7 tokens leaves no room in a context of 7",
+  );
+  await program.close();
+});
