@@ -8,7 +8,7 @@ import { readConfig, readDecoder } from "../models/folder.ts";
 import { writeSafetensors } from "../models/safetensors.ts";
 import { readTokenizerJson } from "../text/tokenizer.ts";
 import { onnxFile } from "../models/onnx-files.ts";
-import { type OnnxType, writeOnnx } from "./onnx.ts";
+import { type OnnxType, defaultInlineBytes, writeOnnx } from "./onnx.ts";
 
 export interface ExportOptions {
   /** Type of the weights; float32 by default. */
@@ -17,6 +17,8 @@ export interface ExportOptions {
   readonly shardBytes?: number;
   /** ONNX files to be written besides. */
   readonly onnx?: readonly OnnxType[];
+  /** Most bytes of weights within an ONNX file; more lie beside it. */
+  readonly inlineBytes?: number;
 }
 
 export const defaultShardBytes = 5e9;
@@ -91,8 +93,10 @@ export async function writeFolder(
   folder: string,
   origin: string,
   weights: Weights,
-  { dtype = "F32", shardBytes = defaultShardBytes, onnx = [] }: ExportOptions = {},
+  options: ExportOptions = {},
 ): Promise<void> {
+  const { dtype = "F32", shardBytes = defaultShardBytes, onnx = [] } = options;
+  const { inlineBytes = defaultInlineBytes } = options;
   const decoder = readDecoder(origin);
   const next = `${folder}.next`;
   await rm(next, { recursive: true, force: true });
@@ -109,7 +113,7 @@ export async function writeFolder(
   const external: Record<string, boolean> = {};
   if (onnx.length) await mkdir(join(next, "onnx"));
   for (const type of onnx)
-    if (writeOnnx(next, decoder, weights, type)) external[basename(onnxFile(type))] = true;
+    if (writeOnnx(next, decoder, weights, type, inlineBytes)) external[basename(onnxFile(type))] = true;
   const forTransformersJs = {
     ...(Object.keys(external).length && { use_external_data_format: external }),
     ...(onnx.includes("fp16") && { kv_cache_dtype: { fp16: "float16" } }),

@@ -16,7 +16,7 @@ export const onnxTypes = ["fp32", "fp16", "q8"] as const satisfies OnnxDtype[];
 export type OnnxType = (typeof onnxTypes)[number];
 
 /** Weights of more bytes lie in a file beside the model: a protobuf has at most 2 GB, and is in memory whole. */
-const inlineLimit = 2 ** 28;
+export const defaultInlineBytes = 2 ** 28;
 /** Tensors of fewer bytes are always in the model itself. */
 const smallTensor = 1024;
 /** What lies beside is mapped page by page. */
@@ -54,10 +54,16 @@ class Placer {
  *
  * @returns whether the weights are in a file of their own.
  */
-export function writeOnnx(folder: string, decoder: Decoder, weights: Weights, type: OnnxType): boolean {
+export function writeOnnx(
+  folder: string,
+  decoder: Decoder,
+  weights: Weights,
+  type: OnnxType,
+  inlineBytes: number,
+): boolean {
   const dtype = type === "fp16" ? "F16" : "F32";
   const sizes = Array.from(decoder.parameters.values(), (shape) => sizeOf(shape) * bytesPerElement[dtype]);
-  const beside = sizes.reduce((sum, size) => sum + size, 0) > inlineLimit;
+  const beside = sizes.reduce((sum, size) => sum + size, 0) > inlineBytes;
   const path = join(folder, onnxFile(type));
   const placer = new Placer(beside ? `${path}_data` : undefined);
   const tensor = (name: string) => inMemory(weights.get(name)!);

@@ -1,0 +1,174 @@
+/** What is written: the same bits when it is read again, the same text in transformers.js. */
+import "../../src/onnx/no-telemetry.ts";
+import { describe, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { AutoModelForCausalLM, Tensor, env, pipeline } from "@huggingface/transformers";
+import { writeFolder } from "../../src/export/folder.ts";
+import { generateGreedily } from "../../src/generate/greedy.ts";
+import { load } from "../../src/graph/stored.ts";
+import { readDecoder } from "../../src/models/folder.ts";
+import { inferenceGraph } from "../../src/models/inference.ts";
+import { readSafetensors } from "../../src/models/safetensors.ts";
+import { readWeights } from "../../src/models/weights.ts";
+import { compile } from "../../src/onnx/session.ts";
+import { readFrozen } from "../../src/score/frozen.ts";
+import { readTokenizer } from "../../src/text/tokenizer.ts";
+import { demoModel } from "../close.ts";
+import { copyOf, folderOf } from "../folder.ts";
+
+env.allowRemoteModels = false;
+const zoo = join(import.meta.dir, "../fixtures/golden/zoo");
+
+/** A folder written from another, in a place that is removed. */
+async function exported(origin: string, options: Parameters<typeof writeFolder>[3]) {
+  const copy = copyOf(origin);
+  const path = `${copy.path}-exported`;
+  await writeFolder(path, origin, await readWeights(origin, readDecoder(origin)), options);
+  return { path, [Symbol.dispose]: () => copy[Symbol.dispose]() };
+}
+
+/** The texts of transformers.js: it finds models below one folder, by their names. */
+async function generatedByTransformersJs(folder: string, dtype: "fp32" | "fp16" | "q8", text: string) {
+  env.localModelPath = `${dirname(folder)}/`;
+  const generate = await pipeline("text-generation", basename(folder), { dtype });
+  const [{ generated_text }] = (await generate(text, {
+    max_new_tokens: 24,
+    do_sample: false,
+  })) as unknown as [{ generated_text: string }];
+  await generate.dispose();
+  return generated_text;
+}
+
+describe("transformers.js generates from an export what we generate", () => {
+  for (const name of ["pocket-llama", "pocket-openllama", "pocket-mpt"])
+    test(name, async () => {
+      using folder = await exported(demoModel(name), { onnx: ["fp32", "fp16", "q8"] });
+      const decoder = readDecoder(folder.path);
+      const tokenizer = readTokenizer(folder.path);
+      const program = await compile(inferenceGraph(decoder), "cpu", 1, {
+        stored: await readWeights(folder.path, decoder),
+      });
+      const text = "And God said unto";
+      const prompt = await tokenizer.prompt(text);
+      const [ids] = await generateGreedily(program, [prompt], {
+        maxTokens: 24,
+        ends: [tokenizer.eos],
+        context: decoder.context,
+      });
+      await program.close();
+      const own = await tokenizer.decode([...prompt, ...ids]);
+      expect(own.length).toBeGreaterThan(text.length + 20);
+      expect(await generatedByTransformersJs(folder.path, "fp32", text)).toBe(own);
+      // Rounding may turn a close decision; the text begins the same.
+      for (const dtype of ["fp16", "q8"] as const)
+        expect((await generatedByTransformersJs(folder.path, dtype, text)).slice(0, text.length + 3)).toBe(
+          own.slice(0, text.length + 3),
+        );
+    });
+});
+
+describe("transformers.js generates what Python's transformers does, from every architecture that it knows", () => {
+  for (const name of readdirSync(zoo).filter((each) => each !== "mixtral"))
+    test(name, async () => {
+      using folder = await exported(join(zoo, name), { onnx: ["fp32"] });
+      const { greedy } = await Bun.file(join(zoo, name, "golden.json")).json();
+      env.localModelPath = `${dirname(folder.path)}/`;
+      const model = await AutoModelForCausalLM.from_pretrained(basename(folder.path), { dtype: "fp32" });
+      const inputs = new Tensor("int64", greedy.prompt.map(BigInt), [1, greedy.prompt.length]);
+      const out = (await model.generate({ inputs, max_new_tokens: 24, eos_token_id: -1 } as never)) as Tensor;
+      await model.dispose();
+      expect(out.tolist()[0].map(Number)).toEqual([...greedy.prompt, ...greedy.continuation]);
+    });
+});
+
+test("in float32 the weights and what the model says are the same, bit by bit", async () => {
+  const origin = demoModel("pocket-mpt");
+  using folder = await exported(origin, {});
+  const decoder = readDecoder(origin);
+  const [before, after] = [await readWeights(origin, decoder), await readWeights(folder.path, decoder)];
+  for (const [name, tensor] of before) expect(load(after.get(name)!)).toEqual(load(tensor));
+  const ids = Int32Array.from({ length: 40 }, (_, i) => (i * 41) % 4999);
+  const said = await Promise.all(
+    [origin, folder.path].map(async (path) => {
+      const scorer = await readFrozen(path).open({
+        rows: 1,
+        rowLength: 64,
+        k: 10,
+        known: 5000,
+        device: "cpu",
+        threads: 1,
+      });
+      return scorer.score([ids]);
+    }),
+  );
+  expect(said[1]).toEqual(said[0]);
+});
+
+test("16-bit types are rounded to the nearest, and the config says which", async () => {
+  const origin = demoModel("pocket-llama");
+  const decoder = readDecoder(origin);
+  const plain = await readWeights(origin, decoder);
+  for (const [dtype, name, step] of [
+    ["F16", "float16", 2 ** -11],
+    ["BF16", "bfloat16", 2 ** -8],
+  ] as const) {
+    using folder = await exported(origin, { dtype });
+    expect((await Bun.file(join(folder.path, "config.json")).json()).dtype).toBe(name);
+    for (const [tensor, stored] of await readWeights(folder.path, decoder)) {
+      const [rounded, exact] = [load(stored).data, load(plain.get(tensor)!).data];
+      expect(
+        rounded.every((value, i) => Math.abs(value - exact[i]) <= Math.abs(exact[i]) * step + 1e-7),
+      ).toBe(true);
+    }
+  }
+});
+
+test("weights are cut into files of at most so many bytes, in an index that transformers knows", async () => {
+  using folder = await exported(demoModel("pocket-llama"), { shardBytes: 2_000_000 });
+  const { metadata, weight_map } = await Bun.file(join(folder.path, "model.safetensors.index.json")).json();
+  const files = [...new Set(Object.values<string>(weight_map))];
+  expect(files.length).toBeGreaterThan(3);
+  expect(files[0]).toBe(`model-00001-of-0000${files.length}.safetensors`);
+  let total = 0;
+  for (const file of files) {
+    const tensors = readSafetensors(join(folder.path, file));
+    for (const name of tensors.keys()) expect(weight_map[name]).toBe(file);
+    total += [...tensors.values()].reduce((sum, { shape }) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
+  }
+  expect(metadata.total_size).toBe(total);
+});
+
+test("a folder that has a tokenizer.model only gets the tokenizer.json that transformers.js needs", async () => {
+  const from = (name: string) => ({ from: join(demoModel("pocket-openllama"), name) });
+  const files = ["config.json", "model.safetensors", "tokenizer.model", "tokenizer_config.json"];
+  using origin = folderOf(Object.fromEntries(files.map((name) => [name, from(name)])));
+  using folder = await exported(origin.path, { onnx: ["fp32"] });
+  const text = "The sea was";
+  using whole = await exported(demoModel("pocket-openllama"), { onnx: ["fp32"] });
+  expect(await generatedByTransformersJs(folder.path, "fp32", text)).toBe(
+    await generatedByTransformersJs(whole.path, "fp32", text),
+  );
+});
+
+test("weights too large for the model itself lie beside it", async () => {
+  const origin = demoModel("pocket-llama");
+  using folder = await exported(origin, { onnx: ["fp32", "q8"], inlineBytes: 1000 });
+  const onnx = readdirSync(join(folder.path, "onnx")).sort();
+  expect(onnx).toEqual([
+    "model.onnx",
+    "model.onnx_data",
+    "model_quantized.onnx",
+    "model_quantized.onnx_data",
+  ]);
+  const config = await Bun.file(join(folder.path, "config.json")).json();
+  expect(config["transformers.js_config"].use_external_data_format).toEqual({
+    "model.onnx": true,
+    "model_quantized.onnx": true,
+  });
+  using inline = await exported(origin, { onnx: ["fp32", "q8"] });
+  for (const dtype of ["fp32", "q8"] as const)
+    expect(await generatedByTransformersJs(folder.path, dtype, "And he")).toBe(
+      await generatedByTransformersJs(inline.path, dtype, "And he"),
+    );
+});

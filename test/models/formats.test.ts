@@ -1,0 +1,149 @@
+/** The same weights in every form in which they lie on the hub say the same. */
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { writeFolder } from "../../src/export/folder.ts";
+import { load } from "../../src/graph/stored.ts";
+import { readDecoder } from "../../src/models/folder.ts";
+import { readTorchFile } from "../../src/models/torch-file.ts";
+import { readWeights } from "../../src/models/weights.ts";
+import { readFrozen } from "../../src/score/frozen.ts";
+import { demoModel } from "../close.ts";
+import { copyOf, folderOf } from "../folder.ts";
+
+const torch = join(import.meta.dir, "../fixtures/torch");
+const mptBias = join(import.meta.dir, "../fixtures/mpt-bias");
+
+const options = { rows: 2, rowLength: 64, device: "cpu", threads: 1 } as const;
+
+async function say(folder: string, ids: readonly number[], k = 10, dtype?: "fp32" | "fp16" | "q8") {
+  const frozen = readFrozen(folder, dtype);
+  const scorer = await frozen.open({ ...options, k, known: frozen.vocabulary });
+  // The second sequence is there to share a row, or a batch.
+  const [scores] = await scorer.score([Int32Array.from(ids), Int32Array.from(ids.slice(0, 5))]);
+  await scorer.close();
+  return scores;
+}
+
+const worst = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+  Array.from(a).reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0);
+
+describe("a Llama that PyTorch wrote", async () => {
+  const { ids, nll } = await Bun.file(join(torch, "golden.json")).json();
+  // 16-bit weights are rounded, so that their model is another one, if a similar one.
+  for (const [form, tolerance] of Object.entries({
+    safetensors: 1e-5,
+    bin: 1e-5,
+    "bin-shards": 1e-5,
+    "bin-f16": 1e-3,
+    "bin-bf16": 1e-2,
+  }))
+    test(`${form}: nll within ${tolerance}`, async () => {
+      const scores = await say(join(torch, form), ids);
+      expect(scores.nll.length).toBe(ids.length);
+      expect(worst(nll, scores.nll)).toBeLessThan(tolerance);
+    });
+
+  test("16-bit weights give the same in their file as they do widened in memory", async () => {
+    for (const [form, dtype] of [
+      ["bin-f16", "F16"],
+      ["bin-bf16", "BF16"],
+    ] as const) {
+      const folder = join(torch, form);
+      const stored = await readWeights(folder, readDecoder(folder));
+      for (const tensor of stored.values()) expect(tensor.dtype).toBe(dtype);
+      using copy = copyOf(folder);
+      await writeFolder(`${copy.path}-wide`, folder, stored);
+      const [there, wide] = [await say(folder, ids), await say(`${copy.path}-wide`, ids)];
+      expect(there.topIds).toEqual(wide.topIds);
+      expect(worst(there.topLogProbs, wide.topLogProbs)).toBeLessThan(1e-5);
+    }
+  });
+});
+
+test("an MPT with biases is that of PyTorch", async () => {
+  const { ids, nll } = await Bun.file(join(mptBias, "golden.json")).json();
+  expect(worst(nll, (await say(mptBias, ids)).nll)).toBeLessThan(1e-5);
+});
+
+test("one file, parts and ONNX give the same ten best tokens within 1e-5", async () => {
+  const origin = demoModel("pocket-llama");
+  const ids = Array.from({ length: 60 }, (_, i) => (i * 37) % 4999);
+  using copy = copyOf(origin);
+  const parts = `${copy.path}-parts`;
+  const weights = await readWeights(origin, readDecoder(origin));
+  await writeFolder(parts, origin, weights, { shardBytes: 1_000_000, onnx: ["fp32"] });
+  expect(await Bun.file(join(parts, "model.safetensors.index.json")).exists()).toBe(true);
+  const onnxOnly = folderOf({
+    "config.json": { from: join(origin, "config.json") },
+    "tokenizer.json": { from: join(origin, "tokenizer.json") },
+  });
+  await Bun.write(join(onnxOnly.path, "onnx/model.onnx"), Bun.file(join(parts, "onnx/model.onnx")));
+  const [one, sharded, onnx] = [await say(origin, ids), await say(parts, ids), await say(onnxOnly.path, ids)];
+  onnxOnly[Symbol.dispose]();
+  for (const other of [sharded, onnx]) {
+    expect(other.topIds).toEqual(one.topIds);
+    expect(worst(other.topLogProbs, one.topLogProbs)).toBeLessThan(1e-5);
+    expect(worst(other.nll, one.nll)).toBeLessThan(1e-5);
+  }
+});
+
+test("logits in several chunks are those in one", async () => {
+  const folder = demoModel("pocket-mpt");
+  const frozen = readFrozen(folder);
+  const sequence = Int32Array.from({ length: 500 }, (_, i) => (i * 31) % 4999);
+  const all = await Promise.all(
+    [1, 4].map(async (rows) => {
+      const scorer = await frozen.open({
+        rows,
+        rowLength: 512,
+        k: 3,
+        known: 5000,
+        device: "cpu",
+        threads: 1,
+      });
+      const scores = await scorer.score(Array(4).fill(sequence));
+      await scorer.close();
+      return scores;
+    }),
+  );
+  for (const i of [0, 1, 2, 3]) {
+    expect(all[1][i].topIds).toEqual(all[0][i].topIds);
+    expect(worst(all[1][i].nll, all[0][i].nll)).toBeLessThan(1e-5);
+  }
+});
+
+test("8-bit weights are close; a dtype that is not there is refused with what is", async () => {
+  const folder = demoModel("pocket-llama");
+  const ids = Array.from({ length: 60 }, (_, i) => (i * 37) % 4999);
+  const [exact, coarse] = [await say(folder, ids), await say(folder, ids, 10, "q8")];
+  expect(coarse.nll).not.toEqual(exact.nll);
+  const mean = (nll: Float32Array) => nll.reduce((sum, value) => sum + value, 0) / nll.length;
+  expect(Math.abs(mean(coarse.nll) / mean(exact.nll) - 1)).toBeLessThan(0.02);
+  expect(() => readFrozen(folder, "fp16")).toThrow(
+    `${folder}: it is not there as fp16; what there is: fp32, q8 (choose it with dtype)`,
+  );
+});
+
+test("gpt2 lies on the hub without the name of the base model in front of its tensors", async () => {
+  const origin = join(import.meta.dir, "../fixtures/golden/zoo/gpt2");
+  using copy = copyOf(origin);
+  const decoder = readDecoder(origin);
+  const stored = await readWeights(origin, decoder);
+  const path = join(copy.path, "model.safetensors");
+  const bytes = new Uint8Array(await Bun.file(path).arrayBuffer());
+  const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));
+  const header = new TextDecoder().decode(bytes.subarray(8, 8 + length)).replaceAll('"transformer.', '"');
+  bytes.set(new TextEncoder().encode(header.padEnd(length)), 8);
+  await Bun.write(path, bytes);
+  const renamed = await readWeights(copy.path, decoder);
+  expect([...renamed.keys()]).toEqual([...stored.keys()]);
+  for (const [name, tensor] of renamed) expect(load(tensor)).toEqual(load(stored.get(name)!));
+});
+
+test("a file of torch.save may hold views of one storage, parameters and integers", async () => {
+  const path = join(torch, "bin-shards/pytorch_model-00002-of-00002.bin");
+  const tensors = await readTorchFile(path);
+  const offsets = [...tensors.values()].map(({ offset }) => offset);
+  expect(new Set(offsets).size).toBe(offsets.length);
+  expect(tensors.get("model.layers.0.self_attn.rotary_emb.inv_freq")?.shape).toEqual([2]);
+});
