@@ -40,7 +40,7 @@ async function withoutCache(
     ids[end] = last.indexOf(Math.max(...last));
   }
   await program.close();
-  return [...ids.slice(prompt.length)];
+  return Array.from(ids.subarray(prompt.length));
 }
 
 describe("greedy generation with a cache is that without one, also in a batch of different lengths", () => {

@@ -6,65 +6,96 @@ import { readDecoder, readParameters } from "../../src/models/folder.ts";
 import { Builder } from "../../src/graph/build.ts";
 import { logitsOf } from "../../src/models/head.ts";
 import { packedTokens, parametersOf } from "../../src/models/tokens.ts";
+import { readWeights } from "../../src/models/weights.ts";
 import { compile } from "../../src/onnx/session.ts";
 import { type Batch, Trainer } from "../../src/train/trainer.ts";
 import { expectRelative } from "../close.ts";
 
 const zoo = join(import.meta.dir, "../fixtures/golden/zoo");
 
+/** Rows of tokens with the next one as the target, as the golden values have them. */
+function batchOf(ids: readonly (readonly number[])[]): { batch: Batch; rows: number; length: number } {
+  const [rows, length] = [ids.length, ids[0].length];
+  const T = rows * length;
+  const all = Int32Array.from(ids.flat());
+  const last = (t: number) => t % length === length - 1;
+  const batch = {
+    ids: all,
+    positions: Int32Array.from({ length: T }, (_, t) => t % length),
+    documents: new Int32Array(T),
+    targets: Int32Array.from({ length: T }, (_, t) => (last(t) ? 0 : all[t + 1])),
+    probabilities: new Float32Array(T).fill(1),
+    weights: Float32Array.from({ length: T }, (_, t) => (last(t) ? 0 : 1 / (rows * (length - 1)))),
+  };
+  return { batch, rows, length };
+}
+
+async function trainerOf(folder: string, rows: number, length: number): Promise<Trainer> {
+  const decoder = readDecoder(folder);
+  return Trainer.create(decoder, await readParameters(folder, decoder), {
+    shape: { rows, length, entries: 1 },
+    accumulate: false,
+    beta1: 0.9,
+    beta2: 0.95,
+    epsilon: 1e-8,
+    weightDecay: 0,
+    clip: 1,
+    device: "cpu",
+    threads: 1,
+  });
+}
+
+const norm = (values: Float32Array) => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
+
 for (const name of readdirSync(zoo)) {
   const folder = join(zoo, name);
-  const decoder = readDecoder(folder);
-  const parameters = await readParameters(folder, decoder);
 
-  test(`${name}: logits and gradient norms are those of transformers`, async () => {
+  test(`${name}: logits, loss and gradient norms are those of transformers`, async () => {
     const golden = await Bun.file(join(folder, "golden.json")).json();
     const expected = new Float32Array(await Bun.file(join(folder, "logits.f32")).arrayBuffer());
-    const ids: number[][] = golden.input_ids;
-    const [rows, length] = [ids.length, ids[0].length];
-    const T = rows * length;
-    const feeds = {
-      ids: Int32Array.from(ids.flat()),
-      positions: Int32Array.from({ length: T }, (_, t) => t % length),
-      documents: new Int32Array(T),
-    };
+    const { batch, rows, length } = batchOf(golden.input_ids);
+    const { ids, positions, documents } = batch;
+    const decoder = readDecoder(folder);
     const b = new Builder();
     const inputs = parametersOf(b, decoder);
-    const hidden = decoder.hidden(b, (name) => inputs.get(name)!, packedTokens(b, rows, length));
+    const hidden = decoder.hidden(b, (key) => inputs.get(key)!, packedTokens(b, rows, length));
     b.output("logits", logitsOf(b, decoder, hidden, inputs.get(decoder.head)!));
-    const program = await compile(b.graph(), "cpu", 1);
-    const weights = Object.fromEntries(Array.from(parameters, ([name, { data }]) => [name, data]));
-    const { logits } = await program.run({ ...weights, ...feeds });
+    const program = await compile(b.graph(), "cpu", 1, { stored: await readWeights(folder, decoder) });
+    const { logits } = await program.run({ ids, positions, documents });
     await program.close();
     expect(logits.length).toBe(expected.length);
     const worst = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - logits[i])), 0);
     expect(worst).toBeLessThan(1e-4);
 
-    const trainer = await Trainer.create(decoder, parameters, {
-      shape: { rows, length, entries: 1 },
-      accumulate: false,
-      beta1: 0.9,
-      beta2: 0.95,
-      epsilon: 1e-8,
-      weightDecay: 0,
-      clip: 1,
-      device: "cpu",
-      threads: 1,
-    });
-    const last = (t: number) => t % length === length - 1;
-    const batch: Batch = {
-      ...feeds,
-      targets: Int32Array.from({ length: T }, (_, t) => (last(t) ? 0 : feeds.ids[t + 1])),
-      probabilities: new Float32Array(T).fill(1),
-      weights: Float32Array.from({ length: T }, (_, t) => (last(t) ? 0 : 1 / (rows * (length - 1)))),
-    };
+    const trainer = await trainerOf(folder, rows, length);
     const { loss, gradients } = await trainer.gradients([batch]);
+    await trainer.close();
     expectRelative(loss, golden.mean_cross_entropy, 1e-5);
     expect([...gradients.keys()].sort()).toEqual(Object.keys(golden.grad_norms).sort());
-    for (const [name, norm] of Object.entries<number>(golden.grad_norms)) {
-      const own = Math.sqrt(gradients.get(name)!.reduce((sum, value) => sum + value * value, 0));
+    for (const [key, value] of Object.entries<number>(golden.grad_norms))
       // A key's bias turns all scores of a query alike, so that its gradient is 0 but for rounding.
-      expectRelative(own, norm, 1e-4, 1e-6);
+      expectRelative(norm(gradients.get(key)!), value, 1e-4, 1e-6);
+  });
+
+  test(`${name}: along each tensor's gradient the loss changes by its norm`, async () => {
+    const { input_ids } = await Bun.file(join(folder, "golden.json")).json();
+    const { batch, rows, length } = batchOf(input_ids.map((row: number[]) => row.slice(0, 24)));
+    const trainer = await trainerOf(folder, rows, length);
+    const { gradients } = await trainer.gradients([batch]);
+    const loss = async () => (await trainer.gradients([batch])).loss;
+    /** Far enough for float32 to tell two losses, near enough for the loss to be straight between them. */
+    const h = 2e-3;
+    for (const [key, { data }] of trainer.parameters) {
+      const gradient = gradients.get(key)!;
+      const size = norm(gradient);
+      const at = Float32Array.from(data);
+      const lossAt = async (step: number) => {
+        data.set(at.map((value, i) => value + (step * gradient[i]) / size));
+        return loss();
+      };
+      const slope = size === 0 ? 0 : ((await lossAt(h)) - (await lossAt(-h))) / (2 * h);
+      data.set(at);
+      expectRelative(slope, size, 1e-2, 1e-3);
     }
     await trainer.close();
   });
