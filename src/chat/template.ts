@@ -4,7 +4,8 @@ import { join } from "node:path";
 // Before transformers.js, which loads ONNX Runtime.
 import "../onnx/no-telemetry.ts";
 import { PreTrainedTokenizer } from "@huggingface/transformers";
-import { readJson } from "../text/special-tokens.ts";
+import { readJson } from "../files/read.ts";
+import { tokenizerLimit } from "../text/special-tokens.ts";
 
 export interface Message {
   readonly role: string;
@@ -43,7 +44,7 @@ const plainTokens = (settings: Readonly<Record<string, unknown>>) =>
 export function readChatTemplate(folder: string): ChatTemplate | undefined {
   const own = join(folder, "chat_template.jinja");
   const path = join(folder, "tokenizer_config.json");
-  const settings = (existsSync(path) ? readJson(path) : {}) as Record<string, unknown>;
+  const settings = (existsSync(path) ? readJson(path, tokenizerLimit) : {}) as Record<string, unknown>;
   const template = existsSync(own) ? readFileSync(own, "utf8") : settings.chat_template;
   if (template === undefined || template === null) return undefined;
   const place = existsSync(own) ? own : `${path}: chat_template`;

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { readJson } from "../files/read.ts";
 import { sizeOf } from "../graph/ops.ts";
 import { type Tensor, load } from "../graph/stored.ts";
 import type { Decoder } from "./decoder.ts";
@@ -14,7 +15,7 @@ import { mixtral } from "./mixtral.ts";
 import { mpt } from "./mpt.ts";
 import { qwen2, qwen3 } from "./qwen.ts";
 import { withRopeFields } from "./settings.ts";
-import { readJson, readWeights } from "./weights.ts";
+import { jsonLimit, readWeights } from "./weights.ts";
 
 const architectures: Readonly<Record<string, (config: unknown) => Decoder>> = {
   gemma2,
@@ -32,7 +33,7 @@ const architectures: Readonly<Record<string, (config: unknown) => Decoder>> = {
 export function readConfig(folder: string): Record<string, unknown> {
   const path = join(folder, "config.json");
   if (!existsSync(path)) throw new Error(`${path}: not found; expected a Hugging Face model folder`);
-  const config = readJson(path);
+  const config = readJson(path, jsonLimit);
   if (typeof config !== "object" || config === null || Array.isArray(config))
     throw new Error(`${path}: expected an object of settings`);
   return config as Record<string, unknown>;
@@ -54,7 +55,8 @@ export function readDecoder(folder: string): Decoder {
   try {
     return architecture(withRopeFields(config));
   } catch (error) {
-    if (!(error instanceof z.ZodError)) throw error;
+    if (!(error instanceof z.ZodError))
+      throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
     const [issue] = error.issues;
     const keys = issue.code === "unrecognized_keys" ? issue.keys : [];
     const field = [...issue.path, ...keys.slice(0, 1)].join(".");

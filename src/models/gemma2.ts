@@ -5,21 +5,20 @@ import { activations } from "./activations.ts";
 import { attention, slidingMask, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
 import { rotaryTables } from "./rotary.ts";
-import { settings } from "./settings.ts";
+import { checkMultiple, layerCount, settings, size } from "./settings.ts";
 
-const positive = z.int().positive();
 const cap = z.number().positive().nullable();
 
 /** Fields that change the computation; those with one legal value are refused by name otherwise. */
 const Config = settings({
-  vocab_size: positive,
-  hidden_size: positive,
-  intermediate_size: positive,
-  num_hidden_layers: positive,
-  num_attention_heads: positive,
-  num_key_value_heads: positive,
-  head_dim: positive.default(256),
-  max_position_embeddings: positive,
+  vocab_size: size,
+  hidden_size: size,
+  intermediate_size: size,
+  num_hidden_layers: layerCount,
+  num_attention_heads: size,
+  num_key_value_heads: size,
+  head_dim: size.default(256),
+  max_position_embeddings: size,
   rms_norm_eps: z.number().positive(),
   rope_theta: z.number().positive().default(10000),
   rope_scaling: z.null().optional(),
@@ -30,8 +29,8 @@ const Config = settings({
   query_pre_attn_scalar: z.number().positive().default(256),
   attn_logit_softcapping: cap.default(50),
   final_logit_softcapping: cap.default(30),
-  sliding_window: positive.nullable().default(4096),
-  sliding_window_size: positive.optional(),
+  sliding_window: size.nullable().default(4096),
+  sliding_window_size: size.optional(),
   use_bidirectional_attention: z.literal(false).nullish(),
   layer_types: z.array(z.enum(["sliding_attention", "full_attention"])).nullish(),
   tie_word_embeddings: z.literal(true).default(true),
@@ -44,9 +43,14 @@ export function gemma2(json: unknown): Decoder {
   const H = config.num_attention_heads;
   const G = config.num_key_value_heads;
   const E = config.head_dim;
+  checkMultiple("num_attention_heads", H, "num_key_value_heads", G);
+  checkMultiple("head_dim", E, "rotary halves", 2);
+  const kinds = config.layer_types;
+  if (kinds && kinds.length !== config.num_hidden_layers)
+    throw new Error(`layer_types: ${kinds.length} for ${config.num_hidden_layers} layers`);
   const context = config.max_position_embeddings;
   const layers = Array.from({ length: config.num_hidden_layers }, (_, i) => {
-    const kind = config.layer_types?.[i] ?? (i % 2 === 0 ? "sliding_attention" : "full_attention");
+    const kind = kinds?.[i] ?? (i % 2 === 0 ? "sliding_attention" : "full_attention");
     return { name: `model.layers.${i}`, sliding: kind === "sliding_attention" };
   });
   const head = "model.embed_tokens.weight";

@@ -5,16 +5,16 @@ import { activations, layerNorm, linear } from "./activations.ts";
 import { attention } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
 import { RopeScaling, rotaryTables } from "./rotary.ts";
-import { settings } from "./settings.ts";
+import { checkMultiple, layerCount, settings, size } from "./settings.ts";
 
 /** Fields that change the computation; those with one legal value are refused by name otherwise. */
 const Config = settings({
-  vocab_size: z.int().positive(),
-  hidden_size: z.int().positive(),
-  intermediate_size: z.int().positive(),
-  num_hidden_layers: z.int().positive(),
-  num_attention_heads: z.int().positive(),
-  max_position_embeddings: z.int().positive(),
+  vocab_size: size,
+  hidden_size: size,
+  intermediate_size: size,
+  num_hidden_layers: layerCount,
+  num_attention_heads: size,
+  max_position_embeddings: size,
   layer_norm_eps: z.number().positive().default(1e-5),
   hidden_act: z.enum(["gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh"]).default("gelu"),
   /** The older names of the next two. */
@@ -33,9 +33,11 @@ export function gptNeox(json: unknown): Decoder {
   const D = config.hidden_size;
   const F = config.intermediate_size;
   const H = config.num_attention_heads;
+  checkMultiple("hidden_size", D, "num_attention_heads", H);
   const E = D / H;
   // The numbers of a head that positions turn; the others are left as they are.
   const turned = Math.floor(E * (config.partial_rotary_factor ?? config.rotary_pct));
+  checkMultiple("the turned part of a head", turned, "rotary halves", 2);
   const context = config.max_position_embeddings;
   const layers = Array.from({ length: config.num_hidden_layers }, (_, layer) => `gpt_neox.layers.${layer}`);
   const embedding = "gpt_neox.embed_in.weight";

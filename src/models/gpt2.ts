@@ -4,22 +4,22 @@ import type { Shape, Value } from "../graph/ops.ts";
 import { activations, layerNorm } from "./activations.ts";
 import { attention, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
-import { settings } from "./settings.ts";
+import { checkMultiple, layerCount, settings, size } from "./settings.ts";
 
 /** Fields that change the computation; those with one legal value are refused by name otherwise. */
 const Config = settings({
-  vocab_size: z.int().positive(),
-  n_embd: z.int().positive(),
-  n_layer: z.int().positive(),
-  n_head: z.int().positive(),
-  n_inner: z.int().positive().nullish(),
-  n_positions: z.int().positive(),
+  vocab_size: size,
+  n_embd: size,
+  n_layer: layerCount,
+  n_head: size,
+  n_inner: size.nullish(),
+  n_positions: size,
   layer_norm_epsilon: z.number().positive().default(1e-5),
   activation_function: z.enum(["gelu_new", "gelu_pytorch_tanh", "gelu"]).default("gelu_new"),
   scale_attn_weights: z.literal(true).default(true),
   // In which order and precision it is computed, not what.
   reorder_and_upcast_attn: z.boolean().optional(),
-  n_ctx: z.int().positive().optional(),
+  n_ctx: size.optional(),
   scale_attn_by_inverse_layer_idx: z.literal(false).default(false),
   add_cross_attention: z.literal(false).default(false),
   tie_word_embeddings: z.literal(true).default(true),
@@ -30,6 +30,7 @@ export function gpt2(json: unknown): Decoder {
   const D = config.n_embd;
   const F = config.n_inner ?? 4 * D;
   const H = config.n_head;
+  checkMultiple("n_embd", D, "n_head", H);
   const layers = Array.from({ length: config.n_layer }, (_, layer) => `transformer.h.${layer}`);
   const head = "transformer.wte.weight";
   const parameters = new Map<string, Shape>([

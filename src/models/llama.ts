@@ -6,18 +6,18 @@ import { linear } from "./activations.ts";
 import { attention, slidingMask, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
 import { RopeScaling, rotaryTables } from "./rotary.ts";
-import { settings } from "./settings.ts";
+import { checkMultiple, layerCount, settings, size } from "./settings.ts";
 
 /** Fields that all models of this build share; those with one legal value are refused by name otherwise. */
 export const common = {
-  vocab_size: z.int().positive(),
-  hidden_size: z.int().positive(),
-  intermediate_size: z.int().positive(),
-  num_hidden_layers: z.int().positive(),
-  num_attention_heads: z.int().positive(),
-  num_key_value_heads: z.int().positive().optional(),
-  head_dim: z.int().positive().nullish(),
-  max_position_embeddings: z.int().positive().default(2048),
+  vocab_size: size,
+  hidden_size: size,
+  intermediate_size: size,
+  num_hidden_layers: layerCount,
+  num_attention_heads: size,
+  num_key_value_heads: size.optional(),
+  head_dim: size.nullish(),
+  max_position_embeddings: size.default(2048),
   rms_norm_eps: z.number().positive().default(1e-6),
   rope_theta: z.number().positive().default(10000),
   rope_scaling: RopeScaling,
@@ -71,7 +71,10 @@ export function llamaLike(
   const D = config.hidden_size;
   const H = config.num_attention_heads;
   const G = config.num_key_value_heads ?? H;
+  if (!config.head_dim) checkMultiple("hidden_size", D, "num_attention_heads", H);
+  checkMultiple("num_attention_heads", H, "num_key_value_heads", G);
   const E = config.head_dim ?? D / H;
+  checkMultiple("head_dim", E, "rotary halves", 2);
   const context = config.max_position_embeddings;
   const layers = Array.from({ length: config.num_hidden_layers }, (_, layer) => `model.layers.${layer}`);
   const parameters = new Map<string, Shape>([["model.embed_tokens.weight", [config.vocab_size, D]]]);

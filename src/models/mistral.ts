@@ -1,14 +1,13 @@
 /** @file Mistral (Jiang et al., 2023): Llama's build, with attention over a sliding window. */
-import { z } from "zod";
 import type { Decoder } from "./decoder.ts";
 import { common, llamaLike, usualMlp } from "./llama.ts";
-import { settings } from "./settings.ts";
+import { settings, size } from "./settings.ts";
 
 /** Defaults of transformers where they are not Llama's. */
 const Config = settings({
   ...common,
-  num_key_value_heads: z.int().positive().default(8),
-  sliding_window: z.int().positive().nullable().default(4096),
+  num_key_value_heads: size.default(8),
+  sliding_window: size.nullable().default(4096),
 });
 
 export function mistral(json: unknown): Decoder {

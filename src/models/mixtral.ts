@@ -3,15 +3,15 @@ import { z } from "zod";
 import type { Shape } from "../graph/ops.ts";
 import type { Decoder } from "./decoder.ts";
 import { type Mlp, common, gatedMlp, llamaLike } from "./llama.ts";
-import { settings } from "./settings.ts";
+import { layerCount, settings, size } from "./settings.ts";
 
 const Config = settings({
   ...common,
-  num_key_value_heads: z.int().positive().default(8),
+  num_key_value_heads: size.default(8),
   rope_theta: z.number().positive().default(1e6),
-  num_local_experts: z.int().positive(),
-  num_experts_per_tok: z.int().positive(),
-  sliding_window: z.int().positive().nullish(),
+  num_local_experts: layerCount,
+  num_experts_per_tok: size,
+  sliding_window: size.nullish(),
 });
 
 /**
@@ -43,6 +43,10 @@ function experts(D: number, F: number, count: number, chosen: number): Mlp {
 
 export function mixtral(json: unknown): Decoder {
   const config = Config.parse(json);
+  if (config.num_experts_per_tok > config.num_local_experts)
+    throw new Error(
+      `num_experts_per_tok: ${config.num_experts_per_tok} of ${config.num_local_experts} experts`,
+    );
   const { hidden_size: D, intermediate_size: F, num_local_experts, num_experts_per_tok } = config;
   return llamaLike(config, {
     biases: { qkv: false, output: false },

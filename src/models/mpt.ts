@@ -5,15 +5,15 @@ import type { Shape, Value } from "../graph/ops.ts";
 import { layerNorm, linear } from "./activations.ts";
 import { attention, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
-import { settings } from "./settings.ts";
+import { checkMultiple, layerCount, settings, size } from "./settings.ts";
 
 /** Fields that change the computation; those with one legal value are refused by name otherwise. */
 const Config = settings({
-  vocab_size: z.int().positive(),
-  d_model: z.int().positive(),
-  n_layers: z.int().positive(),
-  n_heads: z.int().positive(),
-  max_seq_len: z.int().positive(),
+  vocab_size: size,
+  d_model: size,
+  n_layers: layerCount,
+  n_heads: size,
+  max_seq_len: size,
   layer_norm_epsilon: z.number().positive().default(1e-5),
   no_bias: z.boolean().default(true),
   norm_type: z.enum(["low_precision_layernorm", "layernorm"]).optional(),
@@ -62,6 +62,7 @@ export function mpt(json: unknown): Decoder {
   // transformers does not read `expansion_ratio`; where weights have another, their shapes say so.
   const F = 4 * D;
   const H = config.n_heads;
+  checkMultiple("d_model", D, "n_heads", H);
   const scale = config.attn_config.softmax_scale ?? 1 / Math.sqrt(D / H);
   const blocks = Array.from({ length: config.n_layers }, (_, block) => `transformer.blocks.${block}`);
   const head = "transformer.wte.weight";

@@ -38,6 +38,18 @@ export function withRopeFields(config: Readonly<Record<string, unknown>>): Recor
   return { ...rest, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };
 }
 
+/** A number of layers, heads or tokens, or a width: of models that exist none is near the limit. */
+export const size = z
+  .int()
+  .positive()
+  .max(2 ** 24);
+export const layerCount = z.int().positive().max(4096);
+
+/** @throws naming the fields, if one number is no multiple of the other. */
+export function checkMultiple(of: string, whole: number, field: string, part: number): void {
+  if (whole % part !== 0) throw new Error(`${field}: ${part} does not divide ${of}, ${whole}`);
+}
+
 /**
  * A schema that reads these fields, passes over the harmless ones and refuses all others: a field that
  * nobody has heard of may change what the model computes.

@@ -1,7 +1,8 @@
 /** @file The weights of a Hugging Face folder, in whichever of the usual files they lie. */
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
+import { checkFile, readJson } from "../files/read.ts";
 import { sameShape } from "../graph/ops.ts";
 import { type Listed, type Stored, isStored, storedTypes } from "../graph/stored.ts";
 import type { Decoder } from "./decoder.ts";
@@ -16,23 +17,14 @@ const Index = z.object({ weight_map: z.record(z.string(), z.string()) });
 /** Largest index or config that is read: those of the largest models have well under a megabyte. */
 export const jsonLimit = 8_000_000;
 
-/** @throws naming the file, if it is too large or not JSON. */
-export function readJson(path: string): unknown {
-  const { size } = statSync(path);
-  if (size > jsonLimit) throw new Error(`${path}: ${size} bytes; expected at most ${jsonLimit}`);
-  try {
-    return JSON.parse(readFileSync(path, "utf8"));
-  } catch (cause) {
-    throw new Error(`${path}: not JSON: ${(cause as Error).message}`, { cause });
-  }
+async function readFile(path: string): Promise<Map<string, Listed>> {
+  checkFile(path);
+  return path.endsWith(".safetensors") ? readSafetensors(path) : readTorchFile(path);
 }
-
-const readFile = async (path: string): Promise<Map<string, Listed>> =>
-  path.endsWith(".safetensors") ? readSafetensors(path) : readTorchFile(path);
 
 /** The tensors of all parts that an index names. */
 async function readParts(folder: string, index: string): Promise<Map<string, Listed>> {
-  const parsed = Index.safeParse(readJson(index));
+  const parsed = Index.safeParse(readJson(index, jsonLimit));
   if (!parsed.success) throw new Error(`${index}: expected a weight_map from tensors to files`);
   const all = new Map<string, Listed>();
   const parts = new Map<string, Map<string, Listed>>();

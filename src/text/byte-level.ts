@@ -1,12 +1,13 @@
 /** @file vocab.json and merges.txt, the files of GPT-2 and those after it, as the tokenizer.json that stands for the same. */
 import { readFileSync } from "node:fs";
 import { z } from "zod";
+import { checkFile, readJson } from "../files/read.ts";
 import {
   type ListedToken,
   type TokenizerConfig,
   addedTokens,
   postProcessor,
-  readJson,
+  tokenizerLimit,
 } from "./special-tokens.ts";
 
 const Vocab = z.record(z.string(), z.int().nonnegative());
@@ -53,6 +54,7 @@ const classes: Readonly<
 
 /** "a b" of each line but the first, which may tell the version. */
 function readMerges(path: string): [string, string][] {
+  checkFile(path, tokenizerLimit);
   const lines = readFileSync(path, "utf8")
     .split("\n")
     .map((line) => line.replace(/\r$/, ""));
@@ -81,7 +83,7 @@ export function readByteLevel(
     throw new Error(
       `${paths.vocab}: the tokenizer_class ${name} is not supported without a tokenizer.json; expected ${Object.keys(classes).join(" or ")}`,
     );
-  const vocab = Vocab.safeParse(readJson(paths.vocab));
+  const vocab = Vocab.safeParse(readJson(paths.vocab, tokenizerLimit));
   if (!vocab.success) throw new Error(`${paths.vocab}: expected an id for each token`);
   const specials = [settings.bos_token, settings.eos_token, settings.unk_token];
   const ids = new Map([...Object.entries(vocab.data), ...Object.entries(added)]);

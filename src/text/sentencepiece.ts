@@ -2,8 +2,9 @@
  * @file tokenizer.model, a SentencePiece model, as the tokenizer.json that stands for the same.
  * Fields: https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto
  */
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { Reader } from "protobufjs/minimal";
+import { checkFile } from "../files/read.ts";
 import { type ListedToken, type TokenizerConfig, addedTokens, postProcessor } from "./special-tokens.ts";
 
 /** Largest model that is read; that of Gemma's 256,000 tokens has 4 MB. */
@@ -129,8 +130,7 @@ function preparation(model: Model, { add_prefix_space, legacy }: TokenizerConfig
  * @throws naming the file, if it is damaged or neither BPE nor Unigram.
  */
 export function readSentencePiece(path: string, given: TokenizerConfig): Record<string, unknown> {
-  const { size } = statSync(path);
-  if (size > limit) throw new Error(`${path}: ${size} bytes; expected at most ${limit}`);
+  checkFile(path, limit);
   let model: Model;
   try {
     model = parse(readFileSync(path));

@@ -1,21 +1,11 @@
 /** @file What tokenizer_config.json says about a tokenizer beside its vocabulary. */
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { readJson } from "../files/read.ts";
 
 /** Largest tokenizer file that is read; those of the largest vocabularies have under 40 MB. */
-const limit = 200_000_000;
-
-/** @throws naming the file, if it is too large or not JSON. */
-export function readJson(path: string): unknown {
-  const { size } = statSync(path);
-  if (size > limit) throw new Error(`${path}: ${size} bytes; expected at most ${limit}`);
-  try {
-    return JSON.parse(readFileSync(path, "utf8"));
-  } catch (cause) {
-    throw new Error(`${path}: not JSON: ${(cause as Error).message}`, { cause });
-  }
-}
+export const tokenizerLimit = 200_000_000;
 
 const AddedToken = z.object({
   content: z.string(),
@@ -48,7 +38,7 @@ export type TokenizerConfig = z.infer<typeof TokenizerConfig>;
  */
 export function readTokenizerConfig(folder: string): TokenizerConfig {
   const path = join(folder, "tokenizer_config.json");
-  const result = TokenizerConfig.safeParse(existsSync(path) ? readJson(path) : {});
+  const result = TokenizerConfig.safeParse(existsSync(path) ? readJson(path, tokenizerLimit) : {});
   if (result.success) return result.data;
   const [{ path: field, message }] = result.error.issues;
   throw new Error(`${path}: ${field.join(".")}: ${message}`);

@@ -3,9 +3,10 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Tokenizer as NativeTokenizer } from "tokenizers";
 import { z } from "zod";
+import { readJson } from "../files/read.ts";
 import { readByteLevel } from "./byte-level.ts";
 import { readSentencePiece } from "./sentencepiece.ts";
-import { readJson, readTokenizerConfig } from "./special-tokens.ts";
+import { readTokenizerConfig, tokenizerLimit } from "./special-tokens.ts";
 import { type Vocabulary, readVocabulary } from "./vocabulary.ts";
 
 export interface Encoding {
@@ -72,7 +73,7 @@ function addedTokensOf(folder: string): Record<string, number> {
   const path = join(folder, "added_tokens.json");
   const result = z
     .record(z.string(), z.int().nonnegative())
-    .safeParse(existsSync(path) ? readJson(path) : {});
+    .safeParse(existsSync(path) ? readJson(path, tokenizerLimit) : {});
   if (result.success) return result.data;
   throw new Error(`${path}: expected an id for each token`);
 }
@@ -89,7 +90,7 @@ export function readTokenizerJson(folder: string): {
   const [path, model, vocab, merges] = ["tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt"].map(
     (name) => join(folder, name),
   );
-  if (existsSync(path)) return { path, json: readJson(path) as Record<string, unknown> };
+  if (existsSync(path)) return { path, json: readJson(path, tokenizerLimit) as Record<string, unknown> };
   const settings = readTokenizerConfig(folder);
   if (existsSync(model)) return { path: model, json: readSentencePiece(model, settings) };
   if (existsSync(vocab) && existsSync(merges))
