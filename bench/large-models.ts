@@ -1,0 +1,122 @@
+/**
+ * @file Models of real sizes with random weights: what a 1.1B Llama costs as a source, and a 135M one as the
+ * target with two sources. It makes them in a folder (3 GB) and runs a few steps.
+ *
+ *     bun bench/large-models.ts [FOLDER] [q8]
+ *
+ * Random weights say nothing, but they take as long and as much memory as trained ones.
+ */
+import { copyFileSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { sizeOf } from "../src/graph/ops.ts";
+import type { StoredType, Tensor } from "../src/graph/stored.ts";
+import { readDecoder } from "../src/models/folder.ts";
+import { writeSafetensors } from "../src/models/safetensors.ts";
+
+const demo = new URL("../demo/", import.meta.url).pathname;
+const [folder = join(tmpdir(), "tributary-large"), dtype] = process.argv.slice(2);
+
+/** TinyLlama 1.1B and SmolLM 135M. */
+const shapes = {
+  "llama-1.1b": {
+    hidden_size: 2048,
+    intermediate_size: 5632,
+    num_hidden_layers: 22,
+    num_attention_heads: 32,
+    num_key_value_heads: 4,
+    vocab_size: 32000,
+    tie_word_embeddings: false,
+  },
+  "llama-135m": {
+    hidden_size: 576,
+    intermediate_size: 1536,
+    num_hidden_layers: 30,
+    num_attention_heads: 9,
+    num_key_value_heads: 3,
+    vocab_size: 49152,
+    tie_word_embeddings: true,
+  },
+};
+
+/** Normal numbers, of which every tensor takes its own stretch. */
+function pool(size: number): Float32Array {
+  const values = new Float32Array(size);
+  for (let i = 0; i < size; i += 2) {
+    const radius = Math.sqrt(-2 * Math.log(1 - Math.random())) * 0.02;
+    const angle = 2 * Math.PI * Math.random();
+    values[i] = radius * Math.cos(angle);
+    values[i + 1] = radius * Math.sin(angle);
+  }
+  return values;
+}
+
+async function make(name: keyof typeof shapes, tokenizer: string, type: StoredType): Promise<string> {
+  const path = join(folder, name);
+  if (existsSync(join(path, "model.safetensors"))) return path;
+  mkdirSync(path, { recursive: true });
+  const config = { model_type: "llama", rms_norm_eps: 1e-5, max_position_embeddings: 2048, ...shapes[name] };
+  writeFileSync(join(path, "config.json"), JSON.stringify(config, null, 2));
+  for (const file of ["tokenizer.json", "tokenizer_config.json"])
+    copyFileSync(join(demo, "models", tokenizer, file), join(path, file));
+  const random = pool(2 ** 22);
+  const tensors = Array.from(readDecoder(path).parameters, ([key, shape], i): [string, Tensor] => [
+    key,
+    {
+      shape,
+      // Made when it is written: one tensor is in memory at a time.
+      get data() {
+        const size = sizeOf(shape);
+        if (shape.length === 1) return new Float32Array(size).fill(1);
+        const data = new Float32Array(size);
+        for (let at = 0, from = (i * 9973) % random.length; at < size; at += random.length - from, from = 0)
+          data.set(random.subarray(from, from + Math.min(random.length - from, size - at)), at);
+        return data;
+      },
+    },
+  ]);
+  await writeSafetensors(join(path, "model.safetensors"), tensors, type);
+  return path;
+}
+
+/** Runs `bun run fuse` in a process of its own, whose memory is then known. */
+function fuse(title: string, settings: readonly string[]): void {
+  const out = join(folder, "run");
+  const all = [
+    `out=${out}`,
+    "evaluate.bytesPerDomain=1000",
+    "train.steps=3",
+    "train.accumulation=1",
+    ...settings,
+  ];
+  const args = all.flatMap((setting) => ["--set", setting]);
+  const main = new URL("../streams/main.ts", import.meta.url).pathname;
+  const { stdout, stderr, exitCode } = Bun.spawnSync([
+    process.execPath,
+    main,
+    "--restart",
+    "--json",
+    ...args,
+  ]);
+  if (exitCode !== 0) throw new Error(`${title}: ${stderr.toString()}`);
+  const summary = JSON.parse(stdout.toString().trim().split("\n").at(-1)!);
+  const seconds = Object.entries<{ seconds: number }>(summary.stages).map(
+    ([stage, { seconds: own }]) => `${stage} ${own.toFixed(1)} s`,
+  );
+  console.log(
+    `${title}: ${summary.tokens} target tokens, ${summary.tokensPerSecond.toFixed(1)} tokens/s, ` +
+      `peak ${(summary.peakRssBytes / 1e9).toFixed(2)} GB (${seconds.join(", ")})`,
+  );
+}
+
+const large = await make("llama-1.1b", "pocket-openllama", "BF16");
+const small = await make("llama-135m", "pocket-llama", "F32");
+const bytes = (path: string) => (statSync(join(path, "model.safetensors")).size / 1e9).toFixed(2);
+console.log(`llama-1.1b: ${bytes(large)} GB in bf16; llama-135m: ${bytes(small)} GB in f32`);
+
+const source = dtype ? `{path: ${large}, dtype: ${dtype}}` : large;
+const pocket = join(demo, "models/pocket-llama");
+fuse("pocket-llama with nothing else", ["fusion.lmWeight=1"]);
+fuse("pocket-llama with the 1.1B as a source", [`sources=[${source}]`, "fusion.withTarget=false"]);
+fuse("llama-135m with nothing else", [`target=${small}`, "fusion.lmWeight=1"]);
+fuse("llama-135m with two sources", [`target=${small}`, `sources=[${source}, ${pocket}]`]);
