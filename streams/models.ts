@@ -1,34 +1,21 @@
 /** @file Loads what a run needs before any work starts: tokenizers, maps, and each model in its worker. */
 import { availableParallelism } from "node:os";
-import { basename } from "node:path";
 import { type AlignTeacher, teachBySpans, teachByTokens, teachInPlace } from "../src/fusion/teach.ts";
 import { mostEntries } from "../src/fusion/select.ts";
-import { readDecoder } from "../src/models/folder.ts";
-import type { OnnxDtype } from "../src/models/onnx-files.ts";
-import type { Device, ResolvedDevice } from "../src/onnx/session.ts";
+import type { ResolvedDevice } from "../src/onnx/session.ts";
 import { type Remote, spawn } from "../src/onnx/worker.ts";
-import { readFrozen } from "../src/score/frozen.ts";
 import type { ScorerHandlers } from "../src/score/worker.ts";
-import { type Tokenizer, readTokenizer } from "../src/text/tokenizer.ts";
+import type { Tokenizer } from "../src/text/tokenizer.ts";
 import type { Batch, StepResult } from "../src/train/trainer.ts";
 import type { TrainerHandlers } from "../src/train/worker.ts";
 import type { Listening } from "./align.ts";
-import { type Config, type Model, UserError } from "./config.ts";
+import { type Config, UserError } from "./config.ts";
 import type { Loading } from "./hub.ts";
 import { takeTurns } from "./flow.ts";
 import type { Teacher } from "./forward.ts";
 import { vocabularyMap } from "./maps.ts";
 import type { Meter } from "./meter.ts";
-
-interface Source {
-  readonly name: string;
-  readonly folder: string;
-  readonly device: Device;
-  readonly dtype: OnnxDtype | undefined;
-  /** Most tokens of a sequence. */
-  readonly context: number;
-  readonly tokenizer: Tokenizer;
-}
+import { type Source, checkModels } from "./sources.ts";
 
 /** A frozen model in its worker. */
 export interface LoadedTeacher extends Teacher {
@@ -48,50 +35,6 @@ export interface LoadedTrainer {
   readonly saveCheckpoint: (path: string) => Promise<number>;
   readonly saveModel: (folder: string) => Promise<number>;
   readonly close: () => Promise<void>;
-}
-
-/** Reads a folder's config and tokenizer, and checks that they fit each other and the run. */
-function readSource(model: Model, config: Config): Source {
-  const given = typeof model === "string" ? { path: model } : model;
-  const { path: folder, name = basename(folder), device = config.device, dtype } = given;
-  const { vocabulary, context } = readFrozen(folder, dtype);
-  const tokenizer = readTokenizer(folder);
-  const known = tokenizer.vocabulary.tokens.length;
-  if (known > vocabulary)
-    throw new UserError(
-      `${folder}: its tokenizer has ${known} tokens, its config.json a vocabulary of ${vocabulary}`,
-    );
-  if (config.blockSize > context)
-    throw new UserError(
-      `blockSize: ${config.blockSize} is more than the ${context} tokens that ${folder} takes`,
-    );
-  if (config.fusion.topK > known)
-    throw new UserError(`fusion.topK: ${config.fusion.topK} is more than the ${known} tokens of ${folder}`);
-  return { name, folder, device, dtype, context, tokenizer };
-}
-
-/** Everything about the models that can be wrong is found here, before a worker starts. */
-function checkModels(config: Config): { target: Source; sources: Source[] } {
-  const { fusion, pack, blockSize, slack } = config;
-  if (slack >= blockSize)
-    throw new UserError(`slack: ${slack} leaves nothing of a blockSize of ${blockSize}`);
-  try {
-    const target = readSource(config.target, config);
-    if (target.dtype !== undefined)
-      throw new UserError(`target.dtype: ${target.dtype} is of no use: a target is trained in float32`);
-    // Its weights are trained, so that an ONNX file will not do.
-    readDecoder(target.folder);
-    if (pack.rowLength > target.context)
-      throw new UserError(
-        `pack.rowLength: ${pack.rowLength} is more than the ${target.context} tokens that ${target.folder} takes`,
-      );
-    const sources = (fusion.lmWeight === 1 ? [] : config.sources).map((source) => readSource(source, config));
-    if (fusion.lmWeight < 1 && sources.length === 0 && !fusion.withTarget)
-      throw new UserError(`fusion.lmWeight: ${fusion.lmWeight} needs a teacher; add sources, or set it to 1`);
-    return { target, sources };
-  } catch (error) {
-    throw error instanceof UserError ? error : new UserError((error as Error).message, { cause: error });
-  }
 }
 
 /** What a teacher's scores become in target tokens, as the settings have it. */
