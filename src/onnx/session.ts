@@ -58,11 +58,16 @@ export function free(results: Iterable<Data>): void {
   for (const { buffer } of results) (buffer as ArrayBuffer).transfer(0);
 }
 
-/** How sessions are made. @param fold whether the runtime may compute constants in advance. */
+/**
+ * How sessions are made.
+ * @param fold whether the runtime may compute constants in advance.
+ * @param weights the folder that files of weights are looked for in, where it is not the model's own.
+ */
 export function sessionOptions(
   device: ResolvedDevice,
   threads: number,
   fold = true,
+  weights?: string,
 ): InferenceSession.SessionOptions {
   return {
     executionProviders: [device],
@@ -78,7 +83,7 @@ export function sessionOptions(
         intra_op: { allow_spinning: "0" },
         // A masked score's probability is such a number before it is 0: it made softmax six times slower.
         set_denormal_as_zero: "1",
-        model_external_initializers_file_folder_path: root,
+        ...(weights && { model_external_initializers_file_folder_path: weights }),
       },
       optimization: {
         // A transpose that the graph asks for is cheaper than a product that reads across the rows.
@@ -128,7 +133,7 @@ export async function compile(
   const { fed, encoding } = weights ? frozen(weights, device) : { fed: {}, encoding: {} };
   const model = encode(graph, { ...encoding, fusedProducts: device !== "webgpu" });
   const fold = weights === undefined || device !== "cpu";
-  const session = await InferenceSession.create(model, sessionOptions(device, threads, fold));
+  const session = await InferenceSession.create(model, sessionOptions(device, threads, fold, root));
   const feed = (name: string, dtype: Dtype, shape: Shape, data: Data | undefined): Tensor => {
     if (data?.length !== sizeOf(shape))
       throw new Error(
