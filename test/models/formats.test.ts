@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { writeFolder } from "../../src/export/folder.ts";
 import { load } from "../../src/graph/stored.ts";
+import type { OnnxDtype } from "../../src/models/onnx-files.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { readTorchFile } from "../../src/models/torch-file.ts";
 import { readWeights } from "../../src/models/weights.ts";
@@ -15,7 +16,7 @@ const mptBias = join(import.meta.dir, "../fixtures/mpt-bias");
 
 const options = { rows: 2, rowLength: 64, device: "cpu", threads: 1 } as const;
 
-async function say(folder: string, ids: readonly number[], k = 10, dtype?: "fp32" | "fp16" | "q8") {
+async function say(folder: string, ids: readonly number[], k = 10, dtype?: OnnxDtype) {
   const frozen = readFrozen(folder, dtype);
   const scorer = await frozen.open({ ...options, k, known: frozen.vocabulary });
   // The second sequence is there to share a row, or a batch.
@@ -58,6 +59,15 @@ describe("a Llama that PyTorch wrote", async () => {
       expect(worst(there.topLogProbs, wide.topLogProbs)).toBeLessThan(1e-5);
     }
   });
+});
+
+test("an ONNX file that PyTorch exported, with a cache and weights beside it, says the same; in 4 bits nearly so", async () => {
+  const { ids, nll } = await Bun.file(join(torch, "golden.json")).json();
+  const folder = join(import.meta.dir, "../fixtures/onnx");
+  expect(worst(nll, (await say(folder, ids)).nll)).toBeLessThan(1e-5);
+  const coarse = worst(nll, (await say(folder, ids, 10, "q4")).nll);
+  expect(coarse).toBeGreaterThan(1e-3);
+  expect(coarse).toBeLessThan(0.2);
 });
 
 test("an MPT with biases is that of PyTorch", async () => {
