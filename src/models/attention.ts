@@ -5,7 +5,7 @@ import type { Tokens } from "./decoder.ts";
 import { softCap } from "./head.ts";
 
 /** Added to a score, it makes its probability exactly 0; finite, so that no infinity meets a 0. */
-const hidden = -1e30;
+export const hidden = -1e30;
 
 /** Places of keys [1, 1, 1, keys] and of queries [1, 1, L, 1], counted from the end, which they share. */
 const keyPlaces = (b: Builder, keys: number) => b.reshape(b.fromEnd(keys), [1, 1, 1, keys]);
@@ -19,7 +19,7 @@ export function causalMask(b: Builder, length: number, keys: number): Value {
 }
 
 /** f32[1, 1, L, keys]: a token sees the last `window` tokens, itself included, and all that come after. */
-export function slidingMask(b: Builder, { length, keys }: Tokens, window: number): Value {
+export function slidingMask(b: Builder, length: number, keys: number, window: number): Value {
   const before = b.greater(queryPlaces(b, length, 1 - window), keyPlaces(b, keys));
   return b.where(before, b.scalar(hidden), b.scalar(0));
 }
@@ -64,11 +64,21 @@ export function attention(
   const [rows, heads, length, width] = q.shape;
   const groups = k.shape[1];
   const tall = (heads / groups) * length;
-  const [keys, values] = tokens.extend?.(k, v) ?? [k, v];
+  const parts = tokens.remember?.(k, v) ?? [[k, v]];
   const stacked = b.reshape(q, [rows, groups, tall, width]);
-  const scores = b.matmul(stacked, keys, { transposeB: true, scale });
+  const perPart = parts.map(([keys]) => b.matmul(stacked, keys, { transposeB: true, scale }));
+  const scores = perPart.length > 1 ? b.concat(perPart, 3) : perPart[0];
   const biased = biases.reduce(b.add, b.reshape(softCap(b, scores, cap), [rows, heads, length, tokens.keys]));
-  const mixed = b.matmul(b.reshape(b.softmax(biased), [rows, groups, tall, tokens.keys]), values);
+  const shares = b.reshape(b.softmax(biased), [rows, groups, tall, tokens.keys]);
+  const split =
+    parts.length > 1
+      ? b.split(
+          shares,
+          3,
+          perPart.map(({ shape }) => shape[3]),
+        )
+      : [shares];
+  const mixed = parts.map(([, values], i) => b.matmul(split[i], values)).reduce(b.add);
   const perToken = b.transpose(b.reshape(mixed, [rows, heads, length, width]), [0, 2, 1, 3]);
   return b.reshape(perToken, [rows * length, heads * width]);
 }

@@ -19,8 +19,15 @@ export interface Tokens {
   readonly positions: Value;
   /** f32[1 or R, 1, L, keys], 0 where a query may see a key and a very large negative number elsewhere */
   readonly mask: Value;
-  /** Puts a layer's keys and values [R, G, L, E] behind those of the cache, layer by layer: [R, G, keys, E]. */
-  readonly extend?: (keys: Value, values: Value) => [Value, Value];
+  /** f32[1 or R, 1, L, keys], as the mask, where a token sees the last `size` tokens, itself included. */
+  window(size: number): Value;
+  /** f32[1 or R, 1, 1, keys], the place of each key in its text, up to a number that is the same for a row. */
+  keyPlaces(): Value;
+  /**
+   * Keys and values [R, G, …, E] that a layer's queries meet, in the order of the mask, given those of its
+   * own tokens [R, G, L, E]; without a cache, these alone. Called once in each layer, in their order.
+   */
+  readonly remember?: (keys: Value, values: Value) => readonly (readonly [Value, Value])[];
 }
 
 export interface Decoder {

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { Shape, Value } from "../graph/ops.ts";
 import { activations } from "./activations.ts";
-import { attention, slidingMask, splitHeads } from "./attention.ts";
+import { attention, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
 import { rotaryTables } from "./rotary.ts";
 import { checkMultiple, layerCount, settings, size } from "./settings.ts";
@@ -81,7 +81,7 @@ export function gemma2(json: unknown): Decoder {
       const { rows, length, longest, ids, positions, mask } = tokens;
       const [cos, sin] = rotaryTables(b, longest, { width: E, theta: config.rope_theta, context });
       const window = config.sliding_window ?? longest;
-      const near = window < longest ? [mask, slidingMask(b, tokens, window)] : [mask];
+      const near = window < longest ? [mask, tokens.window(window)] : [mask];
       const scale = config.query_pre_attn_scalar ** -0.5;
       // The stored scale is what is added to 1.
       const norm = (x: Value, name: string) =>

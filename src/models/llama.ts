@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Builder } from "../graph/build.ts";
 import type { Shape, Value } from "../graph/ops.ts";
 import { linear } from "./activations.ts";
-import { attention, slidingMask, splitHeads } from "./attention.ts";
+import { attention, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
 import { RopeScaling, rotaryTables } from "./rotary.ts";
 import { checkMultiple, layerCount, settings, size } from "./settings.ts";
@@ -109,8 +109,7 @@ export function llamaLike(
     hidden(b, parameter, tokens) {
       const { rows, length, longest, ids, positions, mask } = tokens;
       const [cos, sin] = rotaryTables(b, longest, rotary);
-      const masks =
-        window !== undefined && window < longest ? [mask, slidingMask(b, tokens, window)] : [mask];
+      const masks = window !== undefined && window < longest ? [mask, tokens.window(window)] : [mask];
       let x = b.gather(parameter("model.embed_tokens.weight"), ids);
       for (const layer of layers) {
         const to = (input: Value, name: string, bias: boolean) =>

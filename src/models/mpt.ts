@@ -42,18 +42,18 @@ const Config = settings({
 const biasMax = 8;
 
 /**
- * ALiBi (Press et al., 2022) as f32[1, H, 1, keys]: slope · (key − last key). The distance to the query
- * differs from that by a constant per query, to which the softmax is blind, so that one bias serves
- * packed documents too.
+ * ALiBi (Press et al., 2022) as f32[1 or R, H, 1, keys]: slope · place of the key. The distance to the
+ * query differs from that by a constant per query, to which the softmax is blind, so that one bias
+ * serves packed documents too.
  */
-function alibi(b: Builder, heads: number, keys: number): Value {
+function alibi(b: Builder, heads: number, places: Value): Value {
   const power = 2 ** Math.ceil(Math.log2(heads));
   const all = Array.from({ length: power }, (_, i) => 2 ** (-((i + 1) * biasMax) / power));
   // Not a power of two: every second slope first, then the others, as the paper's code does.
   const odd = all.filter((_, i) => i % 2 === 1);
   const slopes = power === heads ? all : [...odd, ...all.filter((_, i) => i % 2 === 0)].slice(0, heads);
   const perHead = b.constant(Float32Array.from(slopes), [1, heads, 1, 1]);
-  return b.mul(perHead, b.reshape(b.fromEnd(keys, 1, "f32"), [1, 1, 1, keys]));
+  return b.mul(perHead, places);
 }
 
 export function mpt(json: unknown): Decoder {
@@ -89,8 +89,8 @@ export function mpt(json: unknown): Decoder {
     parameters,
     head,
     hidden(b, parameter, tokens) {
-      const { rows, length, keys, ids, mask } = tokens;
-      const distances = b.add(mask, alibi(b, H, keys));
+      const { rows, length, ids, mask } = tokens;
+      const distances = b.add(mask, alibi(b, H, tokens.keyPlaces()));
       const epsilon = config.layer_norm_epsilon;
       const clip = config.attn_config.clip_qkv;
       const normed = (value: Value, name: string) =>

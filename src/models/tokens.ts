@@ -1,13 +1,19 @@
 /** @file How rows of tokens enter a graph: packed with documents, or behind a cache of keys and values. */
 import type { Builder } from "../graph/build.ts";
 import type { Value } from "../graph/ops.ts";
-import { documentMask, paddedMask } from "./attention.ts";
+import { documentMask, hidden, paddedMask, slidingMask } from "./attention.ts";
 import type { Decoder, Tokens } from "./decoder.ts";
 
 /** The weights of a decoder as inputs of the graph, by name. */
 export function parametersOf(b: Builder, { parameters }: Decoder): Map<string, Value> {
   return new Map(Array.from(parameters, ([name, shape]) => [name, b.input(name, shape)]));
 }
+
+/** What positions decide, where the last key is that of the last query: places are counted from there. */
+const countedFromEnd = (b: Builder, length: number, keys: number) => ({
+  window: (size: number) => slidingMask(b, length, keys, size),
+  keyPlaces: () => b.reshape(b.fromEnd(keys, 1, "f32"), [1, 1, 1, keys]),
+});
 
 /** Inputs `ids` i32[T], `positions` and `documents` i32[R, L]: rows in which several documents may lie. */
 export function packedTokens(b: Builder, rows: number, length: number): Tokens {
@@ -19,6 +25,7 @@ export function packedTokens(b: Builder, rows: number, length: number): Tokens {
     ids: b.input("ids", [rows * length], "i32"),
     positions: b.input("positions", [rows, length], "i32"),
     mask: documentMask(b, b.input("documents", [rows, length], "i32")),
+    ...countedFromEnd(b, length, length),
   };
 }
 
@@ -52,7 +59,8 @@ export function cachedTokens(b: Builder, decoder: Decoder): Tokens {
     ids: b.reshape(b.input("input_ids", [rows, length], "i32"), [rows * length]),
     positions: b.input("position_ids", [rows, length], "i32"),
     mask: paddedMask(b, b.input("attention_mask", [rows, keys], "i32"), length),
-    extend(k, v) {
+    ...countedFromEnd(b, length, keys),
+    remember(k, v) {
       const names = cacheNames(layer++);
       const [all, allValues] = [k, v].map((fresh, i) => {
         const [, groups, , width] = fresh.shape;
@@ -61,7 +69,71 @@ export function cachedTokens(b: Builder, decoder: Decoder): Tokens {
         b.output(names[i].present, joined);
         return joined;
       });
-      return [all, allValues];
+      return [[all, allValues]];
+    },
+  };
+}
+
+/** Names of a layer's cache in the graph of slots. */
+export const slotNames = (layer: number) =>
+  (["key", "value"] as const).map((kind) => ({
+    cached: `cached.${layer}.${kind}`,
+    fresh: `fresh.${layer}.${kind}`,
+  }));
+
+/**
+ * Rows that each have a slot of a cache, whose tokens are read where they lie: they are not copied, as
+ * `cachedTokens` does to put new ones behind them.
+ *
+ * Inputs: `ids` and `positions` i32[rows, length]; `at`, the positions as f32; `last` f32[rows], the
+ * position before the first of them; `places` f32[capacity], 0, 1, 2, …; and for each layer
+ * `cached.i.key` and `.value` [rows, G, capacity, E], of which places after `last` do not count. Out come
+ * `fresh.i.key` and `.value` [rows, G, length, E], to be put into the slots.
+ */
+export function slotTokens(b: Builder, decoder: Decoder): Tokens {
+  const known = [...decoder.parameters.values()].flat();
+  const dimension = (name: string) => b.dimension(name, known);
+  const rows = dimension("rows");
+  const length = dimension("length");
+  const capacity = dimension("capacity");
+  const keys = b.dimension("keys", known, length + capacity);
+  const at = b.input("at", [rows, length]);
+  const queries = b.reshape(at, [rows, 1, length, 1]);
+  const fresh = b.reshape(at, [rows, 1, 1, length]);
+  const cached = b.reshape(b.input("places", [capacity]), [1, 1, 1, capacity]);
+  const last = b.reshape(b.input("last", [rows]), [rows, 1, 1, 1]);
+  const [no, yes] = [b.scalar(hidden), b.scalar(0)];
+  const keyPlaces = b.concat([fresh, b.expand(cached, [rows, 1, 1, capacity])], 3);
+  const perQuery = (mask: Value, size: number) => b.expand(mask, [rows, 1, length, size]);
+  let layer = 0;
+  return {
+    rows,
+    length,
+    keys,
+    longest: decoder.cacheContext ?? decoder.context,
+    ids: b.reshape(b.input("ids", [rows, length], "i32"), [rows * length]),
+    positions: b.input("positions", [rows, length], "i32"),
+    mask: b.concat(
+      [
+        perQuery(b.where(b.greater(fresh, queries), no, yes), length),
+        perQuery(b.where(b.greater(cached, last), no, yes), capacity),
+      ],
+      3,
+    ),
+    window: (size) => b.where(b.greater(b.sub(queries, b.scalar(size - 1)), keyPlaces), no, yes),
+    keyPlaces: () => keyPlaces,
+    remember(k, v) {
+      const names = slotNames(layer++);
+      const [before, beforeValues] = [k, v].map((own, i) => {
+        const [, groups, , width] = own.shape;
+        b.output(names[i].fresh, own);
+        return b.input(names[i].cached, [rows, groups, capacity, width]);
+      });
+      // What is new comes first: where the rest begins does not depend on the capacity, nor do roundings.
+      return [
+        [k, v],
+        [before, beforeValues],
+      ];
     },
   };
 }

@@ -1,5 +1,6 @@
 /** @file Reads files of torch.save, such as pytorch_model.bin: a zip of one pickle and the bytes of each tensor. */
-import { type Entry, openPromise } from "yauzl";
+import { statSync } from "node:fs";
+import { type Entry, RandomAccessReader, fromRandomAccessReaderPromise } from "yauzl";
 import { type Shape, sizeOf } from "../graph/ops.ts";
 import { type Listed, bytesPerElement, readBytes } from "../graph/stored.ts";
 import { Global, unpickle } from "./unpickle.ts";
@@ -65,10 +66,42 @@ const known = {
   persistent: storageOf,
 };
 
+/** A file as yauzl reads it, but that a place outside of it is an error to be caught, as a damaged zip may name one. */
+class WithinFile extends RandomAccessReader {
+  readonly #path: string;
+  readonly #size: number;
+
+  constructor(path: string, size: number) {
+    super();
+    this.#path = path;
+    this.#size = size;
+  }
+
+  override read(
+    buffer: Buffer,
+    offset: number,
+    length: number,
+    position: number,
+    callback: (error: Error | null) => void,
+  ): void {
+    // Never at once: yauzl would call itself again and again.
+    queueMicrotask(() => {
+      if (!Number.isSafeInteger(position) || position < 0 || position + length > this.#size)
+        return callback(new Error(`a place outside of the ${this.#size} bytes of the file`));
+      buffer.set(readBytes(this.#path, position, length), offset);
+      return callback(null);
+    });
+  }
+}
+
 /** Where each uncompressed file of a zip lies. */
 async function filesOf(path: string): Promise<Map<string, { offset: number; size: number }>> {
   const files = new Map<string, { offset: number; size: number }>();
-  const zip = await openPromise(path, { lazyEntries: true, autoClose: false });
+  const { size } = statSync(path);
+  const zip = await fromRandomAccessReaderPromise(new WithinFile(path, size), size, {
+    lazyEntries: true,
+    autoClose: false,
+  });
   try {
     const entries: Entry[] = [];
     for await (const entry of zip.eachEntry()) entries.push(entry);

@@ -116,7 +116,7 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
   expand: (target, { inputs: [x], outputs: [y], attributes: { shape } }) =>
     target.emit("Expand", [target.name(x), target.shape(shape)], [target.name(y)]),
   split: (target, { inputs: [x], outputs, attributes: { axis, sizes } }) =>
-    target.emit("Split", [target.name(x), target.integers(sizes)], outputs.map(target.name), { axis }),
+    target.emit("Split", [target.name(x), target.shape(sizes)], outputs.map(target.name), { axis }),
   concat: (target, { inputs, outputs: [y], attributes: { axis } }) =>
     target.emit("Concat", inputs.map(target.name), [target.name(y)], { axis }),
   matmul: (target, { inputs: [a, b], outputs: [y], attributes: { transposeA, transposeB, scale } }) => {
