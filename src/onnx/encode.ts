@@ -104,6 +104,8 @@ export function encode(graph: Graph, options: Encoding = {}): Uint8Array {
   const tells = new Map<string, { input: string; axis: number }>();
   const length = (value: number): string => {
     const { names: own, rest } = factors(value, dimensions);
+    // No input has this length: what is reshaped to it follows from all others.
+    if (own.some((name) => !tells.has(name))) return integersOf([-1]);
     const parts = own.map((name) =>
       shared(`dimension ${name}`, () => {
         const { input, axis } = tells.get(name)!;

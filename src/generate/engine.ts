@@ -1,0 +1,281 @@
+/**
+ * @file Generates many texts at a time: requests join and leave between steps (continuous batching; Yu et
+ * al., 2022), prompts are read in chunks so that the others' tokens go on, and what prompts begin with in
+ * common is computed once.
+ */
+import type { CacheShape } from "../models/inference.ts";
+import { type Program, free } from "../onnx/session.ts";
+import { Sampler, type Sampling, logSumExp, mostLikely } from "./sample.ts";
+import { Slots, bytesPerPlace, capacityFor } from "./slots.ts";
+
+export interface GenerationRequest {
+  readonly id: number;
+  readonly prompt: Int32Array;
+  readonly maxTokens: number;
+  readonly sampling: Sampling;
+  /** Ids behind which a text ends. */
+  readonly ends: readonly number[];
+  /** Most likely tokens to be told of at each place; undefined for no log-probabilities at all. */
+  readonly logprobs?: number | undefined;
+}
+
+export interface Generated {
+  readonly id: number;
+  readonly token: number;
+  /** Of the token under the model alone, before penalties and temperature. */
+  readonly logprob?: number;
+  readonly top?: readonly (readonly [number, number])[];
+  /** Set with the last token: an end, which is no part of the text, or the last one that there may be. */
+  readonly finish?: "stop" | "length";
+}
+
+export interface EngineStatistics {
+  readonly slots: number;
+  readonly active: number;
+  readonly queued: number;
+  readonly cacheBytes: number;
+  /** Since the start: tokens of prompts, of them found in the cache, and generated. */
+  readonly promptTokens: number;
+  readonly cachedTokens: number;
+  readonly generatedTokens: number;
+}
+
+/** Tokens of a prompt that are read at a time. Chunks begin at its multiples, whatever is cached. */
+const chunk = 64;
+
+/** A row of the cache. Rows that generate come first, then those that read their prompts, then the free ones. */
+interface Row {
+  /** Tokens whose keys and values are in the cache. */
+  tokens: number[];
+  /** Of them, those read in whole chunks: they are the same bits whenever they are computed. */
+  exact: number;
+  text?: Text | undefined;
+}
+
+interface Text {
+  readonly request: GenerationRequest;
+  readonly sampler: Sampler;
+  /** The next token, once the prompt is read. */
+  next?: number;
+  generated: number;
+}
+
+const sharedLength = (a: ArrayLike<number>, b: ArrayLike<number>) => {
+  let length = 0;
+  while (length < a.length && length < b.length && a[length] === b[length]) length++;
+  return length;
+};
+
+export class Engine {
+  readonly #program: Program;
+  readonly #slots: Slots;
+  readonly #rows: Row[];
+  readonly #queue: GenerationRequest[] = [];
+  readonly #emit: (generated: Generated) => void;
+  readonly #count: number;
+  /** Rows that generate. */
+  #decoding = 0;
+  #promptTokens = 0;
+  #cachedTokens = 0;
+  #generatedTokens = 0;
+
+  /**
+   * @param program a graph of slots (models/inference.ts)
+   * @param slots texts that are generated at a time
+   */
+  constructor(
+    program: Program,
+    layers: readonly CacheShape[],
+    slots: number,
+    emit: (generated: Generated) => void,
+  ) {
+    this.#program = program;
+    this.#count = slots;
+    // A product of one row is rounded in another way than one of several: there are always two.
+    const rows = Math.max(2, slots);
+    this.#slots = new Slots(layers, rows);
+    this.#rows = Array.from({ length: rows }, () => ({ tokens: [], exact: 0 }));
+    this.#emit = emit;
+  }
+
+  submit(request: GenerationRequest): void {
+    this.#queue.push(request);
+  }
+
+  /** Forgets a request; its slot is free at once. */
+  cancel(id: number): void {
+    const queued = this.#queue.findIndex((request) => request.id === id);
+    if (queued >= 0) this.#queue.splice(queued, 1);
+    const row = this.#rows.findIndex(({ text }) => text?.request.id === id);
+    if (row >= 0) this.#leave(row);
+  }
+
+  get busy(): boolean {
+    return this.#queue.length > 0 || this.#rows.some(({ text }) => text);
+  }
+
+  statistics(): EngineStatistics {
+    return {
+      slots: this.#count,
+      active: this.#rows.filter(({ text }) => text).length,
+      queued: this.#queue.length,
+      cacheBytes: this.#slots.bytes,
+      promptTokens: this.#promptTokens,
+      cachedTokens: this.#cachedTokens,
+      generatedTokens: this.#generatedTokens,
+    };
+  }
+
+  /** One chunk of one prompt, and one token of every text whose prompt is read. */
+  async step(): Promise<void> {
+    while (this.#queue.length && this.#active() < this.#count) this.#join(this.#queue.shift()!);
+    await this.#read();
+    await this.#decode();
+  }
+
+  readonly #active = () => this.#rows.filter(({ text }) => text).length;
+
+  #swap(one: number, other: number): void {
+    if (one === other) return;
+    const places = Math.max(this.#rows[one].tokens.length, this.#rows[other].tokens.length);
+    this.#slots.swap(one, other, places);
+    [this.#rows[one], this.#rows[other]] = [this.#rows[other], this.#rows[one]];
+  }
+
+  /** Gives a request the free row that knows most of its prompt, or else has been free for longest. */
+  #join(request: GenerationRequest): void {
+    const { prompt } = request;
+    // The last token is always read: what follows it is not in the cache.
+    const known = this.#rows.map(({ tokens, exact }) => {
+      const shared = Math.min(sharedLength(tokens, prompt), exact, prompt.length - 1);
+      return shared - (shared % chunk);
+    });
+    const most = known.indexOf(Math.max(...known));
+    const free = this.#rows.flatMap(({ text }, row) => (text ? [] : [row]));
+    const row = free.includes(most) ? most : free.toSorted((a, b) => known[a] - known[b])[0];
+    const shared = known[most];
+    if (row !== most && shared > 0) this.#slots.copy(most, row, shared);
+    this.#cachedTokens += shared;
+    this.#promptTokens += prompt.length;
+    this.#rows[row] = {
+      tokens: [...prompt.subarray(0, shared)],
+      exact: shared,
+      text: { request, sampler: new Sampler(request.sampling, prompt), generated: 0 },
+    };
+  }
+
+  #leave(row: number): void {
+    this.#rows[row].text = undefined;
+    if (row < this.#decoding) this.#swap(row, --this.#decoding);
+    const needed = Math.max(...this.#rows.map(({ text, tokens }) => (text ? this.#needs(text, tokens) : 1)));
+    // A short text would pay for the places of a long one that has gone.
+    if (capacityFor(needed) * 4 <= this.#slots.capacity) this.#resize(capacityFor(needed));
+  }
+
+  /** Places that a text may come to need soon. */
+  #needs = ({ request }: Text, tokens: readonly number[]) =>
+    Math.max(request.prompt.length, tokens.length) + 1;
+
+  #resize(capacity: number): void {
+    this.#slots.resize(
+      capacity,
+      this.#rows.map(({ tokens }) => tokens.length),
+    );
+    for (const row of this.#rows) {
+      row.tokens.length = Math.min(row.tokens.length, capacity);
+      row.exact = Math.min(row.exact, row.tokens.length - (row.tokens.length % chunk));
+    }
+  }
+
+  /** One run over rows from `first` on, of S tokens each, whose keys and values are kept. */
+  async #run(first: number, S: number, ids: Int32Array, from: readonly number[]): Promise<Float32Array> {
+    const needed = capacityFor(Math.max(...from) + S);
+    if (needed > this.#slots.capacity) this.#resize(needed);
+    const rows = from.length;
+    const positions = Int32Array.from(ids, (_, i) => from[Math.floor(i / S)] + (i % S));
+    const { logits, ...fresh } = await this.#program.run(
+      {
+        ids,
+        positions,
+        at: Float32Array.from(positions),
+        last: Float32Array.from(from, (place) => place - 1),
+        ends: Int32Array.from(from, (_, row) => (row + 1) * S - 1),
+        ...this.#slots.feeds(first, rows),
+      },
+      { rows, length: S, capacity: this.#slots.capacity },
+    );
+    this.#slots.store(fresh, first, from, S);
+    free(Object.values(fresh));
+    return logits as Float32Array;
+  }
+
+  /** Reads the next chunk of the prompt that has waited longest. */
+  async #read(): Promise<void> {
+    const waiting = this.#rows.flatMap(({ text }, row) =>
+      text && row >= this.#decoding ? [{ row, id: text.request.id }] : [],
+    );
+    if (waiting.length === 0) return;
+    const [{ row: at }] = waiting.sort((a, b) => a.id - b.id);
+    const row = this.#rows[at];
+    const text = row.text!;
+    const { prompt } = text.request;
+    const part = prompt.slice(row.tokens.length, row.tokens.length + chunk);
+    const logits = await this.#run(at, part.length, part, [row.tokens.length]);
+    row.tokens.push(...part);
+    if (part.length === chunk) row.exact = row.tokens.length;
+    if (row.tokens.length === prompt.length) {
+      this.#swap(at, this.#decoding++);
+      this.#choose(this.#rows[this.#decoding - 1], logits);
+    }
+    free([logits]);
+  }
+
+  /** Feeds each text its last token, and chooses the next. */
+  async #decode(): Promise<void> {
+    const count = this.#decoding;
+    if (count === 0) return;
+    const rows = this.#rows.slice(0, Math.max(2, count));
+    const ids = Int32Array.from(rows, ({ text }, i) => (i < count ? text!.next! : 0));
+    // A row that is there to make two of one writes where nothing is kept.
+    const from = rows.map(({ tokens }) => tokens.length);
+    const logits = await this.#run(0, 1, ids, from);
+    const vocabulary = logits.length / rows.length;
+    const texts = rows.slice(0, count);
+    // All of them before the first choice: a text that leaves moves other rows, with all that they hold.
+    for (const [i, { tokens }] of texts.entries()) tokens.push(ids[i]);
+    for (const [i, row] of texts.entries())
+      this.#choose(row, logits.subarray(i * vocabulary, (i + 1) * vocabulary));
+    free([logits]);
+  }
+
+  /** Chooses a text's next token and tells of it; the text leaves if it is the last. */
+  #choose(row: Row, logits: Float32Array): void {
+    const text = row.text!;
+    const { id, maxTokens, ends, logprobs } = text.request;
+    const token = text.sampler.next(logits);
+    text.next = token;
+    text.generated++;
+    this.#generatedTokens++;
+    const finish = ends.includes(token) ? "stop" : text.generated === maxTokens ? "length" : undefined;
+    let told: Pick<Generated, "logprob" | "top"> = {};
+    if (logprobs !== undefined) {
+      const all = logSumExp(logits);
+      const top = Array.from(mostLikely(logits, logprobs), (best) => [best, logits[best] - all] as const);
+      told = { logprob: logits[token] - all, top };
+    }
+    this.#emit({ id, token, ...told, ...(finish && { finish }) });
+    if (finish) this.#leave(this.#rows.indexOf(row));
+  }
+}
+
+/** Most tokens of a text if all slots are to have room for as many in a cache of so many bytes. */
+export function longestText(
+  layers: readonly CacheShape[],
+  slots: number,
+  bytes: number,
+  context: number,
+): number {
+  const places = Math.floor(bytes / (Math.max(2, slots) * bytesPerPlace(layers)));
+  // Capacities are powers of two.
+  return Math.min(context, 2 ** Math.floor(Math.log2(Math.max(1, places))));
+}
