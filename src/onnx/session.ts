@@ -20,6 +20,11 @@ export interface FrozenWeights {
   readonly stored: ReadonlyMap<string, Stored>;
   /** Whether products take them in 8 bits: several times faster on CPUs with instructions for that, and not exact. */
   readonly int8?: boolean;
+  /**
+   * Whether the runtime may lay them out anew, each once more in memory: of use where products have few
+   * rows, as when a text is generated token by token.
+   */
+  readonly repacked?: boolean;
   /** Gets the share of the weights that is in 8 bits. */
   readonly onQuantized?: ((share: number) => void) | undefined;
 }
@@ -95,7 +100,7 @@ export function sessionOptions(
 }
 
 /** Weights where they lie, as ONNX Runtime maps them; and those in 8 bits, which are made here and fed. */
-function frozen({ stored, int8, onQuantized }: FrozenWeights, device: ResolvedDevice) {
+function frozen({ stored, int8, onQuantized }: FrozenWeights, inPlace: boolean) {
   const fed: Record<string, Tensor> = {};
   const weights: Encoding["weights"] = new Map(
     Array.from(stored, ([name, { path, offset, dtype, shape }]) => {
@@ -114,7 +119,7 @@ function frozen({ stored, int8, onQuantized }: FrozenWeights, device: ResolvedDe
     onQuantized?.((done += values.length) / total);
     return { name, shape, scales };
   };
-  const encoding: Encoding = { weights, inPlace: device === "cpu", ...(int8 && { quantized }) };
+  const encoding: Encoding = { weights, inPlace, ...(int8 && { quantized }) };
   return { fed, encoding };
 }
 
@@ -130,10 +135,10 @@ export async function compile(
       ? [{ name: node.attributes.name, ...node.outputs[0] }]
       : [],
   );
-  const { fed, encoding } = weights ? frozen(weights, device) : { fed: {}, encoding: {} };
+  const inPlace = weights !== undefined && device === "cpu" && !weights.repacked;
+  const { fed, encoding } = weights ? frozen(weights, inPlace) : { fed: {}, encoding: {} };
   const model = encode(graph, { ...encoding, fusedProducts: device !== "webgpu" });
-  const fold = weights === undefined || device !== "cpu";
-  const session = await InferenceSession.create(model, sessionOptions(device, threads, fold, root));
+  const session = await InferenceSession.create(model, sessionOptions(device, threads, !inPlace, root));
   const feed = (name: string, dtype: Dtype, shape: Shape, data: Data | undefined): Tensor => {
     if (data?.length !== sizeOf(shape))
       throw new Error(

@@ -1,0 +1,309 @@
+/** @file The routes: OpenAI's shape in and out, every answer checked, counted and freed of its slot. */
+import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
+import { type Context, Hono } from "hono";
+import { type SSEStreamingApi, streamSSE } from "hono/streaming";
+import type { z } from "zod";
+import { type ChatPiece, answerTokens, chatPieces, promptOf } from "./chat.ts";
+import { type Choice, complete, jobsOf } from "./completions.ts";
+import { RequestError, invalid } from "./errors.ts";
+import { createMetrics } from "./metrics.ts";
+import type { ServedModel } from "./model.ts";
+import { openapi } from "./openapi.ts";
+import page from "./page.html" with { type: "text" };
+import { ChatRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest } from "./schema.ts";
+
+export interface AppOptions {
+  /** The model, once it is loaded. */
+  readonly served: () => ServedModel | undefined;
+  readonly apiKey?: string | undefined;
+  readonly bodyBytes: number;
+  /** Milliseconds in which a body must have come. */
+  readonly bodyTime: number;
+  /** Aborted when the server is about to stop: nothing new is taken. */
+  readonly stopping: AbortSignal;
+}
+
+const version = "0.1.0";
+const digest = (text: string) => createHash("sha256").update(text).digest();
+
+/** Routes that need no key. */
+const open = new Set(["/health", "/"]);
+
+/** Reads a body within its limits. @throws RequestError */
+async function bodyOf(request: Request, most: number, time: number): Promise<unknown> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  const timeout = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => timeout.reject(new RequestError(408, `body: it did not come within ${time / 1000} s`)),
+    time,
+  );
+  const reader = request.body?.getReader();
+  try {
+    while (reader) {
+      const { done, value } = await Promise.race([reader.read(), timeout.promise]);
+      if (done) break;
+      if ((size += value.length) > most) throw new RequestError(413, `body: more than ${most} bytes`);
+      chunks.push(value);
+    }
+  } catch (error) {
+    reader?.cancel().catch(() => {});
+    throw error instanceof RequestError ? error : new RequestError(400, "body: it ended in the middle");
+  } finally {
+    clearTimeout(timer);
+    timeout.promise.catch(() => {});
+  }
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks)));
+  } catch (error) {
+    throw new RequestError(400, `body: not JSON: ${(error as Error).message}`, null, "invalid_json");
+  }
+}
+
+export function createApp({ served, apiKey, bodyBytes, bodyTime, stopping }: AppOptions) {
+  const app = new Hono();
+  const waiting = () => Math.max(0, (served()?.taken ?? 0) - (served()?.model.statistics.active ?? 0));
+  const metrics = createMetrics(() => served()?.model.statistics, waiting);
+  const key = apiKey === undefined ? undefined : digest(apiKey);
+
+  const ready = (): ServedModel => {
+    const model = served();
+    if (stopping.aborted) throw new RequestError(503, "the server is about to stop");
+    if (!model) throw new RequestError(503, "the model is being loaded");
+    return model;
+  };
+  const parse = async <T extends z.ZodType>(c: Context, schema: T): Promise<z.infer<T>> => {
+    const result = schema.safeParse(await bodyOf(c.req.raw, bodyBytes, bodyTime));
+    if (!result.success) throw invalid(result.error);
+    return result.data;
+  };
+
+  app.use(async (c, next) => {
+    await next();
+    metrics.requests.inc({ route: c.req.routePath, status: c.res.status });
+  });
+  app.use(async (c, next) => {
+    if (key && !open.has(c.req.path)) {
+      const given = /^Bearer (.+)$/.exec(c.req.header("Authorization") ?? "")?.[1] ?? "";
+      if (!timingSafeEqual(digest(given), key))
+        throw new RequestError(
+          401,
+          "the API key is missing or wrong; send Authorization: Bearer KEY",
+          null,
+          "invalid_api_key",
+        );
+    }
+    await next();
+  });
+  app.onError((error, c) => {
+    const known = error instanceof RequestError ? error : new RequestError(500, error.message);
+    if (known.status === 500) console.error(error);
+    if (known.status === 429) c.header("Retry-After", "1");
+    return c.json(known.body(), known.status);
+  });
+  app.notFound((c) => c.json(new RequestError(404, `there is no ${c.req.method} ${c.req.path}`).body(), 404));
+
+  /**
+   * Sends pieces as they come. The first is waited for before anything is sent, so that what is wrong has a
+   * status of its own.
+   */
+  const stream = async <P>(
+    c: Context,
+    pieces: AsyncGenerator<P>,
+    abort: AbortController,
+    show: (piece: P) => unknown,
+    last: () => unknown[],
+    end: () => void,
+  ) => {
+    const first = await pieces.next().catch((error) => {
+      end();
+      throw error;
+    });
+    return streamSSE(c, async (out: SSEStreamingApi) => {
+      out.onAbort(() => abort.abort());
+      const send = (value: unknown) => out.writeSSE({ data: JSON.stringify(value) });
+      try {
+        if (!first.done) await send(show(first.value));
+        for await (const piece of pieces) await send(show(piece));
+        for (const value of last()) await send(value);
+        await out.writeSSE({ data: "[DONE]" });
+      } catch (error) {
+        if (!abort.signal.aborted) await send(new RequestError(500, (error as Error).message).body());
+      } finally {
+        await pieces.return(undefined);
+        end();
+      }
+    });
+  };
+  const abortOf = (c: Context): AbortController => {
+    const abort = new AbortController();
+    c.req.raw.signal.addEventListener("abort", () => abort.abort(), { once: true });
+    return abort;
+  };
+  const usage = (prompt: number, generated: number) => ({
+    prompt_tokens: prompt,
+    completion_tokens: generated,
+    total_tokens: prompt + generated,
+  });
+
+  app.post("/v1/completions", async (c) => {
+    const model = ready();
+    const request = await parse(c, CompletionRequest);
+    const jobs = await jobsOf(model, request);
+    const end = model.reserve(jobs.length * (request.n ?? 1));
+    const abort = abortOf(c);
+    const answer = complete(model, request, jobs, metrics, abort.signal);
+    const head = {
+      id: `cmpl-${randomUUID()}`,
+      object: "text_completion",
+      created: Math.floor(Date.now() / 1000),
+      model: model.name,
+    };
+    const used = () => usage(answer.promptTokens, answer.generatedTokens());
+    if (request.stream) {
+      const last = () =>
+        request.stream_options?.include_usage ? [{ ...head, choices: [], usage: used() }] : [];
+      return stream(c, answer.pieces, abort, (choice: Choice) => ({ ...head, choices: [choice] }), last, end);
+    }
+    try {
+      const choices = new Map<number, Choice>();
+      for await (const piece of answer.pieces) {
+        const before = choices.get(piece.index);
+        choices.set(piece.index, before ? joined(before, piece) : piece);
+      }
+      const sorted = [...choices.values()].sort((a, b) => a.index - b.index);
+      return c.json({ ...head, choices: sorted, usage: used() });
+    } finally {
+      end();
+    }
+  });
+
+  app.post("/v1/chat/completions", async (c) => {
+    const model = ready();
+    const request = await parse(c, ChatRequest);
+    if (request.top_logprobs != null && !request.logprobs)
+      throw new RequestError(400, "top_logprobs: needs logprobs: true", "top_logprobs");
+    const prompt = await promptOf(model, request);
+    const maxTokens = answerTokens(model, request, prompt);
+    const n = request.n ?? 1;
+    const end = model.reserve(n);
+    const abort = abortOf(c);
+    let generated = 0;
+    const pieces = (index: number) =>
+      chatPieces(model, request, { prompt, maxTokens, index }, metrics, abort.signal);
+    const head = {
+      id: `chatcmpl-${randomUUID()}`,
+      created: Math.floor(Date.now() / 1000),
+      model: model.name,
+    };
+    if (request.stream) {
+      async function* all(): AsyncGenerator<ChatPiece & { first: boolean }> {
+        for (let index = 0; index < n; index++) {
+          let first = true;
+          for await (const piece of pieces(index)) {
+            generated++;
+            yield { ...piece, first };
+            first = false;
+          }
+        }
+      }
+      const object = "chat.completion.chunk";
+      const show = ({ index, text, logprobs, finish_reason, first }: ChatPiece & { first: boolean }) => {
+        const delta = { ...(first && { role: "assistant" }), content: text };
+        return { ...head, object, choices: [{ index, delta, logprobs, finish_reason }] };
+      };
+      const last = () =>
+        request.stream_options?.include_usage
+          ? [{ ...head, object, choices: [], usage: usage(prompt.length, generated) }]
+          : [];
+      return stream(c, all(), abort, show, last, end);
+    }
+    try {
+      const choices = await Promise.all(
+        Array.from({ length: n }, async (_, index) => {
+          let content = "";
+          let finish_reason: ChatPiece["finish_reason"] = null;
+          const logprobs: NonNullable<ChatPiece["logprobs"]>["content"][number][] = [];
+          for await (const piece of pieces(index)) {
+            content += piece.text;
+            finish_reason = piece.finish_reason;
+            logprobs.push(...(piece.logprobs?.content ?? []));
+            generated++;
+          }
+          return {
+            index,
+            message: { role: "assistant", content },
+            logprobs: request.logprobs ? { content: logprobs } : null,
+            finish_reason,
+          };
+        }),
+      );
+      return c.json({ ...head, object: "chat.completion", choices, usage: usage(prompt.length, generated) });
+    } finally {
+      end();
+    }
+  });
+
+  app.get("/v1/models", (c) => {
+    const { name: id, created } = ready();
+    return c.json({ object: "list", data: [{ id, object: "model", created, owned_by: "tributary" }] });
+  });
+  app.post("/tokenize", async (c) => {
+    const { tokenizer, model } = ready();
+    const { prompt, add_special_tokens } = await parse(c, TokenizeRequest);
+    const ids =
+      (add_special_tokens ?? true) ? await tokenizer.prompt(prompt) : (await tokenizer.encode(prompt)).ids;
+    return c.json({ tokens: [...ids], count: ids.length, max_model_len: model.context });
+  });
+  app.post("/detokenize", async (c) => {
+    const { tokenizer } = ready();
+    const { tokens } = await parse(c, DetokenizeRequest);
+    const wrong = tokens.find((id) => id >= tokenizer.vocabulary.tokens.length);
+    if (wrong !== undefined) throw new RequestError(400, `tokens: there is no token ${wrong}`, "tokens");
+    return c.json({ prompt: await tokenizer.decode(tokens) });
+  });
+  app.get("/tokenizer_info", (c) => {
+    const { tokenizer, name, model, chat } = ready();
+    const { tokens } = tokenizer.vocabulary;
+    return c.json({
+      model: name,
+      vocab_size: tokens.length,
+      eos_token: tokens[tokenizer.eos],
+      eos_token_id: tokenizer.eos,
+      max_model_len: model.context,
+      chat_template: chat !== undefined,
+    });
+  });
+  app.get("/health", (c) => {
+    ready();
+    return c.json({ status: "ok" });
+  });
+  app.get("/metrics", async (c) =>
+    c.body(await metrics.registry.metrics(), 200, { "Content-Type": metrics.registry.contentType }),
+  );
+  app.get("/openapi.json", (c) => c.json(openapi(version)));
+  app.get("/", (c) => {
+    c.header(
+      "Content-Security-Policy",
+      "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'",
+    );
+    return c.html(page as unknown as string);
+  });
+  return app;
+}
+
+function joined(a: Choice, b: Choice): Choice {
+  const logprobs = a.logprobs &&
+    b.logprobs && {
+      tokens: [...a.logprobs.tokens, ...b.logprobs.tokens],
+      token_logprobs: [...a.logprobs.token_logprobs, ...b.logprobs.token_logprobs],
+      top_logprobs: [...a.logprobs.top_logprobs, ...b.logprobs.top_logprobs],
+      text_offset: [...a.logprobs.text_offset, ...b.logprobs.text_offset],
+    };
+  return {
+    index: a.index,
+    text: a.text + b.text,
+    logprobs: logprobs ?? a.logprobs ?? b.logprobs,
+    finish_reason: b.finish_reason,
+  };
+}

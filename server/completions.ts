@@ -1,0 +1,200 @@
+/** @file POST /v1/completions: prompts as texts or ids, streamed or whole, with log-probabilities and echo. */
+import type { Generated } from "../src/generate/engine.ts";
+import type { Scores } from "../src/score/score.ts";
+import { type Piece, checkPrompt, generateText, samplingOf, stopsOf } from "./generation.ts";
+import type { Metrics } from "./metrics.ts";
+import type { ServedModel } from "./model.ts";
+import type { CompletionRequest } from "./schema.ts";
+
+/** OpenAI's default. */
+const defaultMaxTokens = 16;
+
+interface Logprobs {
+  tokens: string[];
+  token_logprobs: (number | null)[];
+  top_logprobs: (Record<string, number> | null)[];
+  text_offset: number[];
+}
+
+export interface Choice {
+  readonly index: number;
+  readonly text: string;
+  readonly logprobs: Logprobs | null;
+  readonly finish_reason: "stop" | "length" | null;
+}
+
+/** A prompt's tokens, and what is to be done with them. */
+interface Job {
+  readonly prompt: Int32Array;
+  readonly maxTokens: number;
+  /** Text of the prompt, where it is to be repeated. */
+  readonly echo: string | undefined;
+}
+
+export async function jobsOf(served: ServedModel, request: CompletionRequest): Promise<Job[]> {
+  const { prompt } = request;
+  const { tokenizer } = served;
+  const prompts: (string | number[])[] =
+    typeof prompt === "string" || typeof prompt[0] === "number"
+      ? [prompt as string | number[]]
+      : (prompt as string[] | number[][]);
+  return Promise.all(
+    prompts.map(async (one, i) => {
+      const ids = typeof one === "string" ? await tokenizer.prompt(one) : Int32Array.from(one);
+      const maxTokens = request.max_tokens ?? defaultMaxTokens;
+      const field = prompts.length > 1 ? `prompt.${i}` : "prompt";
+      const most = checkPrompt(served, ids, maxTokens, field);
+      const text = typeof one === "string" ? one : await tokenizer.decode(ids);
+      return { prompt: ids, maxTokens: most, echo: request.echo ? text : undefined };
+    }),
+  );
+}
+
+/** Log-probabilities in OpenAI's shape; the most likely tokens by their texts, and the token itself. */
+class LogprobsBuilder {
+  readonly #served: ServedModel;
+  readonly #offset: number;
+  #length = 0;
+  #now: Logprobs = { tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] };
+
+  constructor(served: ServedModel, offset = 0) {
+    this.#served = served;
+    this.#offset = offset;
+  }
+
+  add(id: number, logprob: number | null, top: readonly (readonly [number, number])[] | null): void {
+    const text = this.#served.tokenText(id);
+    this.#now.tokens.push(text);
+    this.#now.token_logprobs.push(logprob);
+    const named = top?.map(([other, value]) => [this.#served.tokenText(other), value] as const);
+    this.#now.top_logprobs.push(
+      named && logprob !== null ? Object.fromEntries([[text, logprob], ...named].reverse()) : null,
+    );
+    this.#now.text_offset.push(this.#offset + this.#length);
+    this.#length += text.length;
+  }
+
+  generated(tokens: readonly Generated[]): void {
+    for (const { token, logprob, top } of tokens) this.add(token, logprob ?? null, top ?? null);
+  }
+
+  /** What has come since the last time. */
+  take(): Logprobs {
+    const now = this.#now;
+    this.#now = { tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] };
+    return now;
+  }
+}
+
+/** The candidates of row t, at most k. */
+function topOf({ topIds, topLogProbs, nll }: Scores, t: number, k: number): [number, number][] {
+  const width = topIds.length / nll.length;
+  return Array.from({ length: Math.min(k, width) }, (_, i) => [
+    topIds[t * width + i],
+    topLogProbs[t * width + i],
+  ]);
+}
+
+/** log p of a token at row t: where it is among the candidates, the very same number. */
+function logprobOf(scores: Scores, t: number, id: number): number {
+  return topOf(scores, t, Infinity).find(([other]) => other === id)?.[1] ?? -scores.nll[t];
+}
+
+/** A prompt's own log-probabilities; nothing is said of its first token. */
+function promptLogprobs(into: LogprobsBuilder, prompt: Int32Array, scores: Scores, k: number): void {
+  into.add(prompt[0], null, null);
+  for (let t = 0; t + 1 < prompt.length; t++)
+    into.add(prompt[t + 1], logprobOf(scores, t, prompt[t + 1]), topOf(scores, t, k));
+}
+
+export interface Answer {
+  /** Pieces of choices, in the order in which they come; the last of each choice says why it ended. */
+  readonly pieces: AsyncGenerator<Choice>;
+  readonly promptTokens: number;
+  readonly generatedTokens: () => number;
+}
+
+/** Several generators as one, each piece as soon as it is there. */
+async function* merged<T>(sources: readonly AsyncGenerator<T>[]): AsyncGenerator<T> {
+  const next = new Map(
+    sources.map((source) => [source, source.next().then((result) => ({ source, result }))]),
+  );
+  try {
+    while (next.size) {
+      const { source, result } = await Promise.race(next.values());
+      if (result.done) next.delete(source);
+      else {
+        next.set(
+          source,
+          source.next().then((following) => ({ source, result: following })),
+        );
+        yield result.value;
+      }
+    }
+  } finally {
+    for (const pending of next.values()) pending.catch(() => {});
+    await Promise.all(sources.map((source) => source.return(undefined)));
+  }
+}
+
+/** Answers a completion request whose jobs have been checked. */
+export function complete(
+  served: ServedModel,
+  request: CompletionRequest,
+  jobs: readonly Job[],
+  metrics: Metrics,
+  signal: AbortSignal,
+): Answer {
+  const n = request.n ?? 1;
+  const k = request.logprobs ?? undefined;
+  const stops = stopsOf(request);
+  let generated = 0;
+
+  async function* choice(
+    job: Job,
+    index: number,
+    text: number,
+    scores: Scores | undefined,
+  ): AsyncGenerator<Choice> {
+    const { prompt, maxTokens, echo } = job;
+    const logprobs = k === undefined ? undefined : new LogprobsBuilder(served);
+    if (logprobs && scores) promptLogprobs(logprobs, prompt, scores, k!);
+    if (echo !== undefined)
+      yield {
+        index,
+        text: echo,
+        logprobs: logprobs?.take() ?? null,
+        finish_reason: maxTokens === 0 ? "length" : null,
+      };
+    if (maxTokens === 0) {
+      if (echo === undefined) yield { index, text: "", logprobs: null, finish_reason: "length" };
+      return;
+    }
+    const sampling = samplingOf(request, text);
+    const asked = { prompt, maxTokens, sampling, stops, logprobs: k };
+    for await (const piece of generateText(served, asked, metrics, signal)) {
+      generated += piece.tokens.length;
+      logprobs?.generated(piece.tokens);
+      yield {
+        index,
+        text: piece.text,
+        logprobs: logprobs?.take() ?? null,
+        finish_reason: (piece as Piece).finish ?? null,
+      };
+    }
+  }
+
+  async function* pieces(): AsyncGenerator<Choice> {
+    const scored =
+      request.echo && k !== undefined
+        ? await served.model.score(jobs.map(({ prompt }) => prompt))
+        : undefined;
+    yield* merged(
+      jobs.flatMap((job, i) =>
+        Array.from({ length: n }, (_, text) => choice(job, i * n + text, text, scored?.[i])),
+      ),
+    );
+  }
+  const promptTokens = jobs.reduce((sum, { prompt }) => sum + prompt.length, 0);
+  return { pieces: pieces(), promptTokens, generatedTokens: () => generated };
+}

@@ -1,0 +1,125 @@
+/** @file The command `bun run serve`. */
+import { existsSync, readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { isHubId, snapshot } from "../src/hub/snapshot.ts";
+import { type Device, devices } from "../src/onnx/session.ts";
+import { createApp } from "./app.ts";
+import { ServedModel } from "./model.ts";
+
+const help = `Serves a model over HTTP as OpenAI does: completions, chat, log-probabilities, and a page to try it on.
+
+  bun run serve --model MODEL [options]      MODEL is a folder, or an id of the hub: org/name[@revision]
+
+  --host ADDRESS      127.0.0.1
+  --port N            8000; 0 takes a free one
+  --name NAME         what the model is called in answers (its folder)
+  --device DEVICE     ${devices.join(", ")} (cpu)
+  --dtype q8          multiplies in 8 bits: faster on some CPUs, and not exact
+  --slots N           texts that are generated at a time (16)
+  --cache MB          most memory for keys and values (1024)
+  --queue N           texts that may wait for a slot (64); more are answered with 429
+  --api-key KEY       or --api-key-file FILE: what clients must send
+  --max-body KB       most kilobytes of a request (1024)
+  --grace SECONDS     that requests under way have to end once the server is told to stop (30)
+  --threads N         all cores
+  --help
+
+  bun run serve --model runs/demo/model
+  curl localhost:8000/v1/completions -H 'Content-Type: application/json' -d '{"prompt": "And God said"}'
+
+GET /openapi.json describes the routes, GET /metrics is for Prometheus, GET / is the page.`;
+
+const options = {
+  model: { type: "string" },
+  host: { type: "string", default: "127.0.0.1" },
+  port: { type: "string", default: "8000" },
+  name: { type: "string" },
+  device: { type: "string", default: "cpu" },
+  dtype: { type: "string" },
+  slots: { type: "string", default: "16" },
+  cache: { type: "string", default: "1024" },
+  queue: { type: "string", default: "64" },
+  "api-key": { type: "string" },
+  "api-key-file": { type: "string" },
+  "max-body": { type: "string", default: "1024" },
+  grace: { type: "string", default: "30" },
+  threads: { type: "string" },
+  help: { type: "boolean", short: "h", default: false },
+} as const;
+
+function natural(option: string, text: string, least = 1): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value >= least) return value;
+  throw new Error(`--${option}: expected a whole number from ${least} on, got ${text}`);
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const { values } = parseArgs({ args: [...args], options });
+  if (values.help) {
+    console.log(help);
+    return;
+  }
+  if (!values.model) throw new Error("expected --model MODEL (--help shows how)");
+  if (!devices.includes(values.device as Device))
+    throw new Error(`--device: expected ${devices.join(", ")}, got ${values.device}`);
+  if (values.dtype !== undefined && values.dtype !== "q8" && values.dtype !== "fp32")
+    throw new Error(`--dtype: expected fp32 or q8, got ${values.dtype}`);
+  const keyFile = values["api-key-file"];
+  if (keyFile && !existsSync(keyFile)) throw new Error(`--api-key-file: ${keyFile}: not found`);
+  const apiKey = keyFile ? readFileSync(keyFile, "utf8").trim() : values["api-key"];
+  if (apiKey === "") throw new Error("--api-key: it is empty");
+  const settings = {
+    name: values.name ?? (isHubId(values.model) ? values.model : undefined),
+    device: values.device as Device,
+    dtype: values.dtype as "fp32" | "q8" | undefined,
+    slots: natural("slots", values.slots),
+    cacheBytes: natural("cache", values.cache) * 2 ** 20,
+    queue: natural("queue", values.queue, 0),
+    threads: values.threads === undefined ? undefined : natural("threads", values.threads),
+  };
+  const grace = natural("grace", values.grace, 0);
+
+  let served: ServedModel | undefined;
+  const stopping = new AbortController();
+  const app = createApp({
+    served: () => served,
+    apiKey,
+    bodyBytes: natural("max-body", values["max-body"]) * 1024,
+    bodyTime: 10_000,
+    stopping: stopping.signal,
+  });
+  const server = Bun.serve({
+    hostname: values.host,
+    port: natural("port", values.port, 0),
+    // A stream may be silent for as long as its text waits for a slot.
+    idleTimeout: 255,
+    fetch: (request) => app.fetch(request),
+  });
+  const stop = async () => {
+    if (stopping.signal.aborted) process.exit(1);
+    stopping.abort();
+    process.stderr.write("stopping once the requests under way have ended\n");
+    const end = performance.now() + grace * 1000;
+    while (served && served.taken > 0 && performance.now() < end) await Bun.sleep(20);
+    await server.stop(true);
+    await served?.close();
+    process.exit(0);
+  };
+  process.on("SIGTERM", () => void stop()).on("SIGINT", () => void stop());
+
+  const folder =
+    !existsSync(values.model) && isHubId(values.model) ? await snapshot(values.model) : resolve(values.model);
+  served = await ServedModel.load({ ...settings, folder });
+  const { context, device } = served.model;
+  process.stderr.write(
+    `${served.name} on ${device}: ${server.url} (${settings.slots} texts at a time, of at most ${context} tokens each)\n`,
+  );
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`serve: ${(error as Error).message}\n`);
+  process.exit(1);
+}

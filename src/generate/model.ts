@@ -1,0 +1,137 @@
+/** @file A model in its worker, as those see it that ask for texts: token ids in, token ids out. */
+import type { ResolvedDevice } from "../onnx/session.ts";
+import { type Report, type Remote, spawn } from "../onnx/worker.ts";
+import type { Scores } from "../score/score.ts";
+import type { EngineStatistics, Generated, GenerationRequest } from "./engine.ts";
+import type { GenerationHandlers, ModelOptions } from "./worker.ts";
+
+export class GenerationModel {
+  readonly #worker: Remote<GenerationHandlers>;
+  readonly #waiting = new Map<number, (generated: Generated | Error) => void>();
+  #submit: GenerationRequest[] = [];
+  #cancel: number[] = [];
+  #ids = 0;
+  #pumping = false;
+  #statistics: EngineStatistics;
+  readonly context: number;
+  readonly device: ResolvedDevice;
+
+  private constructor(
+    worker: Remote<GenerationHandlers>,
+    slots: number,
+    { context, device }: { context: number; device: ResolvedDevice },
+  ) {
+    this.#worker = worker;
+    this.context = context;
+    this.device = device;
+    const none = {
+      active: 0,
+      queued: 0,
+      cacheBytes: 0,
+      promptTokens: 0,
+      cachedTokens: 0,
+      generatedTokens: 0,
+    };
+    this.#statistics = { slots, ...none };
+  }
+
+  /** @throws what loading throws. */
+  static async load(options: ModelOptions, onLoading?: Report): Promise<GenerationModel> {
+    const worker = spawn<GenerationHandlers>(new URL("./worker.ts", import.meta.url));
+    try {
+      return new GenerationModel(worker, options.slots, await worker.call("load", options, onLoading));
+    } catch (error) {
+      await worker.close();
+      throw error;
+    }
+  }
+
+  /** As of the last step. */
+  get statistics(): EngineStatistics {
+    return this.#statistics;
+  }
+
+  /**
+   * The tokens of a text as they come. Ending early, or aborting the signal, frees its slot.
+   * @throws what a step throws, and the signal's reason.
+   */
+  async *generate(request: Omit<GenerationRequest, "id">, signal?: AbortSignal): AsyncGenerator<Generated> {
+    signal?.throwIfAborted();
+    const id = this.#ids++;
+    const ready: (Generated | Error)[] = [];
+    let wake = Promise.withResolvers<void>();
+    this.#waiting.set(id, (one) => {
+      ready.push(one);
+      wake.resolve();
+    });
+    let finished = false;
+    const leave = () => {
+      if (finished) return;
+      finished = true;
+      this.#cancel.push(id);
+      this.#pump();
+    };
+    // At once, also where nobody waits for the next token.
+    const abort = () => {
+      leave();
+      ready.splice(0, Infinity, signal!.reason instanceof Error ? signal!.reason : new Error("aborted"));
+      wake.resolve();
+    };
+    signal?.addEventListener("abort", abort, { once: true });
+    this.#submit.push({ id, ...request });
+    this.#pump();
+    try {
+      for (;;) {
+        const one = ready.shift();
+        if (one instanceof Error) throw one;
+        if (one) {
+          finished ||= one.finish !== undefined;
+          yield one;
+          if (one.finish) return;
+        } else {
+          wake = Promise.withResolvers<void>();
+          await wake.promise;
+        }
+      }
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      this.#waiting.delete(id);
+      leave();
+    }
+  }
+
+  /** What the model says about each token of sequences. */
+  score(sequences: readonly Int32Array[]): Promise<Scores[]> {
+    return this.#worker.call("score", sequences);
+  }
+
+  /** Asks for step after step while there is something to do. */
+  #pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    void this.#steps();
+  }
+
+  async #steps(): Promise<void> {
+    for (let busy = true; busy || this.#submit.length || this.#cancel.length;) {
+      const [submit, cancel] = [this.#submit, this.#cancel];
+      [this.#submit, this.#cancel] = [[], []];
+      try {
+        const reply = await this.#worker.call("step", { submit, cancel });
+        busy = reply.busy;
+        this.#statistics = reply.statistics;
+        for (const one of reply.generated) this.#waiting.get(one.id)?.(one);
+      } catch (error) {
+        // Nothing is known of what the engine holds: every text under way ends with the error.
+        for (const fail of this.#waiting.values()) fail(error as Error);
+        break;
+      }
+    }
+    this.#pumping = false;
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.call("close", undefined).catch(() => {});
+    await this.#worker.close();
+  }
+}

@@ -1,0 +1,89 @@
+/** @file The worker that a model generates and scores in: the thread that asks it never waits on a run. */
+import { mostLogprobs } from "./limits.ts";
+import type { OnnxDtype } from "../models/onnx-files.ts";
+import { readDecoder } from "../models/folder.ts";
+import { slotGraph } from "../models/inference.ts";
+import { readWeights } from "../models/weights.ts";
+import { type Device, type Program, type ResolvedDevice, compile, resolveDevice } from "../onnx/session.ts";
+import { type Report, serve } from "../onnx/worker.ts";
+import { Scorer, type Scores } from "../score/score.ts";
+import {
+  Engine,
+  type EngineStatistics,
+  type Generated,
+  type GenerationRequest,
+  longestText,
+} from "./engine.ts";
+
+export interface ModelOptions {
+  readonly folder: string;
+  readonly dtype?: Extract<OnnxDtype, "fp32" | "q8"> | undefined;
+  readonly device: Device;
+  readonly threads: number;
+  /** Texts that are generated at a time. */
+  readonly slots: number;
+  /** Most bytes of the cache of keys and values. */
+  readonly cacheBytes: number;
+  /** Ids below this may be told of as candidates. */
+  readonly known: number;
+}
+
+/** Rows that prompts are scored in: of the shortest that holds them, so that little is filled up. */
+const rowLengths = [128, 512, 2048, 8192, 32768];
+
+let engine: Engine;
+let program: Program;
+let scorerOf: (length: number) => Promise<Scorer>;
+const scorers = new Map<number, Promise<Scorer>>();
+let generated: Generated[] = [];
+
+const handlers = {
+  /** Answers with the most tokens that a prompt and its continuation may have together. */
+  async load(options: ModelOptions, report: Report): Promise<{ context: number; device: ResolvedDevice }> {
+    const { folder, dtype, threads, slots, cacheBytes, known } = options;
+    const device = await resolveDevice(options.device);
+    const decoder = readDecoder(folder);
+    const stored = await readWeights(folder, decoder);
+    const int8 = dtype === "q8";
+    const { graph, layers } = slotGraph(decoder);
+    program = await compile(graph, device, threads, { stored, int8, repacked: true, onQuantized: report });
+    engine = new Engine(program, layers, slots, (one) => generated.push(one));
+    scorerOf = (rowLength) => {
+      const options = { rows: 1, rowLength, k: Math.min(mostLogprobs, known), known, device, threads };
+      return Scorer.create(decoder, { stored, int8 }, options);
+    };
+    const context = decoder.cacheContext ?? decoder.context;
+    return { context: longestText(layers, slots, cacheBytes, context), device };
+  },
+  /** Takes requests, forgets others, and generates for a step. */
+  async step({
+    submit,
+    cancel,
+  }: {
+    submit: readonly GenerationRequest[];
+    cancel: readonly number[];
+  }): Promise<{ generated: Generated[]; busy: boolean; statistics: EngineStatistics }> {
+    for (const request of submit) engine.submit(request);
+    for (const id of cancel) engine.cancel(id);
+    if (engine.busy) await engine.step();
+    const reply = { generated, busy: engine.busy, statistics: engine.statistics() };
+    generated = [];
+    return reply;
+  },
+  /** What the model says about each token of sequences, and after the last. */
+  async score(sequences: readonly Int32Array[]): Promise<Scores[]> {
+    const longest = Math.max(...sequences.map(({ length }) => length));
+    const length = rowLengths.find((each) => each >= longest) ?? longest;
+    let scorer = scorers.get(length);
+    if (!scorer) scorers.set(length, (scorer = scorerOf(length)));
+    return (await scorer).score(sequences);
+  },
+  async close(): Promise<void> {
+    for (const scorer of scorers.values()) await (await scorer).close();
+    await program?.close();
+  },
+};
+
+export type GenerationHandlers = typeof handlers;
+
+serve(handlers);

@@ -1,0 +1,68 @@
+/** @file Text out of tokens as they come: whole characters only, and never a part of what ends it. */
+
+/** Tokens before the newest that are decoded with them, since what a token stands for may depend on them. */
+const contextTokens = 6;
+
+/** A character of which bytes are missing. */
+const incomplete = "\uFFFD";
+
+export class TextStream {
+  readonly #decode: (ids: readonly number[]) => Promise<string>;
+  readonly #stops: readonly string[];
+  readonly #ids: number[];
+  /** Tokens whose text has been given out, and the first of those that are decoded with the next. */
+  #read: number;
+  #from: number;
+  /** Text that may turn out to be the beginning of a stop string. */
+  #held = "";
+
+  /**
+   * @param stops strings that end the text, and are no part of it
+   * @param before ids that the text goes on from
+   */
+  constructor(
+    decode: (ids: readonly number[]) => Promise<string>,
+    stops: readonly string[] = [],
+    before: ArrayLike<number> = [],
+  ) {
+    this.#decode = decode;
+    this.#stops = stops;
+    this.#ids = Array.from(before).slice(-contextTokens);
+    this.#read = this.#ids.length;
+    this.#from = 0;
+  }
+
+  /** Text that is certain now, and whether a stop string has ended it. */
+  async push(id: number): Promise<{ text: string; stopped: boolean }> {
+    this.#ids.push(id);
+    const before = await this.#decode(this.#ids.slice(this.#from, this.#read));
+    const now = await this.#decode(this.#ids.slice(this.#from));
+    if (now.endsWith(incomplete)) return { text: "", stopped: false };
+    this.#from = Math.max(this.#from, this.#read - contextTokens);
+    this.#read = this.#ids.length;
+    return this.#release(now.slice(before.length));
+  }
+
+  /** What is left once the last token has come. */
+  async end(): Promise<{ text: string; stopped: boolean }> {
+    const before = await this.#decode(this.#ids.slice(this.#from, this.#read));
+    const now = await this.#decode(this.#ids.slice(this.#from));
+    const { text, stopped } = this.#release(now.slice(before.length));
+    return { text: stopped ? text : text + this.#held, stopped };
+  }
+
+  #release(fresh: string): { text: string; stopped: boolean } {
+    const all = this.#held + fresh;
+    const ends = this.#stops.map((stop) => all.indexOf(stop)).filter((at) => at >= 0);
+    if (ends.length) {
+      this.#held = "";
+      return { text: all.slice(0, Math.min(...ends)), stopped: true };
+    }
+    let keep = 0;
+    for (const stop of this.#stops)
+      for (let length = Math.min(stop.length - 1, all.length); length > keep; length--)
+        if (all.endsWith(stop.slice(0, length))) keep = length;
+    this.#held = all.slice(all.length - keep);
+    return { text: all.slice(0, all.length - keep), stopped: false };
+  }
+}
