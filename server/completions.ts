@@ -68,7 +68,7 @@ class LogprobsBuilder {
     this.#now.token_logprobs.push(logprob);
     const named = top?.map(([other, value]) => [this.#served.tokenText(other), value] as const);
     this.#now.top_logprobs.push(
-      named && logprob !== null ? Object.fromEntries([[text, logprob], ...named].reverse()) : null,
+      named && logprob !== null ? Object.fromEntries([...named, [text, logprob]]) : null,
     );
     this.#now.text_offset.push(this.#offset + this.#length);
     this.#length += text.length;

@@ -1,0 +1,42 @@
+/** A server in this process, with a model in its worker. */
+import { createApp } from "../../server/app.ts";
+import { ServedModel, type ServedOptions } from "../../server/model.ts";
+import { demoModel } from "../close.ts";
+
+export interface Serving extends AsyncDisposable {
+  readonly url: string;
+  readonly served: ServedModel;
+  readonly stopping: AbortController;
+}
+
+export async function serving(
+  options: Partial<ServedOptions> = {},
+  app: { apiKey?: string; bodyBytes?: number; bodyTime?: number } = {},
+): Promise<Serving> {
+  const folder = demoModel("pocket-llama");
+  const defaults = { folder, device: "cpu", slots: 4, cacheBytes: 2 ** 26, queue: 64 } as const;
+  const served = await ServedModel.load({ ...defaults, ...options });
+  const stopping = new AbortController();
+  const { fetch } = createApp({
+    served: () => served,
+    bodyBytes: 100_000,
+    bodyTime: 500,
+    stopping: stopping.signal,
+    ...app,
+  });
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    idleTimeout: 60,
+    fetch: (request) => fetch(request),
+  });
+  return {
+    url: server.url.origin,
+    served,
+    stopping,
+    async [Symbol.asyncDispose]() {
+      await server.stop(true);
+      await served.close();
+    },
+  };
+}
