@@ -96,6 +96,8 @@ export function createApp({ served, apiKey, bodyBytes, bodyTime, stopping }: App
     await next();
   });
   app.onError((error, c) => {
+    // Nobody reads it; the status is what nginx counts such requests under.
+    if (c.req.raw.signal.aborted) return new Response(null, { status: 499 });
     const known = error instanceof RequestError ? error : new RequestError(500, error.message);
     if (known.status === 500) console.error(error);
     if (known.status === 429) c.header("Retry-After", "1");

@@ -1,4 +1,5 @@
 /** @file What GET /metrics tells, for Prometheus. */
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { EngineStatistics } from "../src/generate/engine.ts";
 
@@ -40,6 +41,17 @@ export function createMetrics(statistics: () => EngineStatistics | undefined, wa
     () => statistics()?.cachedTokens ?? 0,
   );
   total("generated_tokens", "tokens that were generated", () => statistics()?.generatedTokens ?? 0);
+  const delay = monitorEventLoopDelay({ resolution: 10 });
+  delay.enable();
+  gauge(
+    "event_loop_delay_p99_seconds",
+    "how late this thread answers, since the last time it was asked",
+    () => {
+      const late = delay.percentile(99) / 1e9;
+      delay.reset();
+      return late;
+    },
+  );
   const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
   return {
     registry,

@@ -105,29 +105,46 @@ export class GenerationModel {
     return this.#worker.call("score", sequences);
   }
 
-  /** Asks for step after step while there is something to do. */
+  #step() {
+    const [submit, cancel] = [this.#submit, this.#cancel];
+    [this.#submit, this.#cancel] = [[], []];
+    return this.#worker.call("step", { submit, cancel });
+  }
+
   #pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
     void this.#steps();
   }
 
+  /**
+   * Asks for step after step while there is something to do. The next is asked for before the last has
+   * been answered, so that the worker never waits for this thread.
+   */
   async #steps(): Promise<void> {
-    for (let busy = true; busy || this.#submit.length || this.#cancel.length;) {
-      const [submit, cancel] = [this.#submit, this.#cancel];
-      [this.#submit, this.#cancel] = [[], []];
-      try {
-        const reply = await this.#worker.call("step", { submit, cancel });
-        busy = reply.busy;
-        this.#statistics = reply.statistics;
-        for (const one of reply.generated) this.#waiting.get(one.id)?.(one);
-      } catch (error) {
-        // Nothing is known of what the engine holds: every text under way ends with the error.
-        for (const fail of this.#waiting.values()) fail(error as Error);
-        break;
+    let next = this.#step();
+    try {
+      for (let busy = true; busy || this.#submit.length || this.#cancel.length;) {
+        const now = next;
+        next = this.#step();
+        busy = this.#take(await now);
       }
+      // The one that was asked for too much, which may have taken a request that came meanwhile.
+      const busy = this.#take(await next);
+      this.#pumping = false;
+      if (busy || this.#submit.length || this.#cancel.length) this.#pump();
+    } catch (error) {
+      next.catch(() => {});
+      this.#pumping = false;
+      // Nothing is known of what the engine holds: every text under way ends with the error.
+      for (const fail of this.#waiting.values()) fail(error as Error);
     }
-    this.#pumping = false;
+  }
+
+  #take({ generated, busy, statistics }: Awaited<ReturnType<GenerationHandlers["step"]>>): boolean {
+    this.#statistics = statistics;
+    for (const one of generated) this.#waiting.get(one.id)?.(one);
+    return busy;
   }
 
   async close(): Promise<void> {

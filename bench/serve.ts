@@ -1,0 +1,87 @@
+/**
+ * @file Tokens per second for 1, 4 and 16 clients of the server, beside `generate` of transformers.js on the same
+ * exported model, in turns: `bun bench/serve.ts [FOLDER] [tokens]`, of a model of the demo by default.
+ */
+import "../src/onnx/no-telemetry.ts";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { AutoModelForCausalLM, Tensor, env } from "@huggingface/transformers";
+import { writeFolder } from "../src/export/folder.ts";
+import { readDecoder } from "../src/models/folder.ts";
+import { readWeights } from "../src/models/weights.ts";
+import { readTokenizer } from "../src/text/tokenizer.ts";
+
+const folder = process.argv[2] ?? new URL("../demo/models/pocket-llama", import.meta.url).pathname;
+const tokens = Number(process.argv[3] ?? 200);
+const rounds = 3;
+
+const exported = mkdtempSync(join(tmpdir(), "serve-"));
+await writeFolder(join(exported, "model"), folder, await readWeights(folder, readDecoder(folder)), {
+  onnx: ["fp32"],
+});
+env.allowRemoteModels = false;
+env.localModelPath = `${exported}/`;
+const reference = await AutoModelForCausalLM.from_pretrained("model", { dtype: "fp32" });
+
+const main = new URL("../server/main.ts", import.meta.url).pathname;
+const server = Bun.spawn([process.execPath, main, "--model", folder, "--port", "0", "--slots", "16"], {
+  stderr: "pipe",
+});
+const reader = server.stderr.getReader();
+let said = "";
+while (!/http:\S+/.test(said)) said += new TextDecoder().decode((await reader.read()).value);
+const url = /http:\S+?(?=\/? )/.exec(said)![0];
+
+const { eos } = readTokenizer(folder);
+const prompt = (client: number) => Array.from({ length: 16 }, (_, i) => 5 + ((i * 31 + client * 7) % 900));
+/** Every text goes on to its last token: an end is made impossible. */
+const ask = (client: number) =>
+  fetch(`${url}/v1/completions`, {
+    method: "POST",
+    body: JSON.stringify({
+      prompt: prompt(client),
+      max_tokens: tokens,
+      temperature: 0,
+      logit_bias: { [eos]: -100 },
+    }),
+  }).then(
+    async (response) =>
+      ((await response.json()) as { usage: { completion_tokens: number } }).usage.completion_tokens,
+  );
+
+async function rateOf(work: () => Promise<number>): Promise<number> {
+  const start = performance.now();
+  const done = await work();
+  return (done / (performance.now() - start)) * 1000;
+}
+
+const served = (clients: number) => () =>
+  Promise.all(Array.from({ length: clients }, (_, client) => ask(client))).then((all) =>
+    all.reduce((a, b) => a + b),
+  );
+const generate = async () => {
+  const ids = prompt(0);
+  const inputs = new Tensor("int64", ids.map(BigInt), [1, ids.length]);
+  await reference.generate({ inputs, max_new_tokens: tokens, min_new_tokens: tokens } as never);
+  return tokens;
+};
+
+const works = new Map([
+  ["transformers.js", generate],
+  ...[1, 4, 16].map((clients) => [`${clients} clients`, served(clients)] as const),
+]);
+const best = new Map<string, number>();
+for (let round = 0; round <= rounds; round++)
+  for (const [name, work] of works) {
+    const rate = await rateOf(work);
+    // The first round warms up.
+    if (round > 0) best.set(name, Math.max(best.get(name) ?? 0, rate));
+  }
+for (const [name, rate] of best)
+  console.log(
+    `${name.padEnd(16)} ${Math.round(rate)} tokens/s (${(rate / best.get("transformers.js")!).toFixed(2)}×)`,
+  );
+server.kill("SIGTERM");
+await server.exited;
+rmSync(exported, { recursive: true });
