@@ -203,7 +203,7 @@ export function createApp({ served, apiKey, bodyBytes, bodyTime, stopping }: App
         for (let index = 0; index < n; index++) {
           let first = true;
           for await (const piece of pieces(index)) {
-            generated++;
+            generated += piece.tokens;
             yield { ...piece, first };
             first = false;
           }
@@ -230,7 +230,7 @@ export function createApp({ served, apiKey, bodyBytes, bodyTime, stopping }: App
             content += piece.text;
             finish_reason = piece.finish_reason;
             logprobs.push(...(piece.logprobs?.content ?? []));
-            generated++;
+            generated += piece.tokens;
           }
           return {
             index,

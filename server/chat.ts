@@ -15,6 +15,8 @@ interface TokenLogprob {
 export interface ChatPiece {
   readonly index: number;
   readonly text: string;
+  /** How many it is made of. */
+  readonly tokens: number;
   readonly logprobs: {
     readonly content: readonly (TokenLogprob & { top_logprobs: TokenLogprob[] })[];
   } | null;
@@ -75,11 +77,13 @@ export async function* chatPieces(
     sampling: samplingOf(request, index),
     stops: stopsOf(request),
     logprobs,
+    streamed: request.stream ?? false,
   };
   for await (const { text, tokens, finish } of generateText(served, asked, metrics, signal))
     yield {
       index,
       text,
+      tokens: tokens.length,
       logprobs: logprobs === undefined ? null : { content: content(tokens) },
       finish_reason: finish ?? null,
     };

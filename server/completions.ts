@@ -1,7 +1,7 @@
 /** @file POST /v1/completions: prompts as texts or ids, streamed or whole, with log-probabilities and echo. */
 import type { Generated } from "../src/generate/engine.ts";
 import type { Scores } from "../src/score/score.ts";
-import { type Piece, checkPrompt, generateText, samplingOf, stopsOf } from "./generation.ts";
+import { checkPrompt, generateText, samplingOf, stopsOf } from "./generation.ts";
 import type { Metrics } from "./metrics.ts";
 import type { ServedModel } from "./model.ts";
 import type { CompletionRequest } from "./schema.ts";
@@ -171,7 +171,8 @@ export function complete(
       return;
     }
     const sampling = samplingOf(request, text);
-    const asked = { prompt, maxTokens, sampling, stops, logprobs: k };
+    const streamed = request.stream ?? false;
+    const asked = { prompt, maxTokens, sampling, stops, logprobs: k, streamed };
     for await (const piece of generateText(served, asked, metrics, signal)) {
       generated += piece.tokens.length;
       logprobs?.generated(piece.tokens);
@@ -179,7 +180,7 @@ export function complete(
         index,
         text: piece.text,
         logprobs: logprobs?.take() ?? null,
-        finish_reason: (piece as Piece).finish ?? null,
+        finish_reason: piece.finish ?? null,
       };
     }
   }

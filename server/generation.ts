@@ -20,6 +20,8 @@ export interface TextRequest {
   readonly sampling: Sampling;
   readonly stops: readonly string[];
   readonly logprobs?: number | undefined;
+  /** Whether pieces are wanted as they come, and not the whole at the end. */
+  readonly streamed: boolean;
 }
 
 const seedLimit = 2 ** 32;
@@ -80,7 +82,8 @@ export async function* generateText(
   metrics: Metrics,
   signal: AbortSignal,
 ): AsyncGenerator<Piece> {
-  const { prompt, maxTokens, sampling, stops, logprobs } = request;
+  const { prompt, maxTokens, sampling, stops, logprobs, streamed } = request;
+  const inPieces = streamed || stops.length > 0;
   const stream = new TextStream((ids) => tokenizer.decode(ids), stops, prompt);
   let before = performance.now();
   let first = true;
@@ -92,7 +95,8 @@ export async function* generateText(
     [before, first] = [now, false];
     const ended = one.finish === "stop";
     if (!ended) pending.push(one);
-    const fresh = ended ? { text: "", stopped: false } : await stream.push(one.token);
+    if (!ended && !inPieces) stream.hold(one.token);
+    const fresh = ended || !inPieces ? { text: "", stopped: false } : await stream.push(one.token);
     if (fresh.stopped) {
       yield { text: fresh.text, tokens: pending, finish: "stop" };
       return;

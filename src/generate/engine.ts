@@ -40,6 +40,12 @@ export interface EngineStatistics {
   readonly generatedTokens: number;
 }
 
+/** Graphs of slots (models/inference.ts): for rows of several tokens, and for rows of one. */
+export interface Programs {
+  readonly read: Program;
+  readonly decode: Program;
+}
+
 /** Tokens of a prompt that are read at a time. Chunks begin at its multiples, whatever is cached. */
 const chunk = 64;
 
@@ -67,7 +73,7 @@ const sharedLength = (a: ArrayLike<number>, b: ArrayLike<number>) => {
 };
 
 export class Engine {
-  readonly #program: Program;
+  readonly #programs: Programs;
   readonly #slots: Slots;
   readonly #rows: Row[];
   readonly #queue: GenerationRequest[] = [];
@@ -80,16 +86,15 @@ export class Engine {
   #generatedTokens = 0;
 
   /**
-   * @param program a graph of slots (models/inference.ts)
    * @param slots texts that are generated at a time
    */
   constructor(
-    program: Program,
+    programs: Programs,
     layers: readonly CacheShape[],
     slots: number,
     emit: (generated: Generated) => void,
   ) {
-    this.#program = program;
+    this.#programs = programs;
     this.#count = slots;
     // A product of one row is rounded in another way than one of several: there are always two.
     const rows = Math.max(2, slots);
@@ -193,7 +198,8 @@ export class Engine {
     if (needed > this.#slots.capacity) this.#resize(needed);
     const rows = from.length;
     const positions = Int32Array.from(ids, (_, i) => from[Math.floor(i / S)] + (i % S));
-    const { logits, ...fresh } = await this.#program.run(
+    const program = S === 1 && rows > 1 ? this.#programs.decode : this.#programs.read;
+    const { logits, ...fresh } = await program.run(
       {
         ids,
         positions,

@@ -4,7 +4,7 @@ import type { OnnxDtype } from "../models/onnx-files.ts";
 import { readDecoder } from "../models/folder.ts";
 import { slotGraph } from "../models/inference.ts";
 import { readWeights } from "../models/weights.ts";
-import { type Device, type Program, type ResolvedDevice, compile, resolveDevice } from "../onnx/session.ts";
+import { type Device, type ResolvedDevice, compile, resolveDevice } from "../onnx/session.ts";
 import { type Report, serve } from "../onnx/worker.ts";
 import { Scorer, type Scores } from "../score/score.ts";
 import {
@@ -12,6 +12,7 @@ import {
   type EngineStatistics,
   type Generated,
   type GenerationRequest,
+  type Programs,
   longestText,
 } from "./engine.ts";
 
@@ -32,7 +33,7 @@ export interface ModelOptions {
 const rowLengths = [128, 512, 2048, 8192, 32768];
 
 let engine: Engine;
-let program: Program;
+let programs: Programs | undefined;
 let scorerOf: (length: number) => Promise<Scorer>;
 const scorers = new Map<number, Promise<Scorer>>();
 let generated: Generated[] = [];
@@ -45,9 +46,19 @@ const handlers = {
     const decoder = readDecoder(folder);
     const stored = await readWeights(folder, decoder);
     const int8 = dtype === "q8";
-    const { graph, layers } = slotGraph(decoder);
-    program = await compile(graph, device, threads, { stored, int8, repacked: true, onQuantized: report });
-    engine = new Engine(program, layers, slots, (one) => generated.push(one));
+    const [prompts, tokens] = [slotGraph(decoder, false), slotGraph(decoder, true)];
+    const { layers } = tokens;
+    programs = {
+      // Prompts have many tokens, for which the weights are good as they lie.
+      read: await compile(prompts.graph, device, threads, { stored, int8 }),
+      decode: await compile(tokens.graph, device, threads, {
+        stored,
+        int8,
+        repacked: true,
+        onQuantized: report,
+      }),
+    };
+    engine = new Engine(programs, layers, slots, (one) => generated.push(one));
     scorerOf = (rowLength) => {
       const options = { rows: 1, rowLength, k: Math.min(mostLogprobs, known), known, device, threads };
       return Scorer.create(decoder, { stored, int8 }, options);
@@ -80,7 +91,8 @@ const handlers = {
   },
   async close(): Promise<void> {
     for (const scorer of scorers.values()) await (await scorer).close();
-    await program?.close();
+    await programs?.read.close();
+    await programs?.decode.close();
   },
 };
 

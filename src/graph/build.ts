@@ -8,6 +8,8 @@ import {
   type OpAttributes,
   type Shape,
   type Value,
+  isNode,
+  sameShape,
   sizeOf,
 } from "./ops.ts";
 import { type Type, inferTypes } from "./shapes.ts";
@@ -117,8 +119,23 @@ export class Builder {
   reduceSum = (x: Value, axes: readonly number[]) => this.#node("reduceSum", [x], { axes })[0];
   reduceMean = (x: Value, axes: readonly number[]) => this.#node("reduceMean", [x], { axes })[0];
   sumOfSquares = (x: Value) => this.#node("sumOfSquares", [x], {})[0];
-  reshape = (x: Value, shape: Shape) => this.#node("reshape", [x], { shape })[0];
-  transpose = (x: Value, permutation: readonly number[]) => this.#node("transpose", [x], { permutation })[0];
+  /** Of what was only reshaped, the last shape alone counts. */
+  reshape = (x: Value, shape: Shape): Value => {
+    if (sameShape(x.shape, shape)) return x;
+    return isNode(x.node, "reshape")
+      ? this.reshape(x.node.inputs[0], shape)
+      : this.#node("reshape", [x], { shape })[0];
+  };
+  transpose = (x: Value, permutation: readonly number[]): Value => {
+    // Where axes of length 1 change places, nothing moves.
+    const moved = permutation.filter((axis) => x.shape[axis] !== 1);
+    return moved.every((axis, i) => i === 0 || axis > moved[i - 1])
+      ? this.reshape(
+          x,
+          permutation.map((axis) => x.shape[axis]),
+        )
+      : this.#node("transpose", [x], { permutation })[0];
+  };
   expand = (x: Value, shape: Shape) => this.#node("expand", [x], { shape })[0];
   split = (x: Value, axis: number, sizes: readonly number[]) => this.#node("split", [x], { axis, sizes });
   concat = (parts: readonly Value[], axis: number) => this.#node("concat", parts, { axis })[0];

@@ -68,7 +68,10 @@ export function attention(
   const stacked = b.reshape(q, [rows, groups, tall, width]);
   const perPart = parts.map(([keys]) => b.matmul(stacked, keys, { transposeB: true, scale }));
   const scores = perPart.length > 1 ? b.concat(perPart, 3) : perPart[0];
-  const biased = biases.reduce(b.add, b.reshape(softCap(b, scores, cap), [rows, heads, length, tokens.keys]));
+  const capped = softCap(b, scores, cap);
+  // One query for all heads of a group, and no bias of a head's own: the scores may stay as they are.
+  const stay = length === 1 && biases.every(({ shape }) => shape[1] === 1);
+  const biased = biases.reduce(b.add, stay ? capped : b.reshape(capped, [rows, heads, length, tokens.keys]));
   const shares = b.reshape(b.softmax(biased), [rows, groups, tall, tokens.keys]);
   const split =
     parts.length > 1

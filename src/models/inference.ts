@@ -28,13 +28,18 @@ export interface CacheShape {
 /**
  * The graph that many texts are generated with at a time: inputs and outputs as `slotTokens` says, besides
  * `ends` i32[rows], which of all tokens is the last of each row, and `logits` [rows, V] of those alone.
+ *
+ * @param single each row has one token, and there is no `ends`.
  */
-export function slotGraph(decoder: Decoder): { graph: Graph; layers: readonly CacheShape[] } {
+export function slotGraph(
+  decoder: Decoder,
+  single: boolean,
+): { graph: Graph; layers: readonly CacheShape[] } {
   const b = new Builder();
   const parameters = parametersOf(b, decoder);
-  const tokens = slotTokens(b, decoder);
+  const tokens = slotTokens(b, decoder, single);
   const hidden_TD = decoder.hidden(b, (name) => parameters.get(name)!, tokens);
-  const last_RD = b.gather(hidden_TD, b.input("ends", [tokens.rows], "i32"));
+  const last_RD = single ? hidden_TD : b.gather(hidden_TD, b.input("ends", [tokens.rows], "i32"));
   b.output("logits", logitsOf(b, decoder, last_RD, parameters.get(decoder.head)!));
   const graph = b.graph();
   const layers = Array.from({ length: graph.outputs.size }, (_, i) => slotNames(i)[0].fresh).flatMap(

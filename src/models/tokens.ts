@@ -89,12 +89,14 @@ export const slotNames = (layer: number) =>
  * position before the first of them; `places` f32[capacity], 0, 1, 2, …; and for each layer
  * `cached.i.key` and `.value` [rows, G, capacity, E], of which places after `last` do not count. Out come
  * `fresh.i.key` and `.value` [rows, G, length, E], to be put into the slots.
+ *
+ * @param single the length is 1, which makes for fewer nodes.
  */
-export function slotTokens(b: Builder, decoder: Decoder): Tokens {
+export function slotTokens(b: Builder, decoder: Decoder, single: boolean): Tokens {
   const known = [...decoder.parameters.values()].flat();
   const dimension = (name: string) => b.dimension(name, known);
   const rows = dimension("rows");
-  const length = dimension("length");
+  const length = single ? 1 : dimension("length");
   const capacity = dimension("capacity");
   const keys = b.dimension("keys", known, length + capacity);
   const at = b.input("at", [rows, length]);
@@ -115,7 +117,7 @@ export function slotTokens(b: Builder, decoder: Decoder): Tokens {
     positions: b.input("positions", [rows, length], "i32"),
     mask: b.concat(
       [
-        perQuery(b.where(b.greater(fresh, queries), no, yes), length),
+        single ? b.zeros([rows, 1, 1, 1]) : perQuery(b.where(b.greater(fresh, queries), no, yes), length),
         perQuery(b.where(b.greater(cached, last), no, yes), capacity),
       ],
       3,

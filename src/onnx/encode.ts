@@ -104,8 +104,6 @@ export function encode(graph: Graph, options: Encoding = {}): Uint8Array {
   const tells = new Map<string, { input: string; axis: number }>();
   const length = (value: number): string => {
     const { names: own, rest } = factors(value, dimensions);
-    // No input has this length: what is reshaped to it follows from all others.
-    if (own.some((name) => !tells.has(name))) return integersOf([-1]);
     const parts = own.map((name) =>
       shared(`dimension ${name}`, () => {
         const { input, axis } = tells.get(name)!;
@@ -116,8 +114,7 @@ export function encode(graph: Graph, options: Encoding = {}): Uint8Array {
     return parts.reduce((a, b) => shared(`${a}·${b}`, () => step("Mul", [a, b])));
   };
   const shapeOf = (shape: Shape): string => {
-    const open = shape.filter((value) => factors(value, dimensions).names.length > 0);
-    if (open.length === 0) return integersOf(shape);
+    if (!shape.some((value) => factors(value, dimensions).names.length > 0)) return integersOf(shape);
     return shared(`shape ${shape}`, () => step("Concat", shape.map(length), { axis: 0 }));
   };
 
@@ -149,6 +146,7 @@ export function encode(graph: Graph, options: Encoding = {}): Uint8Array {
     wide: (value) => integersOf([value], []),
     scalar: (value) => constant(`scalar ${value}`, float, [], floats(Float32Array.of(value))),
     shape: shapeOf,
+    open: (value) => factors(value, dimensions).names.length > 0,
     length,
     float: dataTypes[float],
     half(value) {

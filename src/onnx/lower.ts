@@ -16,6 +16,8 @@ export interface Target {
   readonly wide: (value: number) => string;
   /** i64[rank] of a shape in which lengths may be known to a run only */
   readonly shape: (shape: Shape) => string;
+  /** Whether a length is known to a run only. */
+  readonly open: (length: number) => boolean;
   /** i64[1] of such a length */
   readonly length: (length: number) => string;
   /** Type number of floating-point values. */
@@ -109,8 +111,13 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
   reduceMean: reduce("ReduceMean"),
   sumOfSquares: (target, { inputs: [x], outputs: [y] }) =>
     target.emit("ReduceSumSquare", [target.name(x)], [target.name(y)], { keepdims: 0 }),
-  reshape: (target, { inputs: [x], outputs: [y], attributes: { shape } }) =>
-    target.emit("Reshape", [target.name(x), target.shape(shape)], [target.name(y)], { allowzero: 1 }),
+  reshape: (target, { inputs: [x], outputs: [y], attributes: { shape } }) => {
+    // 0 is the input's length at the same axis, −1 what is left: mostly these say it, and nothing is computed.
+    const lengths = shape.map((size, axis) => (!target.open(size) ? size : size === x.shape[axis] ? 0 : -1));
+    const plain = lengths.filter((size) => size === -1).length <= 1 && !shape.includes(0);
+    const to = plain ? target.integers(lengths) : target.shape(shape);
+    target.emit("Reshape", [target.name(x), to], [target.name(y)], plain ? {} : { allowzero: 1 });
+  },
   transpose: (target, { inputs: [x], outputs: [y], attributes: { permutation } }) =>
     target.emit("Transpose", [target.name(x)], [target.name(y)], { perm: permutation }),
   expand: (target, { inputs: [x], outputs: [y], attributes: { shape } }) =>

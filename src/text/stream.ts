@@ -32,6 +32,11 @@ export class TextStream {
     this.#from = 0;
   }
 
+  /** Takes a token whose text nobody needs yet: it comes with that of the next, or at the end. */
+  hold(id: number): void {
+    this.#ids.push(id);
+  }
+
   /** Text that is certain now, and whether a stop string has ended it. */
   async push(id: number): Promise<{ text: string; stopped: boolean }> {
     this.#ids.push(id);
