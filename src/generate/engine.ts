@@ -172,9 +172,12 @@ export class Engine {
   #leave(row: number): void {
     this.#rows[row].text = undefined;
     if (row < this.#decoding) this.#swap(row, --this.#decoding);
-    const needed = Math.max(...this.#rows.map(({ text, tokens }) => (text ? this.#needs(text, tokens) : 1)));
-    // A short text would pay for the places of a long one that has gone.
-    if (capacityFor(needed) * 4 <= this.#slots.capacity) this.#resize(capacityFor(needed));
+    const active = this.#rows.flatMap(({ text, tokens }) => (text ? [this.#needs(text, tokens)] : []));
+    // What is there may serve the next.
+    if (active.length === 0) return;
+    // Short texts would pay for the places of a long one that has gone.
+    const capacity = capacityFor(Math.max(...active));
+    if (capacity * 4 <= this.#slots.capacity) this.#resize(capacity);
   }
 
   /** Places that a text may come to need soon. */

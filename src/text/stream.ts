@@ -10,9 +10,13 @@ export class TextStream {
   readonly #decode: (ids: readonly number[]) => Promise<string>;
   readonly #stops: readonly string[];
   readonly #ids: number[];
-  /** Tokens whose text has been given out, and the first of those that are decoded with the next. */
-  #read: number;
-  #from: number;
+  /**
+   * Places between tokens at which a character ends, in order: text is decoded from the first on, and has
+   * been given out up to the last. From inside of a character, none of its bytes could be read.
+   */
+  readonly #ends: number[];
+  /** Text from the first of them to the last. */
+  #before: string | undefined;
   /** Text that may turn out to be the beginning of a stop string. */
   #held = "";
 
@@ -28,8 +32,7 @@ export class TextStream {
     this.#decode = decode;
     this.#stops = stops;
     this.#ids = Array.from(before).slice(-contextTokens);
-    this.#read = this.#ids.length;
-    this.#from = 0;
+    this.#ends = [0, this.#ids.length];
   }
 
   /** Takes a token whose text nobody needs yet: it comes with that of the next, or at the end. */
@@ -40,20 +43,35 @@ export class TextStream {
   /** Text that is certain now, and whether a stop string has ended it. */
   async push(id: number): Promise<{ text: string; stopped: boolean }> {
     this.#ids.push(id);
-    const before = await this.#decode(this.#ids.slice(this.#from, this.#read));
-    const now = await this.#decode(this.#ids.slice(this.#from));
+    const { before, now } = await this.#texts();
     if (now.endsWith(incomplete)) return { text: "", stopped: false };
-    this.#from = Math.max(this.#from, this.#read - contextTokens);
-    this.#read = this.#ids.length;
+    this.#before = now;
+    this.#ends.push(this.#ids.length);
+    // Now and then, so that mostly one text is decoded and not two.
+    if (this.#ends.length > 4 * contextTokens) {
+      this.#ends.splice(0, this.#ends.length - contextTokens);
+      this.#before = undefined;
+    }
     return this.#release(now.slice(before.length));
   }
 
   /** What is left once the last token has come. */
   async end(): Promise<{ text: string; stopped: boolean }> {
-    const before = await this.#decode(this.#ids.slice(this.#from, this.#read));
-    const now = await this.#decode(this.#ids.slice(this.#from));
+    const { before, now } = await this.#texts();
     const { text, stopped } = this.#release(now.slice(before.length));
     return { text: stopped ? text : text + this.#held, stopped };
+  }
+
+  async #texts() {
+    if (this.#before === undefined) {
+      const last = this.#ends.at(-1)!;
+      let before = await this.#decode(this.#ids.slice(this.#ends[0], last));
+      // The tokens before may begin in the middle of a character.
+      while (before.startsWith(incomplete) && this.#ends[0] < last)
+        before = await this.#decode(this.#ids.slice(++this.#ends[0], last));
+      this.#before = before;
+    }
+    return { before: this.#before, now: await this.#decode(this.#ids.slice(this.#ends[0])) };
   }
 
   #release(fresh: string): { text: string; stopped: boolean } {

@@ -1,0 +1,140 @@
+/** Many texts at a time, without a server. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import {
+  Engine,
+  type Generated,
+  type GenerationRequest,
+  type Programs,
+  longestText,
+} from "../../src/generate/engine.ts";
+import { generateGreedily } from "../../src/generate/greedy.ts";
+import { greedy } from "../../src/generate/sample.ts";
+import { bytesPerPlace } from "../../src/generate/slots.ts";
+import { readDecoder } from "../../src/models/folder.ts";
+import { type CacheShape, inferenceGraph, slotGraph } from "../../src/models/inference.ts";
+import { readWeights } from "../../src/models/weights.ts";
+import { compile } from "../../src/onnx/session.ts";
+import { demoModel } from "../close.ts";
+
+const folder = demoModel("pocket-mpt");
+const decoder = readDecoder(folder);
+let programs: Programs;
+let layers: readonly CacheShape[];
+beforeAll(async () => {
+  const stored = await readWeights(folder, decoder);
+  const single = slotGraph(decoder, true);
+  layers = single.layers;
+  programs = {
+    read: await compile(slotGraph(decoder, false).graph, "cpu", 1, { stored }),
+    decode: await compile(single.graph, "cpu", 1, { stored, repacked: true }),
+  };
+});
+afterAll(async () => {
+  await programs.read.close();
+  await programs.decode.close();
+});
+
+const request = (id: number, more: Partial<GenerationRequest> = {}): GenerationRequest => ({
+  id,
+  prompt: Int32Array.from({ length: 3 + ((id * 37) % 150) }, (_, t) => (t * 7919 + (id % 3)) % 4000),
+  maxTokens: 5 + ((id * 13) % 40),
+  sampling: { ...greedy, temperature: id % 2, topP: 0.9, seed: id },
+  ends: [],
+  ...more,
+});
+
+async function run(requests: readonly GenerationRequest[], slots: number) {
+  const all = new Map<number, Generated[]>();
+  const engine = new Engine(
+    programs,
+    layers,
+    slots,
+    (one) => void all.set(one.id, [...(all.get(one.id) ?? []), one]),
+  );
+  for (const one of requests) engine.submit(one);
+  while (engine.busy) await engine.step();
+  return { all, statistics: engine.statistics() };
+}
+
+const ids = (generated: readonly Generated[] = []) => generated.map(({ token }) => token);
+
+test("a text is the same alone and among others, bit by bit, however many slots there are", async () => {
+  const requests = Array.from({ length: 14 }, (_, id) => request(id, { logprobs: 3 }));
+  const [few, many] = [await run(requests, 3), await run(requests, 16)];
+  for (const one of requests) {
+    const { all } = await run([one], 4);
+    expect(all.get(one.id)!.length).toBe(one.maxTokens);
+    expect(few.all.get(one.id)).toEqual(all.get(one.id)!);
+    expect(many.all.get(one.id)).toEqual(all.get(one.id)!);
+  }
+  expect(few.statistics).toMatchObject({ slots: 3, active: 0, queued: 0 });
+});
+
+test("greedy texts are those of decoding by the plain cache", async () => {
+  const program = await compile(inferenceGraph(decoder), "cpu", 1, {
+    stored: await readWeights(folder, decoder),
+  });
+  const requests = [4, 5, 6].map((id) => request(id, { sampling: greedy, maxTokens: 20 }));
+  const { all } = await run(requests, 4);
+  for (const { id, prompt } of requests) {
+    const [text] = await generateGreedily(program, [prompt], { maxTokens: 20, ends: [], context: 512 });
+    expect(ids(all.get(id))).toEqual([...text]);
+  }
+  await program.close();
+});
+
+test("what prompts begin with in common is computed once, and changes no text", async () => {
+  const common = Array.from({ length: 200 }, (_, t) => (t * 31) % 4000);
+  const requests = [1, 2, 3, 4].map((id) =>
+    request(id, { prompt: Int32Array.from([...common, id, 7]), maxTokens: 8 }),
+  );
+  const all = new Map<number, number[]>();
+  const engine = new Engine(
+    programs,
+    layers,
+    2,
+    ({ id, token }) => void all.set(id, [...(all.get(id) ?? []), token]),
+  );
+  for (const one of requests) {
+    engine.submit(one);
+    while (engine.busy) await engine.step();
+  }
+  // Three times the whole chunks of 64 tokens.
+  expect(engine.statistics().cachedTokens).toBe(3 * 192);
+  for (const one of requests) expect(all.get(one.id)).toEqual(ids((await run([one], 2)).all.get(one.id)));
+});
+
+test("a long prompt does not stop the tokens of others", async () => {
+  const order: number[] = [];
+  const engine = new Engine(programs, layers, 2, ({ id }) => void order.push(id));
+  engine.submit(request(1, { prompt: Int32Array.of(5, 6, 7), maxTokens: 30 }));
+  await engine.step();
+  engine.submit(request(2, { prompt: new Int32Array(400).fill(9), maxTokens: 2 }));
+  while (engine.busy) await engine.step();
+  // 400 tokens are seven chunks, and there is a token of the other text beside each.
+  expect(order.indexOf(2)).toBeGreaterThanOrEqual(7);
+  expect(order.slice(0, 7)).toEqual(Array(7).fill(1));
+});
+
+test("a cancelled request leaves at once, waiting or not, and the next takes its slot", async () => {
+  const seen: number[] = [];
+  const engine = new Engine(programs, layers, 1, ({ id }) => void seen.push(id));
+  for (const id of [1, 2, 3]) engine.submit(request(id, { maxTokens: 50 }));
+  for (let i = 0; i < 6; i++) await engine.step();
+  engine.cancel(2);
+  engine.cancel(1);
+  expect(engine.statistics()).toMatchObject({ active: 0, queued: 1 });
+  while (engine.busy) await engine.step();
+  expect(new Set(seen)).toEqual(new Set([1, 3]));
+  expect(seen.filter((id) => id === 3).length).toBe(50);
+});
+
+test("a text ends with its end, and the cache has room for what was promised", async () => {
+  const [one] = (await run([request(8, { sampling: greedy })], 1)).all.values();
+  const end = one[3].token;
+  const { all } = await run([request(8, { sampling: greedy, ends: [end] })], 1);
+  expect(all.get(8)!.at(-1)).toMatchObject({ token: end, finish: "stop" });
+  const places = bytesPerPlace(layers);
+  expect(longestText(layers, 4, 4 * 300 * places, 512)).toBe(256);
+  expect(longestText(layers, 4, 4 * 4096 * places, 512)).toBe(512);
+});

@@ -1,0 +1,94 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { Sampler, type Sampling, greedy, logSumExp, mostLikely } from "../../src/generate/sample.ts";
+
+const logits = Float32Array.from([2, 1, 0, -1, 3, -2, 0.5, -3]);
+const probabilities = (temperature: number) => {
+  const all = Array.from(logits, (value) => Math.exp(value / temperature));
+  const sum = all.reduce((a, b) => a + b);
+  return all.map((value) => value / sum);
+};
+
+/** How often each token is drawn, by as many seeds. */
+function shares(sampling: Partial<Sampling>, draws = 20_000): number[] {
+  const counts = Array(logits.length).fill(0);
+  for (let seed = 0; seed < draws; seed++)
+    counts[new Sampler({ ...greedy, temperature: 1, ...sampling, seed }, []).next(logits)]++;
+  return counts.map((count) => count / draws);
+}
+
+function expectShares(found: readonly number[], expected: readonly number[]): void {
+  // Four standard deviations.
+  expected.forEach((p, id) =>
+    expect(Math.abs(found[id] - p)).toBeLessThan(4 * Math.sqrt((p * (1 - p)) / 20_000) + 1e-9),
+  );
+}
+
+const renormalized = (keep: (p: number, id: number) => boolean, temperature = 1) => {
+  const kept = probabilities(temperature).map((p, id) => (keep(p, id) ? p : 0));
+  const sum = kept.reduce((a, b) => a + b);
+  return kept.map((p) => p / sum);
+};
+
+describe("tokens are drawn as often as they are likely", () => {
+  test("with any temperature", () => {
+    expectShares(shares({}), probabilities(1));
+    expectShares(shares({ temperature: 0.5 }), probabilities(0.5));
+    expectShares(shares({ temperature: 3 }), probabilities(3));
+  });
+  test("among the k most likely", () =>
+    expectShares(
+      shares({ topK: 3 }),
+      renormalized((_, id) => [4, 0, 1].includes(id)),
+    ));
+  test("among the fewest that hold p", () =>
+    expectShares(
+      shares({ topP: 0.8 }),
+      renormalized(
+        (_, id) => [4, 0].includes(id) || (id === 1 && probabilities(1)[4] + probabilities(1)[0] < 0.8),
+      ),
+    ));
+  test("among those with a share of the largest probability", () => {
+    const most = Math.max(...probabilities(1));
+    expectShares(
+      shares({ minP: 0.1 }),
+      renormalized((p) => p >= 0.1 * most),
+    );
+  });
+});
+
+test("temperature 0 takes the most likely token; so does k = 1, and a tiny p", () => {
+  for (const sampling of [{ temperature: 0 }, { topK: 1 }, { topP: 1e-9 }])
+    expect(shares(sampling, 50)[4]).toBe(1);
+});
+
+test("penalties and biases move tokens as their definitions say", () => {
+  const pick = (sampling: Partial<Sampling>, prompt: number[] = [], steps = 1) => {
+    const sampler = new Sampler({ ...greedy, ...sampling }, prompt);
+    return Array.from({ length: steps }, () => sampler.next(logits));
+  };
+  expect(pick({ logitBias: [[3, 5]] })).toEqual([3]);
+  expect(pick({ logitBias: [[4, -100]] })).toEqual([0]);
+  // 3 − 0.6·n against 2 − 0.6·m.
+  expect(pick({ frequencyPenalty: 0.6 }, [], 4)).toEqual([4, 4, 0, 4]);
+  expect(pick({ presencePenalty: 1.5 }, [], 3)).toEqual([4, 0, 4]);
+  // 3 / 2 is less than 2; the prompt counts too.
+  expect(pick({ repetitionPenalty: 2 }, [], 2)).toEqual([4, 0]);
+  expect(pick({ repetitionPenalty: 2 }, [4])).toEqual([0]);
+});
+
+test("log-probabilities and the most likely tokens are those of a full sort", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.float({ min: -50, max: 50, noNaN: true }), { minLength: 1, maxLength: 60 }),
+      fc.integer({ min: 1, max: 12 }),
+      (values, k) => {
+        const all = Float32Array.from(values);
+        const sorted = [...all.keys()].sort((a, b) => all[b] - all[a] || a - b);
+        expect([...mostLikely(all, k)]).toEqual(sorted.slice(0, k));
+        const exact = Math.log(values.reduce((sum, value) => sum + Math.exp(value), 0));
+        expect(Math.abs(logSumExp(all) - exact)).toBeLessThan(1e-9);
+      },
+    ),
+  );
+});
