@@ -1,16 +1,17 @@
 /** @file The routes: OpenAI's shape in and out, every answer checked, counted and freed of its slot. */
 import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
 import { type Context, Hono } from "hono";
-import { type SSEStreamingApi, streamSSE } from "hono/streaming";
 import type { z } from "zod";
 import { type ChatPiece, answerTokens, chatPieces, promptOf } from "./chat.ts";
 import { type Choice, complete, jobsOf } from "./completions.ts";
-import { RequestError, invalid } from "./errors.ts";
+import { parseBody } from "./body.ts";
+import { RequestError } from "./errors.ts";
 import { createMetrics } from "./metrics.ts";
 import type { ServedModel } from "./model.ts";
 import { openapi } from "./openapi.ts";
 import page from "./page.html" with { type: "text" };
 import { ChatRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest } from "./schema.ts";
+import { streamPieces } from "./stream.ts";
 
 export interface AppOptions {
   /** The model, once it is loaded. */
@@ -29,37 +30,6 @@ const digest = (text: string) => createHash("sha256").update(text).digest();
 /** Routes that need no key. */
 const open = new Set(["/health", "/"]);
 
-/** Reads a body within its limits. @throws RequestError */
-async function bodyOf(request: Request, most: number, time: number): Promise<unknown> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  const timeout = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => timeout.reject(new RequestError(408, `body: it did not come within ${time / 1000} s`)),
-    time,
-  );
-  const reader = request.body?.getReader();
-  try {
-    while (reader) {
-      const { done, value } = await Promise.race([reader.read(), timeout.promise]);
-      if (done) break;
-      if ((size += value.length) > most) throw new RequestError(413, `body: more than ${most} bytes`);
-      chunks.push(value);
-    }
-  } catch (error) {
-    reader?.cancel().catch(() => {});
-    throw error instanceof RequestError ? error : new RequestError(400, "body: it ended in the middle");
-  } finally {
-    clearTimeout(timer);
-    timeout.promise.catch(() => {});
-  }
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks)));
-  } catch (error) {
-    throw new RequestError(400, `body: not JSON: ${(error as Error).message}`, null, "invalid_json");
-  }
-}
-
 export function createApp({ served, apiKey, bodyBytes, bodyTime, stopping }: AppOptions) {
   const app = new Hono();
   const waiting = () => Math.max(0, (served()?.taken ?? 0) - (served()?.model.statistics.active ?? 0));
@@ -72,11 +42,8 @@ export function createApp({ served, apiKey, bodyBytes, bodyTime, stopping }: App
     if (!model) throw new RequestError(503, "the model is being loaded");
     return model;
   };
-  const parse = async <T extends z.ZodType>(c: Context, schema: T): Promise<z.infer<T>> => {
-    const result = schema.safeParse(await bodyOf(c.req.raw, bodyBytes, bodyTime));
-    if (!result.success) throw invalid(result.error);
-    return result.data;
-  };
+  const parse = <T extends z.ZodType>(c: Context, schema: T) =>
+    parseBody(c.req.raw, schema, { bodyBytes, bodyTime });
 
   app.use(async (c, next) => {
     await next();
@@ -105,38 +72,6 @@ export function createApp({ served, apiKey, bodyBytes, bodyTime, stopping }: App
   });
   app.notFound((c) => c.json(new RequestError(404, `there is no ${c.req.method} ${c.req.path}`).body(), 404));
 
-  /**
-   * Sends pieces as they come. The first is waited for before anything is sent, so that what is wrong has a
-   * status of its own.
-   */
-  const stream = async <P>(
-    c: Context,
-    pieces: AsyncGenerator<P>,
-    abort: AbortController,
-    show: (piece: P) => unknown,
-    last: () => unknown[],
-    end: () => void,
-  ) => {
-    const first = await pieces.next().catch((error) => {
-      end();
-      throw error;
-    });
-    return streamSSE(c, async (out: SSEStreamingApi) => {
-      out.onAbort(() => abort.abort());
-      const send = (value: unknown) => out.writeSSE({ data: JSON.stringify(value) });
-      try {
-        if (!first.done) await send(show(first.value));
-        for await (const piece of pieces) await send(show(piece));
-        for (const value of last()) await send(value);
-        await out.writeSSE({ data: "[DONE]" });
-      } catch (error) {
-        if (!abort.signal.aborted) await send(new RequestError(500, (error as Error).message).body());
-      } finally {
-        await pieces.return(undefined);
-        end();
-      }
-    });
-  };
   const abortOf = (c: Context): AbortController => {
     const abort = new AbortController();
     c.req.raw.signal.addEventListener("abort", () => abort.abort(), { once: true });
@@ -165,7 +100,14 @@ export function createApp({ served, apiKey, bodyBytes, bodyTime, stopping }: App
     if (request.stream) {
       const last = () =>
         request.stream_options?.include_usage ? [{ ...head, choices: [], usage: used() }] : [];
-      return stream(c, answer.pieces, abort, (choice: Choice) => ({ ...head, choices: [choice] }), last, end);
+      return streamPieces(
+        c,
+        answer.pieces,
+        abort,
+        (choice: Choice) => ({ ...head, choices: [choice] }),
+        last,
+        end,
+      );
     }
     try {
       const choices = new Map<number, Choice>();
@@ -218,7 +160,7 @@ export function createApp({ served, apiKey, bodyBytes, bodyTime, stopping }: App
         request.stream_options?.include_usage
           ? [{ ...head, object, choices: [], usage: usage(prompt.length, generated) }]
           : [];
-      return stream(c, all(), abort, show, last, end);
+      return streamPieces(c, all(), abort, show, last, end);
     }
     try {
       const choices = await Promise.all(

@@ -2,7 +2,11 @@
 import { z } from "zod";
 import { mostLogprobs } from "../src/generate/limits.ts";
 
-const id = z.int().nonnegative();
+/** Ids are kept in 32 bits. */
+const id = z
+  .int()
+  .min(0)
+  .max(2 ** 31 - 1);
 const stop = z.union([z.string().min(1), z.array(z.string().min(1)).max(16)]);
 
 const sampling = {

