@@ -22,7 +22,7 @@ const help = `Serves a model over HTTP as OpenAI does: completions, chat, log-pr
   --api-key KEY       or --api-key-file FILE: what clients must send
   --max-body KB       most kilobytes of a request (1024)
   --grace SECONDS     that requests under way have to end once the server is told to stop (30)
-  --threads N         all cores
+  --threads N         all cores; one for very small models
   --help
 
   bun run serve --model runs/demo/model

@@ -1,6 +1,5 @@
 /** @file The model that is served: its tokenizer, its worker, and how many may ask at a time. */
 import { basename } from "node:path";
-import { availableParallelism } from "node:os";
 import { type ChatTemplate, readChatTemplate } from "../src/chat/template.ts";
 import { GenerationModel } from "../src/generate/model.ts";
 import type { OnnxDtype } from "../src/models/onnx-files.ts";
@@ -44,10 +43,10 @@ export class ServedModel {
   }
 
   static async load(options: ServedOptions, onLoading?: (share: number) => void): Promise<ServedModel> {
-    const { folder, slots, queue, threads = availableParallelism() } = options;
+    const { folder, slots, queue } = options;
     const tokenizer = readTokenizer(folder);
     const known = tokenizer.vocabulary.tokens.length;
-    const model = await GenerationModel.load({ ...options, threads, known }, onLoading);
+    const model = await GenerationModel.load({ ...options, known }, onLoading);
     return new ServedModel(options.name ?? basename(folder), folder, tokenizer, model, slots + queue);
   }
 

@@ -1,4 +1,6 @@
 /** @file The worker that a model generates and scores in: the thread that asks it never waits on a run. */
+import { availableParallelism } from "node:os";
+import { sizeOf } from "../graph/ops.ts";
 import { mostLogprobs } from "./limits.ts";
 import type { OnnxDtype } from "../models/onnx-files.ts";
 import { readDecoder } from "../models/folder.ts";
@@ -20,7 +22,8 @@ export interface ModelOptions {
   readonly folder: string;
   readonly dtype?: Extract<OnnxDtype, "fp32" | "q8"> | undefined;
   readonly device: Device;
-  readonly threads: number;
+  /** None: all cores, or one for a model so small that a second thread would only come late. */
+  readonly threads?: number | undefined;
   /** Texts that are generated at a time. */
   readonly slots: number;
   /** Most bytes of the cache of keys and values. */
@@ -29,6 +32,8 @@ export interface ModelOptions {
   readonly known: number;
 }
 
+/** Parameters of a model that one thread generates as fast with as two (measured: 1.4 and 4 million, not 10). */
+const smallModel = 6e6;
 /** Rows that prompts are scored in: of the shortest that holds them, so that little is filled up. */
 const rowLengths = [128, 512, 2048, 8192, 32768];
 
@@ -41,11 +46,13 @@ let generated: Generated[] = [];
 const handlers = {
   /** Answers with the most tokens that a prompt and its continuation may have together. */
   async load(options: ModelOptions, report: Report): Promise<{ context: number; device: ResolvedDevice }> {
-    const { folder, dtype, threads, slots, cacheBytes, known } = options;
+    const { folder, dtype, slots, cacheBytes, known } = options;
     const device = await resolveDevice(options.device);
     const decoder = readDecoder(folder);
     const stored = await readWeights(folder, decoder);
     const int8 = dtype === "q8";
+    const parameters = [...decoder.parameters.values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
+    const threads = options.threads ?? (parameters < smallModel ? 1 : availableParallelism());
     const [prompts, tokens] = [slotGraph(decoder, false), slotGraph(decoder, true)];
     const { layers } = tokens;
     programs = {
