@@ -15,7 +15,7 @@ const help = `Serves a model over HTTP as OpenAI does: completions, chat, log-pr
   --port N            8000; 0 takes a free one
   --name NAME         what the model is called in answers (its folder)
   --device DEVICE     ${devices.join(", ")} (cpu)
-  --dtype q8          multiplies in 8 bits: faster on some CPUs, and not exact
+  --dtype q8          multiplies in 8 bits: faster on some CPUs; not exact, and texts may depend on each other
   --slots N           texts that are generated at a time (16)
   --cache MB          most memory for keys and values (1024)
   --queue N           texts that may wait for a slot (64); more are answered with 429

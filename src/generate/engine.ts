@@ -6,7 +6,7 @@
 import type { CacheShape } from "../models/inference.ts";
 import { type Program, free } from "../onnx/session.ts";
 import { Sampler, type Sampling, logSumExp, mostLikely } from "./sample.ts";
-import { Slots, bytesPerPlace, capacityFor } from "./slots.ts";
+import { Slots, bytesPerPlace, capacityFor, capacityWithin } from "./slots.ts";
 
 export interface GenerationRequest {
   readonly id: number;
@@ -40,9 +40,14 @@ export interface EngineStatistics {
   readonly generatedTokens: number;
 }
 
-/** Graphs of slots (models/inference.ts): for rows of several tokens, and for rows of one. */
+/** Graphs of slots (models/inference.ts). */
 export interface Programs {
+  /** For rows of several tokens. */
   readonly read: Program;
+  /**
+   * For rows of one token. With weights laid out anew the runtime rounds each row in the same way, however
+   * many there are; as they lie in their files, a single one would be rounded in another.
+   */
   readonly decode: Program;
 }
 
@@ -96,10 +101,8 @@ export class Engine {
   ) {
     this.#programs = programs;
     this.#count = slots;
-    // A product of one row is rounded in another way than one of several: there are always two.
-    const rows = Math.max(2, slots);
-    this.#slots = new Slots(layers, rows);
-    this.#rows = Array.from({ length: rows }, () => ({ tokens: [], exact: 0 }));
+    this.#slots = new Slots(layers, slots);
+    this.#rows = Array.from({ length: slots }, () => ({ tokens: [], exact: 0 }));
     this.#emit = emit;
   }
 
@@ -196,12 +199,17 @@ export class Engine {
   }
 
   /** One run over rows from `first` on, of S tokens each, whose keys and values are kept. */
-  async #run(first: number, S: number, ids: Int32Array, from: readonly number[]): Promise<Float32Array> {
+  async #run(
+    program: Program,
+    first: number,
+    S: number,
+    ids: Int32Array,
+    from: readonly number[],
+  ): Promise<Float32Array> {
     const needed = capacityFor(Math.max(...from) + S);
     if (needed > this.#slots.capacity) this.#resize(needed);
     const rows = from.length;
     const positions = Int32Array.from(ids, (_, i) => from[Math.floor(i / S)] + (i % S));
-    const program = S === 1 && rows > 1 ? this.#programs.decode : this.#programs.read;
     const { logits, ...fresh } = await program.run(
       {
         ids,
@@ -229,7 +237,7 @@ export class Engine {
     const text = row.text!;
     const { prompt } = text.request;
     const part = prompt.slice(row.tokens.length, row.tokens.length + chunk);
-    const logits = await this.#run(at, part.length, part, [row.tokens.length]);
+    const logits = await this.#run(this.#programs.read, at, part.length, part, [row.tokens.length]);
     row.tokens.push(...part);
     if (part.length === chunk) row.exact = row.tokens.length;
     if (row.tokens.length === prompt.length) {
@@ -243,13 +251,11 @@ export class Engine {
   async #decode(): Promise<void> {
     const count = this.#decoding;
     if (count === 0) return;
-    const rows = this.#rows.slice(0, Math.max(2, count));
-    const ids = Int32Array.from(rows, ({ text }, i) => (i < count ? text!.next! : 0));
-    // A row that is there to make two of one writes where nothing is kept.
-    const from = rows.map(({ tokens }) => tokens.length);
-    const logits = await this.#run(0, 1, ids, from);
-    const vocabulary = logits.length / rows.length;
-    const texts = rows.slice(0, count);
+    const texts = this.#rows.slice(0, count);
+    const ids = Int32Array.from(texts, ({ text }) => text!.next!);
+    const from = texts.map(({ tokens }) => tokens.length);
+    const logits = await this.#run(this.#programs.decode, 0, 1, ids, from);
+    const vocabulary = logits.length / count;
     // All of them before the first choice: a text that leaves moves other rows, with all that they hold.
     for (const [i, { tokens }] of texts.entries()) tokens.push(ids[i]);
     for (const [i, row] of texts.entries())
@@ -284,7 +290,5 @@ export function longestText(
   bytes: number,
   context: number,
 ): number {
-  const places = Math.floor(bytes / (Math.max(2, slots) * bytesPerPlace(layers)));
-  // Capacities are powers of two.
-  return Math.min(context, 2 ** Math.floor(Math.log2(Math.max(1, places))));
+  return Math.min(context, capacityWithin(bytes / (slots * bytesPerPlace(layers))));
 }

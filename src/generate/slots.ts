@@ -12,8 +12,17 @@ const smallest = 64;
 export const bytesPerPlace = (layers: readonly CacheShape[]) =>
   layers.reduce((sum, { groups, width }) => sum + 2 * 4 * groups * width, 0);
 
-/** The capacity that holds so many places: a power of two, so that it seldom changes. */
-export const capacityFor = (places: number) => Math.max(smallest, 2 ** Math.ceil(Math.log2(places)));
+/**
+ * Capacities are multiples of it. Every step of a text reads the whole capacity, and every change copies it:
+ * it grows by about a quarter at a time.
+ */
+const stepAt = (places: number) => Math.max(smallest, 2 ** (Math.floor(Math.log2(places)) - 2));
+
+/** The least capacity that holds so many places. */
+export const capacityFor = (places: number) => Math.ceil(places / stepAt(places)) * stepAt(places);
+
+/** The largest capacity of at most so many places. */
+export const capacityWithin = (places: number) => Math.floor(places / stepAt(places)) * stepAt(places);
 
 export class Slots {
   readonly #layers: readonly CacheShape[];

@@ -34,6 +34,8 @@ export interface ModelOptions {
 
 /** Parameters of a model that one thread generates as fast with as two (measured: 1.4 and 4 million, not 10). */
 const smallModel = 6e6;
+/** Milliseconds of steps that are worth a message; a new request waits for no longer than it would for a step. */
+const shortestTurn = 3;
 /** Rows that prompts are scored in: of the shortest that holds them, so that little is filled up. */
 const rowLengths = [128, 512, 2048, 8192, 32768];
 
@@ -73,7 +75,7 @@ const handlers = {
     const context = decoder.cacheContext ?? decoder.context;
     return { context: longestText(layers, slots, cacheBytes, context), device };
   },
-  /** Takes requests, forgets others, and generates for a step. */
+  /** Takes requests, forgets others, and generates for a step, or some that are short. */
   async step({
     submit,
     cancel,
@@ -83,7 +85,11 @@ const handlers = {
   }): Promise<{ generated: Generated[]; busy: boolean; statistics: EngineStatistics }> {
     for (const request of submit) engine.submit(request);
     for (const id of cancel) engine.cancel(id);
-    if (engine.busy) await engine.step();
+    const until = performance.now() + shortestTurn;
+    while (engine.busy) {
+      await engine.step();
+      if (performance.now() >= until) break;
+    }
     const reply = { generated, busy: engine.busy, statistics: engine.statistics() };
     generated = [];
     return reply;

@@ -136,5 +136,6 @@ test("a text ends with its end, and the cache has room for what was promised", a
   expect(all.get(8)!.at(-1)).toMatchObject({ token: end, finish: "stop" });
   const places = bytesPerPlace(layers);
   expect(longestText(layers, 4, 4 * 300 * places, 512)).toBe(256);
+  expect(longestText(layers, 4, 4 * 330 * places, 512)).toBe(320);
   expect(longestText(layers, 4, 4 * 4096 * places, 512)).toBe(512);
 });
