@@ -29,7 +29,7 @@ const allowed: Record<string, readonly string[]> = {
   "src/fusion": ["src/text"],
   "src/evaluate": [],
   "src/hub": ["src/models"],
-  "src/generate": ["src/graph", "src/models", "src/onnx", "src/score", "src/text"],
+  "src/generate": ["src/graph", "src/models", "src/onnx", "src/score"],
   "src/export": ["src/graph", "src/models", "src/onnx", "src/text"],
   "src/score": ["src/graph", "src/models", "src/onnx"],
   "src/train": ["src/graph", "src/autodiff", "src/export", "src/models", "src/onnx", "src/score"],

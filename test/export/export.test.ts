@@ -5,7 +5,7 @@ import { readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { AutoModelForCausalLM, Tensor, env, pipeline } from "@huggingface/transformers";
 import { writeFolder } from "../../src/export/folder.ts";
-import { generateGreedily } from "../../src/generate/greedy.ts";
+import { generateGreedily } from "../generate/greedy.ts";
 import { load } from "../../src/graph/stored.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { inferenceGraph } from "../../src/models/inference.ts";

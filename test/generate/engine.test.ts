@@ -7,7 +7,7 @@ import {
   type Programs,
   longestText,
 } from "../../src/generate/engine.ts";
-import { generateGreedily } from "../../src/generate/greedy.ts";
+import { generateGreedily } from "./greedy.ts";
 import { greedy } from "../../src/generate/sample.ts";
 import { bytesPerPlace } from "../../src/generate/slots.ts";
 import { readDecoder } from "../../src/models/folder.ts";

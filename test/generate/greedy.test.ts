@@ -2,12 +2,14 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { generateGreedily } from "../../src/generate/greedy.ts";
+import { generateGreedily } from "./greedy.ts";
+import { Engine } from "../../src/generate/engine.ts";
+import { greedy } from "../../src/generate/sample.ts";
 import { Builder } from "../../src/graph/build.ts";
 import type { Decoder } from "../../src/models/decoder.ts";
 import { readDecoder, readParameters } from "../../src/models/folder.ts";
 import { logitsOf } from "../../src/models/head.ts";
-import { inferenceGraph } from "../../src/models/inference.ts";
+import { inferenceGraph, slotGraph } from "../../src/models/inference.ts";
 import { packedTokens, parametersOf } from "../../src/models/tokens.ts";
 import { readWeights } from "../../src/models/weights.ts";
 import { compile } from "../../src/onnx/session.ts";
@@ -43,22 +45,40 @@ async function withoutCache(
   return Array.from(ids.subarray(prompt.length));
 }
 
+/** The same through the engine that serves, with its slots. */
+async function byEngine(folder: string, decoder: Decoder, prompts: readonly Int32Array[], maxTokens: number) {
+  const stored = await readWeights(folder, decoder);
+  const { graph, layers } = slotGraph(decoder, true);
+  const programs = {
+    read: await compile(slotGraph(decoder, false).graph, "cpu", 1, { stored }),
+    decode: await compile(graph, "cpu", 1, { stored, repacked: true }),
+  };
+  const texts: number[][] = prompts.map(() => []);
+  const engine = new Engine(programs, layers, 2, ({ id, token }) => void texts[id].push(token));
+  prompts.forEach((prompt, id) => engine.submit({ id, prompt, maxTokens, sampling: greedy, ends: [] }));
+  while (engine.busy) await engine.step();
+  await programs.read.close();
+  await programs.decode.close();
+  return texts;
+}
+
 describe("greedy generation with a cache is that without one, also in a batch of different lengths", () => {
   for (const name of readdirSync(zoo))
     test(name, async () => {
       const folder = join(zoo, name);
-      const { greedy } = await Bun.file(join(folder, "golden.json")).json();
+      const { greedy: golden } = await Bun.file(join(folder, "golden.json")).json();
       const decoder = readDecoder(folder);
       const program = await compile(inferenceGraph(decoder), "cpu", 1, {
         stored: await readWeights(folder, decoder),
       });
-      const prompt = Int32Array.from(greedy.prompt);
+      const prompt = Int32Array.from(golden.prompt);
       const prompts = [prompt.slice(3, 5), prompt, prompt.slice(2)];
-      const count = greedy.continuation.length;
+      const count = golden.continuation.length;
       const options = { maxTokens: count, ends: [], context: decoder.cacheContext ?? decoder.context };
       const batch = (await generateGreedily(program, prompts, options)).map((text) => [...text]);
       await program.close();
-      expect(batch[1]).toEqual(greedy.continuation);
+      expect(batch[1]).toEqual(golden.continuation);
+      expect(await byEngine(folder, decoder, prompts, count)).toEqual(batch);
       for (const i of [0, 2])
         expect(batch[i]).toEqual(await withoutCache(folder, decoder, prompts[i], count));
     });
@@ -70,9 +90,9 @@ test("a text ends before a token that ends texts, and where the context does", a
   const program = await compile(inferenceGraph(decoder), "cpu", 1, {
     stored: await readWeights(folder, decoder),
   });
-  const { greedy } = await Bun.file(join(folder, "golden.json")).json();
-  const prompt = Int32Array.from(greedy.prompt);
-  const all: number[] = greedy.continuation;
+  const { greedy: golden } = await Bun.file(join(folder, "golden.json")).json();
+  const prompt = Int32Array.from(golden.prompt);
+  const all: number[] = golden.continuation;
   const generate = (options: { maxTokens: number; ends: number[]; context: number }) =>
     generateGreedily(program, [prompt], options);
   const [ended] = await generate({ maxTokens: 24, ends: [all[5]], context: 128 });

@@ -1,7 +1,7 @@
 /** The server as the official client of OpenAI sees it. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import OpenAI, { AuthenticationError, BadRequestError, RateLimitError } from "openai";
-import { generateGreedily } from "../../src/generate/greedy.ts";
+import { generateGreedily } from "../generate/greedy.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { inferenceGraph } from "../../src/models/inference.ts";
 import { readWeights } from "../../src/models/weights.ts";

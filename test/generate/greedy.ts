@@ -1,6 +1,6 @@
-/** @file Greedy decoding of a batch with a cache of keys and values. */
-import type { Data, Program } from "../onnx/session.ts";
-import { free } from "../onnx/session.ts";
+/** @file Greedy decoding of a batch by the graph that is exported, as plainly as it can be done. */
+import type { Data, Program } from "../../src/onnx/session.ts";
+import { free } from "../../src/onnx/session.ts";
 
 // B texts of a batch, S tokens of a run, P tokens in the cache, V vocabulary.
 
