@@ -30,6 +30,11 @@ export interface Encoding {
   readonly weights?: ReadonlyMap<string, Weight>;
   /** The runtime may neither fold nor repack weights, so that they stay where they are. */
   readonly inPlace?: boolean;
+  /**
+   * A weight that rows are gathered from and that is a product's factor, too, is there twice: the runtime
+   * lays out anew only what it needs for nothing else.
+   */
+  readonly ownTables?: boolean;
   /** Weights that products are to take in 8 bits; transposed ones are [N, K] in the graph. */
   readonly quantized?: (name: string, transposed: boolean) => QuantizedWeight | undefined;
 }
@@ -122,10 +127,10 @@ export function encode(graph: Graph, options: Encoding = {}): Uint8Array {
     const name = isNode(value.node, "input") ? value.node.attributes.name : undefined;
     return name !== undefined && weights?.has(name) ? name : undefined;
   };
-  /** A weight as it lies in its file. */
-  const stored = (name: string, shape: Shape): string =>
+  /** A weight as it lies in its file; by another name it is there once more. */
+  const stored = (weight: string, shape: Shape, name = weight): string =>
     shared(`weight ${name}`, () => {
-      const { dtype, place } = weights!.get(name)!;
+      const { dtype, place } = weights!.get(weight)!;
       proto.message(5, tensor(name, dtype, shape, place));
       // What could also be fed is no constant to the runtime.
       if (inPlace) proto.message(11, valueInfo(name, dtype, shape));
@@ -149,6 +154,12 @@ export function encode(graph: Graph, options: Encoding = {}): Uint8Array {
     open: (value) => factors(value, dimensions).names.length > 0,
     length,
     float: dataTypes[float],
+    table(value) {
+      const weight = isWeight(value);
+      if (weight === undefined) return undefined;
+      const name = stored(weight, value.shape, options.ownTables ? `rows of ${weight}` : weight);
+      return { name, widen: weights!.get(weight)!.dtype !== float };
+    },
     half(value) {
       const weight = isWeight(value);
       if (weight === undefined || weights!.get(weight)!.dtype === float || !inPlace) return undefined;

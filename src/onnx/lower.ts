@@ -22,6 +22,8 @@ export interface Target {
   readonly length: (length: number) => string;
   /** Type number of floating-point values. */
   readonly float: number;
+  /** A weight that rows are gathered from, as its file has it, and whether what is gathered is to be widened. */
+  readonly table: (value: Value) => { readonly name: string; readonly widen: boolean } | undefined;
   /** A weight of which the file has 16-bit numbers, as they are, where products widen them one at a time. */
   readonly half: (value: Value) => string | undefined;
   /** A weight [K, N], or transposed, as int8 [K, N] with scales and zeros per column, where products are to use it. */
@@ -156,13 +158,13 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
       transB: +transposeB,
     });
   },
-  gather: (target, { inputs: [table, ids], outputs: [y] }) => {
-    const half = target.half(table);
-    if (half === undefined) target.emit("Gather", [target.name(table), target.name(ids)], [target.name(y)]);
-    else
-      target.emit("Cast", [step(target, "Gather", [half, target.name(ids)])], [target.name(y)], {
-        to: target.float,
-      });
+  gather: (target, { inputs: [values, ids], outputs: [y] }) => {
+    const { name, widen } = target.table(values) ?? { name: target.name(values), widen: false };
+    if (!widen) target.emit("Gather", [name, target.name(ids)], [target.name(y)]);
+    else {
+      const rows = step(target, "Gather", [name, target.name(ids)]);
+      target.emit("Cast", [rows], [target.name(y)], { to: target.float });
+    }
   },
   /**
    * ScatterElements and not ScatterND, which races on repeated indices when it runs on several

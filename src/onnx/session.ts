@@ -100,7 +100,7 @@ export function sessionOptions(
 }
 
 /** Weights where they lie, as ONNX Runtime maps them; and those in 8 bits, which are made here and fed. */
-function frozen({ stored, int8, onQuantized }: FrozenWeights, inPlace: boolean) {
+function frozen({ stored, int8, repacked = false, onQuantized }: FrozenWeights, inPlace: boolean) {
   const fed: Record<string, Tensor> = {};
   const weights: Encoding["weights"] = new Map(
     Array.from(stored, ([name, { path, offset, dtype, shape }]) => {
@@ -119,7 +119,7 @@ function frozen({ stored, int8, onQuantized }: FrozenWeights, inPlace: boolean) 
     onQuantized?.((done += values.length) / total);
     return { name, shape, scales };
   };
-  const encoding: Encoding = { weights, inPlace, ...(int8 && { quantized }) };
+  const encoding: Encoding = { weights, inPlace, ownTables: repacked, ...(int8 && { quantized }) };
   return { fed, encoding };
 }
 
