@@ -93,15 +93,10 @@ export class Engine {
   /**
    * @param slots texts that are generated at a time
    */
-  constructor(
-    programs: Programs,
-    layers: readonly CacheShape[],
-    slots: number,
-    emit: (generated: Generated) => void,
-  ) {
+  constructor(programs: Programs, cache: CacheShape, slots: number, emit: (generated: Generated) => void) {
     this.#programs = programs;
     this.#count = slots;
-    this.#slots = new Slots(layers, slots);
+    this.#slots = new Slots(cache, slots);
     this.#rows = Array.from({ length: slots }, () => ({ tokens: [], exact: 0 }));
     this.#emit = emit;
   }
@@ -210,7 +205,7 @@ export class Engine {
     if (needed > this.#slots.capacity) this.#resize(needed);
     const rows = from.length;
     const positions = Int32Array.from(ids, (_, i) => from[Math.floor(i / S)] + (i % S));
-    const { logits, ...fresh } = await program.run(
+    const { logits, fresh } = await program.run(
       {
         ids,
         positions,
@@ -222,7 +217,7 @@ export class Engine {
       { rows, length: S, capacity: this.#slots.capacity },
     );
     this.#slots.store(fresh, first, from, S);
-    free(Object.values(fresh));
+    free([fresh]);
     return logits as Float32Array;
   }
 
@@ -284,11 +279,6 @@ export class Engine {
 }
 
 /** Most tokens of a text if all slots are to have room for as many in a cache of so many bytes. */
-export function longestText(
-  layers: readonly CacheShape[],
-  slots: number,
-  bytes: number,
-  context: number,
-): number {
-  return Math.min(context, capacityWithin(bytes / (slots * bytesPerPlace(layers))));
+export function longestText(cache: CacheShape, slots: number, bytes: number, context: number): number {
+  return Math.min(context, capacityWithin(bytes / (slots * bytesPerPlace(cache))));
 }

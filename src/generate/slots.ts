@@ -9,8 +9,7 @@ import type { Data } from "../onnx/session.ts";
 const smallest = 64;
 
 /** Bytes of one place in all layers. */
-export const bytesPerPlace = (layers: readonly CacheShape[]) =>
-  layers.reduce((sum, { groups, width }) => sum + 2 * 4 * groups * width, 0);
+export const bytesPerPlace = ({ layers, groups, width }: CacheShape) => 2 * layers * groups * width * 4;
 
 /**
  * Capacities are multiples of it. Every step of a text reads the whole capacity, and every change copies it:
@@ -25,24 +24,25 @@ export const capacityFor = (places: number) => Math.ceil(places / stepAt(places)
 export const capacityWithin = (places: number) => Math.floor(places / stepAt(places)) * stepAt(places);
 
 export class Slots {
-  readonly #layers: readonly CacheShape[];
+  readonly #shape: CacheShape;
   readonly #rows: number;
+  readonly #names: readonly string[];
   #capacity = smallest;
-  /** By layer: keys and values f32[R·G·C·E]. */
-  #memory: Float32Array[][];
+  /** Keys and values of each layer f32[R·G·C·E], in the order of the names. */
+  #memory: Float32Array[];
   #places: Float32Array;
 
-  constructor(layers: readonly CacheShape[], rows: number) {
-    this.#layers = layers;
+  constructor(shape: CacheShape, rows: number) {
+    this.#shape = shape;
     this.#rows = rows;
+    this.#names = Array.from({ length: shape.layers }, (_, layer) => slotNames(layer)).flat();
     this.#memory = this.#allocate(smallest);
     this.#places = Float32Array.from({ length: smallest }, (_, i) => i);
   }
 
-  #allocate(capacity: number): Float32Array[][] {
-    return this.#layers.map(({ groups, width }) =>
-      [0, 1].map(() => new Float32Array(this.#rows * groups * capacity * width)),
-    );
+  #allocate(capacity: number): Float32Array[] {
+    const { groups, width } = this.#shape;
+    return this.#names.map(() => new Float32Array(this.#rows * groups * capacity * width));
   }
 
   get capacity(): number {
@@ -50,22 +50,19 @@ export class Slots {
   }
 
   get bytes(): number {
-    return this.#rows * this.#capacity * bytesPerPlace(this.#layers);
+    return this.#rows * this.#capacity * bytesPerPlace(this.#shape);
   }
 
   /** @param used places of each row, which are kept as far as there is room */
   resize(capacity: number, used: readonly number[]): void {
+    const { groups, width } = this.#shape;
     const next = this.#allocate(capacity);
-    this.#layers.forEach(({ groups, width }, layer) => {
-      this.#memory[layer].forEach((from, kind) => {
-        for (let row = 0; row < this.#rows; row++)
-          for (let g = 0; g < groups; g++) {
-            const head = row * groups + g;
-            const start = head * this.#capacity * width;
-            const length = Math.min(used[row], capacity) * width;
-            next[layer][kind].set(from.subarray(start, start + length), head * capacity * width);
-          }
-      });
+    this.#memory.forEach((from, i) => {
+      for (let head = 0; head < this.#rows * groups; head++) {
+        const start = head * this.#capacity * width;
+        const length = Math.min(used[Math.floor(head / groups)], capacity) * width;
+        next[i].set(from.subarray(start, start + length), head * capacity * width);
+      }
     });
     this.#memory = next;
     this.#capacity = capacity;
@@ -74,30 +71,29 @@ export class Slots {
 
   /** What a run over rows from `first` on reads, where it lies. */
   feeds(first: number, rows: number): Record<string, Data> {
+    const size = this.#shape.groups * this.#capacity * this.#shape.width;
     const feeds: Record<string, Data> = { places: this.#places };
-    this.#layers.forEach(({ groups, width }, layer) => {
-      const size = groups * this.#capacity * width;
-      slotNames(layer).forEach(({ cached }, kind) => {
-        feeds[cached] = this.#memory[layer][kind].subarray(first * size, (first + rows) * size);
-      });
+    this.#names.forEach((name, i) => {
+      feeds[name] = this.#memory[i].subarray(first * size, (first + rows) * size);
     });
     return feeds;
   }
 
-  /** Puts the keys and values of a run [rows, G, S, E] into rows from `first` on, each from its own place on. */
-  store(fresh: Readonly<Record<string, Data>>, first: number, places: readonly number[], S: number): void {
-    this.#layers.forEach(({ groups, width }, layer) => {
-      slotNames(layer).forEach(({ fresh: name }, kind) => {
-        const [from, to] = [fresh[name] as Float32Array, this.#memory[layer][kind]];
-        places.forEach((place, i) => {
-          for (let g = 0; g < groups; g++) {
-            const at = ((first + i) * groups + g) * this.#capacity + place;
-            const start = (i * groups + g) * S * width;
-            to.set(from.subarray(start, start + S * width), at * width);
-          }
-        });
-      });
-    });
+  /** Puts the keys and values of a run [2·layers·rows, G, S, E] into rows from `first` on, each from its own place on. */
+  store(fresh: Data, first: number, places: readonly number[], S: number): void {
+    const { groups, width } = this.#shape;
+    const length = S * width;
+    let from = 0;
+    for (const to of this.#memory)
+      for (const [i, place] of places.entries())
+        for (let g = 0; g < groups; g++) {
+          const head = (first + i) * groups + g;
+          to.set(
+            (fresh as Float32Array).subarray(from, from + length),
+            (head * this.#capacity + place) * width,
+          );
+          from += length;
+        }
   }
 
   /** Copies the first places of a row to another. */
@@ -119,12 +115,11 @@ export class Slots {
     places: number,
     work: (memory: Float32Array, a: number, b: number, length: number) => void,
   ): void {
-    this.#layers.forEach(({ groups, width }, layer) => {
-      for (const memory of this.#memory[layer])
-        for (let g = 0; g < groups; g++) {
-          const [a, b] = [one, other].map((row) => (row * groups + g) * this.#capacity * width);
-          work(memory, a, b, places * width);
-        }
-    });
+    const { groups, width } = this.#shape;
+    for (const memory of this.#memory)
+      for (let g = 0; g < groups; g++) {
+        const [a, b] = [one, other].map((row) => (row * groups + g) * this.#capacity * width);
+        work(memory, a, b, places * width);
+      }
   }
 }

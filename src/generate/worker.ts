@@ -56,7 +56,7 @@ const handlers = {
     const parameters = [...decoder.parameters.values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
     const threads = options.threads ?? (parameters < smallModel ? 1 : availableParallelism());
     const [prompts, tokens] = [slotGraph(decoder, false), slotGraph(decoder, true)];
-    const { layers } = tokens;
+    const { cache } = tokens;
     programs = {
       // Prompts have many tokens, for which the weights are good as they lie.
       read: await compile(prompts.graph, device, threads, { stored, int8 }),
@@ -67,13 +67,13 @@ const handlers = {
         onQuantized: report,
       }),
     };
-    engine = new Engine(programs, layers, slots, (one) => generated.push(one));
+    engine = new Engine(programs, cache, slots, (one) => generated.push(one));
     scorerOf = (rowLength) => {
       const options = { rows: 1, rowLength, k: Math.min(mostLogprobs, known), known, device, threads };
       return Scorer.create(decoder, { stored, int8 }, options);
     };
     const context = decoder.cacheContext ?? decoder.context;
-    return { context: longestText(layers, slots, cacheBytes, context), device };
+    return { context: longestText(cache, slots, cacheBytes, context), device };
   },
   /** Takes requests, forgets others, and generates for a step, or some that are short. */
   async step({

@@ -3,7 +3,7 @@ import { Builder } from "../graph/build.ts";
 import type { Graph } from "../graph/ops.ts";
 import type { Decoder } from "./decoder.ts";
 import { logitsOf } from "./head.ts";
-import { cachedTokens, parametersOf, slotNames, slotTokens } from "./tokens.ts";
+import { cachedTokens, parametersOf, slotTokens } from "./tokens.ts";
 
 /**
  * Inputs and outputs as `cachedTokens` says, the weights by name, and `logits`
@@ -19,34 +19,29 @@ export function inferenceGraph(decoder: Decoder): Graph {
   return b.graph();
 }
 
-/** A cache's keys and values in a layer: G heads of width E. */
+/** A cache: keys and values of some layers, each of G heads of width E. */
 export interface CacheShape {
+  readonly layers: number;
   readonly groups: number;
   readonly width: number;
 }
 
 /**
- * The graph that many texts are generated with at a time: inputs and outputs as `slotTokens` says, besides
- * `ends` i32[rows], which of all tokens is the last of each row, and `logits` [rows, V] of those alone.
+ * The graph that many texts are generated with at a time: inputs as `slotTokens` says, besides `ends`
+ * i32[rows], which of all tokens is the last of each row. Out come `logits` [rows, V] of those alone, and
+ * `fresh` [2·layers·rows, G, length, E], the keys and then the values of each layer.
  *
  * @param single each row has one token, and there is no `ends`.
  */
-export function slotGraph(
-  decoder: Decoder,
-  single: boolean,
-): { graph: Graph; layers: readonly CacheShape[] } {
+export function slotGraph(decoder: Decoder, single: boolean): { graph: Graph; cache: CacheShape } {
   const b = new Builder();
   const parameters = parametersOf(b, decoder);
-  const tokens = slotTokens(b, decoder, single);
+  const { tokens, fresh } = slotTokens(b, decoder, single);
   const hidden_TD = decoder.hidden(b, (name) => parameters.get(name)!, tokens);
   const last_RD = single ? hidden_TD : b.gather(hidden_TD, b.input("ends", [tokens.rows], "i32"));
   b.output("logits", logitsOf(b, decoder, last_RD, parameters.get(decoder.head)!));
-  const graph = b.graph();
-  const layers = Array.from({ length: graph.outputs.size }, (_, i) => slotNames(i)[0].fresh).flatMap(
-    (name) => {
-      const key = graph.outputs.get(name);
-      return key ? [{ groups: key.shape[1], width: key.shape[3] }] : [];
-    },
-  );
-  return { graph, layers };
+  // As one: each result of a run costs about as much as a small product.
+  b.output("fresh", b.concat(fresh, 0));
+  const [, groups, , width] = fresh[0].shape;
+  return { graph: b.graph(), cache: { layers: fresh.length / 2, groups, width } };
 }

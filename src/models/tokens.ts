@@ -76,10 +76,7 @@ export function cachedTokens(b: Builder, decoder: Decoder): Tokens {
 
 /** Names of a layer's cache in the graph of slots. */
 export const slotNames = (layer: number) =>
-  (["key", "value"] as const).map((kind) => ({
-    cached: `cached.${layer}.${kind}`,
-    fresh: `fresh.${layer}.${kind}`,
-  }));
+  (["key", "value"] as const).map((kind) => `cached.${layer}.${kind}`);
 
 /**
  * Rows that each have a slot of a cache, whose tokens are read where they lie: they are not copied, as
@@ -87,12 +84,17 @@ export const slotNames = (layer: number) =>
  *
  * Inputs: `ids` and `positions` i32[rows, length]; `at`, the positions as f32; `last` f32[rows], the
  * position before the first of them; `places` f32[capacity], 0, 1, 2, …; and for each layer
- * `cached.i.key` and `.value` [rows, G, capacity, E], of which places after `last` do not count. Out come
- * `fresh.i.key` and `.value` [rows, G, length, E], to be put into the slots.
+ * `cached.i.key` and `.value` [rows, G, capacity, E], of which places after `last` do not count. What is to
+ * be put into the slots comes in `fresh`, once the layers have been built: keys and values [rows, G,
+ * length, E] of each.
  *
  * @param single the length is 1, which makes for fewer nodes.
  */
-export function slotTokens(b: Builder, decoder: Decoder, single: boolean): Tokens {
+export function slotTokens(
+  b: Builder,
+  decoder: Decoder,
+  single: boolean,
+): { tokens: Tokens; fresh: readonly Value[] } {
   const known = [...decoder.parameters.values()].flat();
   const dimension = (name: string) => b.dimension(name, known);
   const rows = dimension("rows");
@@ -107,8 +109,8 @@ export function slotTokens(b: Builder, decoder: Decoder, single: boolean): Token
   const [no, yes] = [b.scalar(hidden), b.scalar(0)];
   const keyPlaces = b.concat([fresh, b.expand(cached, [rows, 1, 1, capacity])], 3);
   const perQuery = (mask: Value, size: number) => b.expand(mask, [rows, 1, length, size]);
-  let layer = 0;
-  return {
+  const all: Value[] = [];
+  const tokens: Tokens = {
     rows,
     length,
     keys,
@@ -125,12 +127,11 @@ export function slotTokens(b: Builder, decoder: Decoder, single: boolean): Token
     window: (size) => b.where(b.greater(b.sub(queries, b.scalar(size - 1)), keyPlaces), no, yes),
     keyPlaces: () => keyPlaces,
     remember(k, v) {
-      const names = slotNames(layer++);
-      const [before, beforeValues] = [k, v].map((own, i) => {
-        const [, groups, , width] = own.shape;
-        b.output(names[i].fresh, own);
-        return b.input(names[i].cached, [rows, groups, capacity, width]);
-      });
+      const names = slotNames(all.length / 2);
+      all.push(k, v);
+      const [before, beforeValues] = [k, v].map(({ shape: [, groups, , width] }, i) =>
+        b.input(names[i], [rows, groups, capacity, width]),
+      );
       // What is new comes first: where the rest begins does not depend on the capacity, nor do roundings.
       return [
         [k, v],
@@ -138,4 +139,5 @@ export function slotTokens(b: Builder, decoder: Decoder, single: boolean): Token
       ];
     },
   };
+  return { tokens, fresh: all };
 }

@@ -19,11 +19,11 @@ import { demoModel } from "../close.ts";
 const folder = demoModel("pocket-mpt");
 const decoder = readDecoder(folder);
 let programs: Programs;
-let layers: readonly CacheShape[];
+let cache: CacheShape;
 beforeAll(async () => {
   const stored = await readWeights(folder, decoder);
   const single = slotGraph(decoder, true);
-  layers = single.layers;
+  cache = single.cache;
   programs = {
     read: await compile(slotGraph(decoder, false).graph, "cpu", 1, { stored }),
     decode: await compile(single.graph, "cpu", 1, { stored, repacked: true }),
@@ -47,7 +47,7 @@ async function run(requests: readonly GenerationRequest[], slots: number) {
   const all = new Map<number, Generated[]>();
   const engine = new Engine(
     programs,
-    layers,
+    cache,
     slots,
     (one) => void all.set(one.id, [...(all.get(one.id) ?? []), one]),
   );
@@ -91,7 +91,7 @@ test("what prompts begin with in common is computed once, and changes no text", 
   const all = new Map<number, number[]>();
   const engine = new Engine(
     programs,
-    layers,
+    cache,
     2,
     ({ id, token }) => void all.set(id, [...(all.get(id) ?? []), token]),
   );
@@ -106,7 +106,7 @@ test("what prompts begin with in common is computed once, and changes no text", 
 
 test("a long prompt does not stop the tokens of others", async () => {
   const order: number[] = [];
-  const engine = new Engine(programs, layers, 2, ({ id }) => void order.push(id));
+  const engine = new Engine(programs, cache, 2, ({ id }) => void order.push(id));
   engine.submit(request(1, { prompt: Int32Array.of(5, 6, 7), maxTokens: 30 }));
   await engine.step();
   engine.submit(request(2, { prompt: new Int32Array(400).fill(9), maxTokens: 2 }));
@@ -118,7 +118,7 @@ test("a long prompt does not stop the tokens of others", async () => {
 
 test("a cancelled request leaves at once, waiting or not, and the next takes its slot", async () => {
   const seen: number[] = [];
-  const engine = new Engine(programs, layers, 1, ({ id }) => void seen.push(id));
+  const engine = new Engine(programs, cache, 1, ({ id }) => void seen.push(id));
   for (const id of [1, 2, 3]) engine.submit(request(id, { maxTokens: 50 }));
   for (let i = 0; i < 6; i++) await engine.step();
   engine.cancel(2);
@@ -134,8 +134,8 @@ test("a text ends with its end, and the cache has room for what was promised", a
   const end = one[3].token;
   const { all } = await run([request(8, { sampling: greedy, ends: [end] })], 1);
   expect(all.get(8)!.at(-1)).toMatchObject({ token: end, finish: "stop" });
-  const places = bytesPerPlace(layers);
-  expect(longestText(layers, 4, 4 * 300 * places, 512)).toBe(256);
-  expect(longestText(layers, 4, 4 * 330 * places, 512)).toBe(320);
-  expect(longestText(layers, 4, 4 * 4096 * places, 512)).toBe(512);
+  const places = bytesPerPlace(cache);
+  expect(longestText(cache, 4, 4 * 300 * places, 512)).toBe(256);
+  expect(longestText(cache, 4, 4 * 330 * places, 512)).toBe(320);
+  expect(longestText(cache, 4, 4 * 4096 * places, 512)).toBe(512);
 });

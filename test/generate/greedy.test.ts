@@ -48,13 +48,13 @@ async function withoutCache(
 /** The same through the engine that serves, with its slots. */
 async function byEngine(folder: string, decoder: Decoder, prompts: readonly Int32Array[], maxTokens: number) {
   const stored = await readWeights(folder, decoder);
-  const { graph, layers } = slotGraph(decoder, true);
+  const { graph, cache } = slotGraph(decoder, true);
   const programs = {
     read: await compile(slotGraph(decoder, false).graph, "cpu", 1, { stored }),
     decode: await compile(graph, "cpu", 1, { stored, repacked: true }),
   };
   const texts: number[][] = prompts.map(() => []);
-  const engine = new Engine(programs, layers, 2, ({ id, token }) => void texts[id].push(token));
+  const engine = new Engine(programs, cache, 2, ({ id, token }) => void texts[id].push(token));
   prompts.forEach((prompt, id) => engine.submit({ id, prompt, maxTokens, sampling: greedy, ends: [] }));
   while (engine.busy) await engine.step();
   await programs.read.close();
