@@ -130,9 +130,16 @@ export async function compile(
   threads: number,
   weights?: FrozenWeights,
 ): Promise<Program> {
+  const lengthsOf = (shape: Shape) => shape.map((length) => factors(length, graph.dimensions));
   const inputs = graph.nodes.flatMap((node) =>
     isNode(node, "input") && !weights?.stored.has(node.attributes.name)
-      ? [{ name: node.attributes.name, ...node.outputs[0] }]
+      ? [
+          {
+            name: node.attributes.name,
+            dtype: node.outputs[0].dtype,
+            lengths: lengthsOf(node.outputs[0].shape),
+          },
+        ]
       : [],
   );
   const inPlace = weights !== undefined && device === "cpu" && !weights.repacked;
@@ -149,12 +156,10 @@ export async function compile(
   return {
     inputs: inputs.map(({ name }) => name),
     async run(feeds, lengths = {}) {
-      const actual = (length: number) => {
-        const { names, rest } = factors(length, graph.dimensions);
-        return names.reduce((product, name) => product * lengths[name], rest);
-      };
+      const actual = ({ names, rest }: ReturnType<typeof factors>) =>
+        names.reduce((product, name) => product * lengths[name], rest);
       const tensors: Record<string, Tensor> = { ...fed };
-      for (const { name, dtype, shape } of inputs)
+      for (const { name, dtype, lengths: shape } of inputs)
         tensors[name] = feed(name, dtype, shape.map(actual), feeds[name]);
       const results = await session.run(tensors);
       return Object.fromEntries(Object.entries(results).map(([name, { data }]) => [name, data as Data]));
