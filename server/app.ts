@@ -11,7 +11,7 @@ import type { ServedModel } from "./model.ts";
 import { openapi } from "./openapi.ts";
 import page from "./page.html" with { type: "text" };
 import { ChatRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest } from "./schema.ts";
-import { streamPieces } from "./stream.ts";
+import { merged, streamPieces } from "./stream.ts";
 
 export interface AppOptions {
   /** The model, once it is loaded. */
@@ -141,16 +141,15 @@ export function createApp({ served, apiKey, bodyBytes, bodyTime, stopping }: App
       model: model.name,
     };
     if (request.stream) {
-      async function* all(): AsyncGenerator<ChatPiece & { first: boolean }> {
-        for (let index = 0; index < n; index++) {
-          let first = true;
-          for await (const piece of pieces(index)) {
-            generated += piece.tokens;
-            yield { ...piece, first };
-            first = false;
-          }
+      async function* choice(index: number): AsyncGenerator<ChatPiece & { first: boolean }> {
+        let first = true;
+        for await (const piece of pieces(index)) {
+          generated += piece.tokens;
+          yield { ...piece, first };
+          first = false;
         }
       }
+      const all = merged(Array.from({ length: n }, (_, index) => choice(index)));
       const object = "chat.completion.chunk";
       const show = ({ index, text, logprobs, finish_reason, first }: ChatPiece & { first: boolean }) => {
         const delta = { ...(first && { role: "assistant" }), content: text };
@@ -160,7 +159,7 @@ export function createApp({ served, apiKey, bodyBytes, bodyTime, stopping }: App
         request.stream_options?.include_usage
           ? [{ ...head, object, choices: [], usage: usage(prompt.length, generated) }]
           : [];
-      return streamPieces(c, all(), abort, show, last, end);
+      return streamPieces(c, all, abort, show, last, end);
     }
     try {
       const choices = await Promise.all(

@@ -5,6 +5,7 @@ import { checkPrompt, generateText, samplingOf, stopsOf } from "./generation.ts"
 import type { Metrics } from "./metrics.ts";
 import type { ServedModel } from "./model.ts";
 import type { CompletionRequest } from "./schema.ts";
+import { merged } from "./stream.ts";
 
 /** OpenAI's default. */
 const defaultMaxTokens = 16;
@@ -112,29 +113,6 @@ export interface Answer {
   readonly pieces: AsyncGenerator<Choice>;
   readonly promptTokens: number;
   readonly generatedTokens: () => number;
-}
-
-/** Several generators as one, each piece as soon as it is there. */
-async function* merged<T>(sources: readonly AsyncGenerator<T>[]): AsyncGenerator<T> {
-  const next = new Map(
-    sources.map((source) => [source, source.next().then((result) => ({ source, result }))]),
-  );
-  try {
-    while (next.size) {
-      const { source, result } = await Promise.race(next.values());
-      if (result.done) next.delete(source);
-      else {
-        next.set(
-          source,
-          source.next().then((following) => ({ source, result: following })),
-        );
-        yield result.value;
-      }
-    }
-  } finally {
-    for (const pending of next.values()) pending.catch(() => {});
-    await Promise.all(sources.map((source) => source.return(undefined)));
-  }
 }
 
 /** Answers a completion request whose jobs have been checked. */

@@ -38,3 +38,26 @@ export async function streamPieces<P>(
     }
   });
 }
+
+/** Several generators as one, each piece as soon as it is there. */
+export async function* merged<T>(sources: readonly AsyncGenerator<T>[]): AsyncGenerator<T> {
+  const next = new Map(
+    sources.map((source) => [source, source.next().then((result) => ({ source, result }))]),
+  );
+  try {
+    while (next.size) {
+      const { source, result } = await Promise.race(next.values());
+      if (result.done) next.delete(source);
+      else {
+        next.set(
+          source,
+          source.next().then((following) => ({ source, result: following })),
+        );
+        yield result.value;
+      }
+    }
+  } finally {
+    for (const pending of next.values()) pending.catch(() => {});
+    await Promise.all(sources.map((source) => source.return(undefined)));
+  }
+}

@@ -177,6 +177,12 @@ test("chat uses the model's own template, plain and streamed", async () => {
   for await (const chunk of await client.chat.completions.create({ ...options, stream: true }))
     text += chunk.choices[0].delta.content ?? "";
   expect(text).toBe(raw.choices[0].text);
+  const several = ["", "", ""];
+  const sampled = { ...options, temperature: 1, seed: 3, n: 3 };
+  for await (const chunk of await client.chat.completions.create({ ...sampled, stream: true }))
+    for (const { index, delta } of chunk.choices) several[index] += delta.content ?? "";
+  const whole = await client.chat.completions.create(sampled);
+  expect(several).toEqual(whole.choices.map(({ message }) => message.content!));
 });
 
 test("what is wrong is an error of the client's own kind, which names the field", async () => {
