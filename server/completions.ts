@@ -54,13 +54,11 @@ export async function jobsOf(served: ServedModel, request: CompletionRequest): P
 /** Log-probabilities in OpenAI's shape; the most likely tokens by their texts, and the token itself. */
 class LogprobsBuilder {
   readonly #served: ServedModel;
-  readonly #offset: number;
   #length = 0;
   #now: Logprobs = { tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] };
 
-  constructor(served: ServedModel, offset = 0) {
+  constructor(served: ServedModel) {
     this.#served = served;
-    this.#offset = offset;
   }
 
   add(id: number, logprob: number | null, top: readonly (readonly [number, number])[] | null): void {
@@ -71,7 +69,7 @@ class LogprobsBuilder {
     this.#now.top_logprobs.push(
       named && logprob !== null ? Object.fromEntries([...named, [text, logprob]]) : null,
     );
-    this.#now.text_offset.push(this.#offset + this.#length);
+    this.#now.text_offset.push(this.#length);
     this.#length += text.length;
   }
 

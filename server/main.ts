@@ -1,8 +1,7 @@
 /** @file The command `bun run serve`. */
 import { existsSync, readFileSync } from "node:fs";
-import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { isHubId, snapshot } from "../src/hub/snapshot.ts";
+import { isHubId, modelFolder } from "../src/hub/snapshot.ts";
 import { type Device, devices } from "../src/onnx/session.ts";
 import { createApp } from "./app.ts";
 import { ServedModel } from "./model.ts";
@@ -108,8 +107,7 @@ async function main(args: readonly string[]): Promise<void> {
   };
   process.on("SIGTERM", () => void stop()).on("SIGINT", () => void stop());
 
-  const folder =
-    !existsSync(values.model) && isHubId(values.model) ? await snapshot(values.model) : resolve(values.model);
+  const folder = await modelFolder(values.model);
   served = await ServedModel.load({ ...settings, folder });
   const { context, device } = served.model;
   process.stderr.write(

@@ -2,19 +2,13 @@
 import { basename } from "node:path";
 import { type ChatTemplate, readChatTemplate } from "../src/chat/template.ts";
 import { GenerationModel } from "../src/generate/model.ts";
-import type { OnnxDtype } from "../src/models/onnx-files.ts";
-import type { Device } from "../src/onnx/session.ts";
+import type { ModelOptions } from "../src/generate/worker.ts";
 import { type Tokenizer, readTokenizer } from "../src/text/tokenizer.ts";
 import { RequestError } from "./errors.ts";
 
-export interface ServedOptions {
-  readonly folder: string;
+export interface ServedOptions extends Omit<ModelOptions, "known"> {
+  /** None: as its folder. */
   readonly name?: string | undefined;
-  readonly dtype?: Extract<OnnxDtype, "fp32" | "q8"> | undefined;
-  readonly device: Device;
-  readonly threads?: number | undefined;
-  readonly slots: number;
-  readonly cacheBytes: number;
   /** Texts that may wait for a slot. */
   readonly queue: number;
 }
@@ -30,14 +24,14 @@ export class ServedModel {
 
   private constructor(
     name: string,
-    folder: string,
     tokenizer: Tokenizer,
+    chat: ChatTemplate | undefined,
     model: GenerationModel,
     most: number,
   ) {
     this.name = name;
     this.tokenizer = tokenizer;
-    this.chat = readChatTemplate(folder);
+    this.chat = chat;
     this.model = model;
     this.#most = most;
   }
@@ -46,8 +40,9 @@ export class ServedModel {
     const { folder, slots, queue } = options;
     const tokenizer = readTokenizer(folder);
     const known = tokenizer.vocabulary.tokens.length;
+    const chat = await readChatTemplate(folder);
     const model = await GenerationModel.load({ ...options, known }, onLoading);
-    return new ServedModel(options.name ?? basename(folder), folder, tokenizer, model, slots + queue);
+    return new ServedModel(options.name ?? basename(folder), tokenizer, chat, model, slots + queue);
   }
 
   /** Texts that are generated or wait. */

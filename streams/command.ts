@@ -14,6 +14,13 @@ export function parseOptions<T extends NonNullable<ParseArgsConfig["options"]>>(
   }
 }
 
+/** What was given to an option, if it is one of those allowed. */
+export function oneOf<T extends string>(option: string, allowed: readonly T[], given: string): T {
+  const found = allowed.find((one) => one === given);
+  if (found !== undefined) return found;
+  throw new UserError(`${option}: expected ${allowed.join(", ")}, got ${given}`);
+}
+
 /** Runs `work` with a signal that Ctrl-C aborts; a second Ctrl-C ends the process. */
 export async function interruptible<T>(hint: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const interrupt = new AbortController();

@@ -5,14 +5,14 @@ import { resolve } from "node:path";
 import { dataFiles } from "../src/data/files.ts";
 import { readJsonl } from "../src/data/lines.ts";
 import { type Accuracy, Question, accuracy } from "../src/evaluate/multiple-choice.ts";
-import { isHubId, snapshot } from "../src/hub/snapshot.ts";
+import { modelFolder } from "../src/hub/snapshot.ts";
 import { type Device, devices } from "../src/onnx/session.ts";
 import { onnxDtypes } from "../src/models/onnx-files.ts";
 import { spawn } from "../src/onnx/worker.ts";
 import { readFrozen } from "../src/score/frozen.ts";
 import type { ScorerHandlers } from "../src/score/worker.ts";
 import { type Tokenizer, readTokenizer } from "../src/text/tokenizer.ts";
-import { command, parseOptions } from "./command.ts";
+import { command, oneOf, parseOptions } from "./command.ts";
 import { UserError } from "./config.ts";
 import { evaluateSamples, readSamples } from "./evaluate.ts";
 
@@ -56,11 +56,6 @@ interface Result {
   readonly model: string;
   readonly bitsPerByte: Readonly<Record<string, number>>;
   readonly choices?: Accuracy;
-}
-
-function oneOf<T extends string>(option: string, allowed: readonly T[], given: string): T {
-  if ((allowed as readonly string[]).includes(given)) return given as T;
-  throw new UserError(`${option}: expected ${allowed.join(", ")}, got ${given}`);
 }
 
 async function readQuestions(path: string): Promise<Question[]> {
@@ -129,7 +124,7 @@ async function main(args: readonly string[]): Promise<number> {
   const questions = values.choices === undefined ? undefined : await readQuestions(values.choices);
 
   const measure = async (model: string): Promise<Result> => {
-    const folder = !existsSync(model) && isHubId(model) ? await snapshot(model, { dtype }) : resolve(model);
+    const folder = await modelFolder(model, { dtype });
     const tokenizer = readTokenizer(folder);
     const known = tokenizer.vocabulary.tokens.length;
     const rowLength = Math.min(longestBlock, readFrozen(folder, dtype).context);
@@ -147,7 +142,7 @@ async function main(args: readonly string[]): Promise<number> {
       };
       const { model: number } = await worker.call("load", load);
       const start = performance.now();
-      let [tokens, done] = [0, 0];
+      let tokens = 0;
       const nll = async (sequences: readonly Int32Array[]) => {
         const all: Float32Array[] = [];
         for (let first = 0; first < sequences.length; first += group) {
@@ -155,7 +150,7 @@ async function main(args: readonly string[]): Promise<number> {
           const { scores } = await worker.call("score", { model: number, sequences: part });
           for (const one of scores) all.push(one.nll);
           tokens += part.reduce((sum, { length }) => sum + length, 0);
-          done = (first + part.length) / sequences.length;
+          const done = (first + part.length) / sequences.length;
           const rate = tokens / ((performance.now() - start) / 1000);
           if (process.stderr.isTTY)
             process.stderr.write(

@@ -1,14 +1,13 @@
 /** @file The command `bun run export`. */
 import { existsSync, readdirSync } from "node:fs";
 import { resolve } from "node:path";
-import { z } from "zod";
 import { defaultShardBytes, writeFolder } from "../src/export/folder.ts";
 import { onnxTypes } from "../src/export/onnx.ts";
 import { storedTypes } from "../src/graph/stored.ts";
-import { isHubId, snapshot } from "../src/hub/snapshot.ts";
+import { modelFolder } from "../src/hub/snapshot.ts";
 import { readDecoder } from "../src/models/folder.ts";
 import { readWeights } from "../src/models/weights.ts";
-import { command, parseOptions } from "./command.ts";
+import { command, oneOf, parseOptions } from "./command.ts";
 import { UserError } from "./config.ts";
 import { progressLines } from "./progress.ts";
 
@@ -43,12 +42,6 @@ function bytesOf(text: string): number {
   return Number(number) * units[(unit ?? "").toUpperCase()];
 }
 
-function oneOf<T extends string>(option: string, allowed: readonly T[], given: string): T {
-  const result = z.enum(allowed).safeParse(given);
-  if (result.success) return result.data as T;
-  throw new UserError(`${option}: expected ${allowed.join(", ")}, got ${given}`);
-}
-
 async function main(args: readonly string[]): Promise<number> {
   const { values, positionals } = parseOptions(args, options);
   if (values.help) {
@@ -73,10 +66,8 @@ async function main(args: readonly string[]): Promise<number> {
     throw new UserError(`${values.out}: there is something; choose another --out, or --overwrite a model`);
   const lines = progressLines(process.stderr);
   try {
-    const folder =
-      !existsSync(model) && isHubId(model)
-        ? await snapshot(model, { onProgress: (bytes, total) => lines.loading?.(model, bytes / total) })
-        : resolve(model);
+    const onProgress = (bytes: number, total: number) => lines.loading?.(model, bytes / total);
+    const folder = await modelFolder(model, { onProgress });
     const weights = await readWeights(folder, readDecoder(folder));
     await writeFolder(out, folder, weights, { dtype, shardBytes, onnx });
   } finally {

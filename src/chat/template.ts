@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 // Before transformers.js, which loads ONNX Runtime.
 import "../onnx/no-telemetry.ts";
-import { PreTrainedTokenizer } from "@huggingface/transformers";
+import type { PreTrainedTokenizer } from "@huggingface/transformers";
 import { readJson } from "../files/read.ts";
 import { tokenizerLimit } from "../text/special-tokens.ts";
 
@@ -41,16 +41,18 @@ const plainTokens = (settings: Readonly<Record<string, unknown>>) =>
  *
  * @throws naming the file, if it cannot be read.
  */
-export function readChatTemplate(folder: string): ChatTemplate | undefined {
+export async function readChatTemplate(folder: string): Promise<ChatTemplate | undefined> {
   const own = join(folder, "chat_template.jinja");
   const path = join(folder, "tokenizer_config.json");
   const settings = (existsSync(path) ? readJson(path, tokenizerLimit) : {}) as Record<string, unknown>;
   const template = existsSync(own) ? readFileSync(own, "utf8") : settings.chat_template;
   if (template === undefined || template === null) return undefined;
   const place = existsSync(own) ? own : `${path}: chat_template`;
+  // Loaded here, since it takes a while, and most models have no template.
+  const { PreTrainedTokenizer: Tokenizer } = await import("@huggingface/transformers");
   let tokenizer: PreTrainedTokenizer;
   try {
-    tokenizer = new PreTrainedTokenizer(noTokens, { ...plainTokens(settings), chat_template: template });
+    tokenizer = new Tokenizer(noTokens, { ...plainTokens(settings), chat_template: template });
   } catch (cause) {
     throw new Error(`${place}: ${(cause as Error).message}`, { cause });
   }

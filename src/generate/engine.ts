@@ -83,19 +83,15 @@ export class Engine {
   readonly #rows: Row[];
   readonly #queue: GenerationRequest[] = [];
   readonly #emit: (generated: Generated) => void;
-  readonly #count: number;
   /** Rows that generate. */
   #decoding = 0;
   #promptTokens = 0;
   #cachedTokens = 0;
   #generatedTokens = 0;
 
-  /**
-   * @param slots texts that are generated at a time
-   */
+  /** @param slots texts that are generated at a time */
   constructor(programs: Programs, cache: CacheShape, slots: number, emit: (generated: Generated) => void) {
     this.#programs = programs;
-    this.#count = slots;
     this.#slots = new Slots(cache, slots);
     this.#rows = Array.from({ length: slots }, () => ({ tokens: [], exact: 0 }));
     this.#emit = emit;
@@ -114,13 +110,13 @@ export class Engine {
   }
 
   get busy(): boolean {
-    return this.#queue.length > 0 || this.#rows.some(({ text }) => text);
+    return this.#queue.length > 0 || this.#active > 0;
   }
 
   statistics(): EngineStatistics {
     return {
-      slots: this.#count,
-      active: this.#rows.filter(({ text }) => text).length,
+      slots: this.#rows.length,
+      active: this.#active,
       queued: this.#queue.length,
       cacheBytes: this.#slots.bytes,
       promptTokens: this.#promptTokens,
@@ -131,12 +127,14 @@ export class Engine {
 
   /** One chunk of one prompt, and one token of every text whose prompt is read. */
   async step(): Promise<void> {
-    while (this.#queue.length && this.#active() < this.#count) this.#join(this.#queue.shift()!);
+    while (this.#queue.length && this.#active < this.#rows.length) this.#join(this.#queue.shift()!);
     await this.#read();
     await this.#decode();
   }
 
-  readonly #active = () => this.#rows.filter(({ text }) => text).length;
+  get #active(): number {
+    return this.#rows.filter(({ text }) => text).length;
+  }
 
   #swap(one: number, other: number): void {
     if (one === other) return;
@@ -145,7 +143,7 @@ export class Engine {
     [this.#rows[one], this.#rows[other]] = [this.#rows[other], this.#rows[one]];
   }
 
-  /** Gives a request the free row that knows most of its prompt, or else has been free for longest. */
+  /** Gives a request the row that knows most of its prompt; if that is taken, a copy in the free one that knows least. */
   #join(request: GenerationRequest): void {
     const { prompt } = request;
     // The last token is always read: what follows it is not in the cache.

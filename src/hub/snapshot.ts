@@ -1,7 +1,7 @@
 /** @file Models of the Hugging Face hub by their ids, through its standard cache. */
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
-import { dirname, join, relative } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { HubApiError, getHFHubCachePath, getRepoFolderName, listFiles, modelInfo } from "@huggingface/hub";
 import { download } from "./download.ts";
 import type { OnnxDtype } from "../models/onnx-files.ts";
@@ -143,3 +143,7 @@ export async function snapshot(id: string, options: SnapshotOptions = {}): Promi
   }
   return snapshotOf(commit);
 }
+
+/** The folder of a model that is given by its path or its id; a folder that is there comes before an id. */
+export const modelFolder = async (model: string, options?: SnapshotOptions): Promise<string> =>
+  !existsSync(model) && isHubId(model) ? snapshot(model, options) : resolve(model);

@@ -30,7 +30,7 @@ export function packedTokens(b: Builder, rows: number, length: number): Tokens {
 }
 
 /** Names of a layer's cache, as transformers.js has them. */
-export const cacheNames = (layer: number) =>
+const cacheNames = (layer: number) =>
   (["key", "value"] as const).map((kind) => ({
     past: `past_key_values.${layer}.${kind}`,
     present: `present.${layer}.${kind}`,

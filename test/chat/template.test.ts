@@ -17,7 +17,7 @@ const rendered = '<s><|SYSTEM|>\nBe brief.</s>\n<|USER|>\nHi, "you"</s>\n<|ASSIS
 
 const tokens = { bos_token: "<s>", eos_token: { content: "</s>", lstrip: false } };
 
-test("the template of tokenizer_config.json, of one of several, or of chat_template.jinja is rendered", () => {
+test("the template of tokenizer_config.json, of one of several, or of chat_template.jinja is rendered", async () => {
   using inSettings = folderOf({
     "tokenizer_config.json": JSON.stringify({ ...tokens, chat_template: template }),
   });
@@ -34,20 +34,23 @@ test("the template of tokenizer_config.json, of one of several, or of chat_templ
     "tokenizer_config.json": JSON.stringify({ ...tokens, chat_template: "other" }),
     "chat_template.jinja": template,
   });
-  for (const { path } of [inSettings, named, alone]) expect(readChatTemplate(path)!(messages)).toBe(rendered);
+  for (const { path } of [inSettings, named, alone])
+    expect((await readChatTemplate(path))!(messages)).toBe(rendered);
 });
 
-test("what a template refuses is an error that names the file", () => {
+test("what a template refuses is an error that names the file", async () => {
   using one = folderOf({ "tokenizer_config.json": JSON.stringify({ ...tokens, chat_template: template }) });
-  expect(() => readChatTemplate(one.path)!(messages.toReversed())).toThrow(
+  const render = (await readChatTemplate(one.path))!;
+  expect(() => render(messages.toReversed())).toThrow(
     /tokenizer_config\.json: chat_template: .*system comes first/,
   );
   using broken = folderOf({ "chat_template.jinja": "{% for %}" });
-  expect(() => readChatTemplate(broken.path)!(messages)).toThrow(/chat_template\.jinja: /);
+  const unreadable = (await readChatTemplate(broken.path))!;
+  expect(() => unreadable(messages)).toThrow(/chat_template\.jinja: /);
 });
 
 test("a model without a template has none; special tokens of a rendered one are single tokens", async () => {
-  expect(readChatTemplate(demoModel("pocket-llama"))).toBeUndefined();
+  expect(await readChatTemplate(demoModel("pocket-llama"))).toBeUndefined();
   const ids = [...(await readTokenizer(demoModel("pocket-llama")).encode(rendered)).ids];
   expect(ids[0]).toBe(1);
   expect(ids.filter((id) => id === 2).length).toBe(2);
