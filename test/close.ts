@@ -17,3 +17,14 @@ export function expectRelative(a: number, b: number, tolerance: number, floor = 
 export const golden = (name: string) => Bun.file(new URL(`fixtures/golden/${name}`, import.meta.url));
 export const demoModel = (name: string) => new URL(`../demo/models/${name}`, import.meta.url).pathname;
 export const demoModels = ["pocket-llama", "pocket-openllama", "pocket-mpt"] as const;
+
+/** Training of which only the loss and the gradients are looked at: no decay, one batch a step. */
+export const plainTraining = {
+  accumulate: false,
+  beta1: 0.9,
+  beta2: 0.95,
+  epsilon: 1e-8,
+  weightDecay: 0,
+  clip: 1,
+  device: "cpu",
+} as const;

@@ -16,7 +16,7 @@ import { fuse } from "../streams/fuse.ts";
 import { pack } from "../streams/pack.ts";
 import { recipes } from "../streams/recipes.ts";
 import type { Aligned } from "../streams/records.ts";
-import { demoModel, demoModels, expectRelative, golden, largestDifference } from "./close.ts";
+import { demoModel, demoModels, expectRelative, golden, largestDifference, plainTraining } from "./close.ts";
 
 const roles = { target: "pocket-llama", source_a: "pocket-openllama", source_b: "pocket-mpt" } as const;
 const sources = ["source_a", "source_b"] as const;
@@ -378,13 +378,7 @@ describe("the fused loss", () => {
     batch.weights = batch.weights.map((weight) => weight / total);
     const trainer = await Trainer.create(decoder, await readParameters(folder, decoder), {
       shape: { rows: rows.length, length, entries },
-      accumulate: false,
-      beta1: 0.9,
-      beta2: 0.95,
-      epsilon: 1e-8,
-      weightDecay: 0,
-      clip: 1,
-      device: "cpu",
+      ...plainTraining,
       threads: 2,
     });
     const { loss } = await trainer.gradients([batch]);

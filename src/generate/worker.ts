@@ -5,6 +5,7 @@ import { mostLogprobs } from "./limits.ts";
 import type { OnnxDtype } from "../models/onnx-files.ts";
 import { readDecoder } from "../models/folder.ts";
 import { slotGraph } from "../models/inference.ts";
+import { cacheContext } from "../models/tokens.ts";
 import { readWeights } from "../models/weights.ts";
 import { type Device, type ResolvedDevice, compile, resolveDevice } from "../onnx/session.ts";
 import { type Report, serve } from "../onnx/worker.ts";
@@ -72,8 +73,7 @@ const handlers = {
       const options = { rows: 1, rowLength, k: Math.min(mostLogprobs, known), known, device, threads };
       return Scorer.create(decoder, { stored, int8 }, options);
     };
-    const context = decoder.cacheContext ?? decoder.context;
-    return { context: longestText(cache, slots, cacheBytes, context), device };
+    return { context: longestText(cache, slots, cacheBytes, cacheContext(decoder)), device };
   },
   /** Takes requests, forgets others, and generates for a step, or some that are short. */
   async step({

@@ -5,17 +5,13 @@ import { activations } from "./activations.ts";
 import { attention, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
 import { rotaryTables } from "./rotary.ts";
-import { checkMultiple, layerCount, settings, size } from "./settings.ts";
+import { checkMultiple, settings, size, sizes } from "./settings.ts";
 
 const cap = z.number().positive().nullable();
 
 /** Fields that change the computation; those with one legal value are refused by name otherwise. */
 const Config = settings({
-  vocab_size: size,
-  hidden_size: size,
-  intermediate_size: size,
-  num_hidden_layers: layerCount,
-  num_attention_heads: size,
+  ...sizes,
   num_key_value_heads: size,
   head_dim: size.default(256),
   max_position_embeddings: size,

@@ -5,15 +5,11 @@ import { activations, layerNorm, linear } from "./activations.ts";
 import { attention } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
 import { RopeScaling, rotaryTables } from "./rotary.ts";
-import { checkMultiple, layerCount, settings, size } from "./settings.ts";
+import { checkMultiple, settings, size, sizes } from "./settings.ts";
 
 /** Fields that change the computation; those with one legal value are refused by name otherwise. */
 const Config = settings({
-  vocab_size: size,
-  hidden_size: size,
-  intermediate_size: size,
-  num_hidden_layers: layerCount,
-  num_attention_heads: size,
+  ...sizes,
   max_position_embeddings: size,
   layer_norm_eps: z.number().positive().default(1e-5),
   hidden_act: z.enum(["gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh"]).default("gelu"),

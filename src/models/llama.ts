@@ -6,15 +6,11 @@ import { linear } from "./activations.ts";
 import { attention, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
 import { RopeScaling, rotaryTables } from "./rotary.ts";
-import { checkMultiple, layerCount, settings, size } from "./settings.ts";
+import { checkMultiple, settings, size, sizes } from "./settings.ts";
 
 /** Fields that all models of this build share; those with one legal value are refused by name otherwise. */
 export const common = {
-  vocab_size: size,
-  hidden_size: size,
-  intermediate_size: size,
-  num_hidden_layers: layerCount,
-  num_attention_heads: size,
+  ...sizes,
   num_key_value_heads: size.optional(),
   head_dim: size.nullish(),
   max_position_embeddings: size.default(2048),

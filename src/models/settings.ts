@@ -45,6 +45,15 @@ export const size = z
   .max(2 ** 24);
 export const layerCount = z.int().positive().max(4096);
 
+/** How large a model is, by the names that most architectures have. */
+export const sizes = {
+  vocab_size: size,
+  hidden_size: size,
+  intermediate_size: size,
+  num_hidden_layers: layerCount,
+  num_attention_heads: size,
+};
+
 /** @throws naming the fields, if one number is no multiple of the other. */
 export function checkMultiple(of: string, whole: number, field: string, part: number): void {
   if (whole % part !== 0) throw new Error(`${field}: ${part} does not divide ${of}, ${whole}`);

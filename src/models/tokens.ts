@@ -15,6 +15,15 @@ const countedFromEnd = (b: Builder, length: number, keys: number) => ({
   keyPlaces: () => b.reshape(b.fromEnd(keys, 1, "f32"), [1, 1, 1, keys]),
 });
 
+/** Lengths that a run decides, told from all those of a decoder. */
+function dimensionsOf(b: Builder, { parameters }: Decoder) {
+  const known = [...parameters.values()].flat();
+  return (name: string, sum?: number) => b.dimension(name, known, sum);
+}
+
+/** Most tokens behind a cache. */
+export const cacheContext = ({ cacheContext: own, context }: Decoder): number => own ?? context;
+
 /** Inputs `ids` i32[T], `positions` and `documents` i32[R, L]: rows in which several documents may lie. */
 export function packedTokens(b: Builder, rows: number, length: number): Tokens {
   return {
@@ -44,18 +53,17 @@ const cacheNames = (layer: number) =>
  * new tokens behind.
  */
 export function cachedTokens(b: Builder, decoder: Decoder): Tokens {
-  const known = [...decoder.parameters.values()].flat();
-  const dimension = (name: string) => b.dimension(name, known);
+  const dimension = dimensionsOf(b, decoder);
   const rows = dimension("batch_size");
   const length = dimension("sequence_length");
   const past = dimension("past_sequence_length");
-  const keys = b.dimension("total_sequence_length", known, past + length);
+  const keys = dimension("total_sequence_length", past + length);
   let layer = 0;
   return {
     rows,
     length,
     keys,
-    longest: decoder.cacheContext ?? decoder.context,
+    longest: cacheContext(decoder),
     ids: b.reshape(b.input("input_ids", [rows, length], "i32"), [rows * length]),
     positions: b.input("position_ids", [rows, length], "i32"),
     mask: paddedMask(b, b.input("attention_mask", [rows, keys], "i32"), length),
@@ -95,12 +103,11 @@ export function slotTokens(
   decoder: Decoder,
   single: boolean,
 ): { tokens: Tokens; fresh: readonly Value[] } {
-  const known = [...decoder.parameters.values()].flat();
-  const dimension = (name: string) => b.dimension(name, known);
+  const dimension = dimensionsOf(b, decoder);
   const rows = dimension("rows");
   const length = single ? 1 : dimension("length");
   const capacity = dimension("capacity");
-  const keys = b.dimension("keys", known, length + capacity);
+  const keys = dimension("keys", length + capacity);
   const at = b.input("at", [rows, length]);
   const queries = b.reshape(at, [rows, 1, length, 1]);
   const fresh = b.reshape(at, [rows, 1, 1, length]);
@@ -114,7 +121,7 @@ export function slotTokens(
     rows,
     length,
     keys,
-    longest: decoder.cacheContext ?? decoder.context,
+    longest: cacheContext(decoder),
     ids: b.reshape(b.input("ids", [rows, length], "i32"), [rows * length]),
     positions: b.input("positions", [rows, length], "i32"),
     mask: b.concat(

@@ -10,7 +10,7 @@ import type { Decoder } from "../../src/models/decoder.ts";
 import { readDecoder, readParameters } from "../../src/models/folder.ts";
 import { logitsOf } from "../../src/models/head.ts";
 import { inferenceGraph, slotGraph } from "../../src/models/inference.ts";
-import { packedTokens, parametersOf } from "../../src/models/tokens.ts";
+import { cacheContext, packedTokens, parametersOf } from "../../src/models/tokens.ts";
 import { readWeights } from "../../src/models/weights.ts";
 import { compile } from "../../src/onnx/session.ts";
 
@@ -74,7 +74,7 @@ describe("greedy generation with a cache is that without one, also in a batch of
       const prompt = Int32Array.from(golden.prompt);
       const prompts = [prompt.slice(3, 5), prompt, prompt.slice(2)];
       const count = golden.continuation.length;
-      const options = { maxTokens: count, ends: [], context: decoder.cacheContext ?? decoder.context };
+      const options = { maxTokens: count, ends: [], context: cacheContext(decoder) };
       const batch = (await generateGreedily(program, prompts, options)).map((text) => [...text]);
       await program.close();
       expect(batch[1]).toEqual(golden.continuation);

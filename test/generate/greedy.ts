@@ -1,6 +1,6 @@
 /** @file Greedy decoding of a batch by the graph that is exported, as plainly as it can be done. */
-import type { Data, Program } from "../../src/onnx/session.ts";
-import { free } from "../../src/onnx/session.ts";
+import { type Data, type Program, free } from "../../src/onnx/session.ts";
+import { largest } from "../../src/generate/sample.ts";
 
 // B texts of a batch, S tokens of a run, P tokens in the cache, V vocabulary.
 
@@ -11,13 +11,6 @@ export interface GreedyOptions {
   readonly ends: readonly number[];
   /** Most tokens of a prompt and what is put behind it. */
   readonly context: number;
-}
-
-/** The id of the largest logit; of equal ones the first. */
-function largest(logits: Data, start: number, vocabulary: number): number {
-  let best = start;
-  for (let i = start + 1; i < start + vocabulary; i++) if (logits[i] > logits[best]) best = i;
-  return best - start;
 }
 
 /**
@@ -66,7 +59,7 @@ export async function generateGreedily(
     );
     const vocabulary = logits.length / (B * S);
     ids = Int32Array.from({ length: B }, (_, row) =>
-      largest(logits, ((row + 1) * S - 1) * vocabulary, vocabulary),
+      largest(logits.subarray(((row + 1) * S - 1) * vocabulary, (row + 1) * S * vocabulary)),
     );
     free([logits]);
     P += S;

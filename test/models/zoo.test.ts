@@ -9,7 +9,7 @@ import { packedTokens, parametersOf } from "../../src/models/tokens.ts";
 import { readWeights } from "../../src/models/weights.ts";
 import { compile } from "../../src/onnx/session.ts";
 import { type Batch, Trainer } from "../../src/train/trainer.ts";
-import { expectRelative } from "../close.ts";
+import { expectRelative, plainTraining } from "../close.ts";
 
 const zoo = join(import.meta.dir, "../fixtures/golden/zoo");
 
@@ -34,13 +34,7 @@ async function trainerOf(folder: string, rows: number, length: number): Promise<
   const decoder = readDecoder(folder);
   return Trainer.create(decoder, await readParameters(folder, decoder), {
     shape: { rows, length, entries: 1 },
-    accumulate: false,
-    beta1: 0.9,
-    beta2: 0.95,
-    epsilon: 1e-8,
-    weightDecay: 0,
-    clip: 1,
-    device: "cpu",
+    ...plainTraining,
     threads: 1,
   });
 }
