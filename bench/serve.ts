@@ -1,6 +1,7 @@
 /**
  * @file Tokens per second for 1, 4 and 16 clients of the server, beside `generate` of transformers.js on the same
- * exported model, in turns: `bun bench/serve.ts [FOLDER] [tokens]`, of a model of the demo by default.
+ * exported model, in turns: `bun bench/serve.ts [FOLDER] [tokens]`, of a model of the demo by default. Medians of
+ * the rounds; a ratio is to transformers.js in the same round.
  */
 import "../src/onnx/no-telemetry.ts";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -14,7 +15,10 @@ import { readTokenizer } from "../src/text/tokenizer.ts";
 
 const folder = process.argv[2] ?? new URL("../demo/models/pocket-llama", import.meta.url).pathname;
 const tokens = Number(process.argv[3] ?? 200);
-const rounds = 3;
+const rounds = 5;
+/** Milliseconds of a turn, and of the first, in which code is still being compiled. */
+const turn = 1500;
+const warmUp = 4000;
 
 const exported = mkdtempSync(join(tmpdir(), "serve-"));
 await writeFolder(join(exported, "model"), folder, await readWeights(folder, readDecoder(folder)), {
@@ -50,9 +54,12 @@ const ask = (client: number) =>
       ((await response.json()) as { usage: { completion_tokens: number } }).usage.completion_tokens,
   );
 
-async function rateOf(work: () => Promise<number>): Promise<number> {
+/** Text after text for some time. The first is not counted: what has rested is slow at first. */
+async function rateOf(work: () => Promise<number>, time: number): Promise<number> {
+  await work();
   const start = performance.now();
-  const done = await work();
+  let done = 0;
+  while (performance.now() - start < time) done += await work();
   return (done / (performance.now() - start)) * 1000;
 }
 
@@ -71,17 +78,20 @@ const works = new Map([
   ["transformers.js", generate],
   ...[1, 4, 16].map((clients) => [`${clients} clients`, served(clients)] as const),
 ]);
-const best = new Map<string, number>();
-for (let round = 0; round <= rounds; round++)
-  for (const [name, work] of works) {
-    const rate = await rateOf(work);
-    // The first round warms up.
-    if (round > 0) best.set(name, Math.max(best.get(name) ?? 0, rate));
-  }
-for (const [name, rate] of best)
+const rates = new Map([...works.keys()].map((name) => [name, [] as number[]]));
+for (const work of works.values()) await rateOf(work, warmUp);
+for (let round = 0; round < rounds; round++)
+  for (const [name, work] of works) rates.get(name)!.push(await rateOf(work, turn));
+
+const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+const reference_R = rates.get("transformers.js")!;
+for (const [name, own] of rates) {
+  const ratios = own.map((rate, round) => rate / reference_R[round]);
+  const range = `${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}`;
   console.log(
-    `${name.padEnd(16)} ${Math.round(rate)} tokens/s (${(rate / best.get("transformers.js")!).toFixed(2)}×)`,
+    `${name.padEnd(16)} ${Math.round(median(own))} tokens/s, ${median(ratios).toFixed(2)}× (${range})`,
   );
+}
 server.kill("SIGTERM");
 await server.exited;
 rmSync(exported, { recursive: true });
