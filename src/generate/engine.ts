@@ -201,6 +201,7 @@ export class Engine {
   ): Promise<Float32Array> {
     const needed = capacityFor(Math.max(...from) + S);
     if (needed > this.#slots.capacity) this.#resize(needed);
+    const { capacity } = this.#slots;
     const rows = from.length;
     const positions = Int32Array.from(ids, (_, i) => from[Math.floor(i / S)] + (i % S));
     const { logits, fresh } = await program.run(
@@ -208,11 +209,10 @@ export class Engine {
         ids,
         positions,
         at: Float32Array.from(positions),
-        last: Float32Array.from(from, (place) => place - 1),
         ends: Int32Array.from(from, (_, row) => (row + 1) * S - 1),
-        ...this.#slots.feeds(first, rows),
+        ...this.#slots.feeds(first, from, S),
       },
-      { rows, length: S, capacity: this.#slots.capacity },
+      { rows, length: S, capacity, keys: S + capacity },
     );
     this.#slots.store(fresh, first, from, S);
     free([fresh]);

@@ -76,6 +76,8 @@ export class Sampler {
   readonly #random: () => number;
   /** How often each token was generated; 0 for those of the prompt. */
   readonly #counts = new Map<number, number>();
+  /** Logits after bias and penalties; one array for all tokens, since each new one is work for the garbage collector. */
+  #adjusted: Float32Array | undefined;
 
   constructor(sampling: Sampling, prompt: ArrayLike<number>) {
     this.#sampling = sampling;
@@ -85,11 +87,12 @@ export class Sampler {
   }
 
   /** Logits after bias and penalties. */
-  #adjusted(logits: Float32Array): Float32Array {
+  #adjust(logits: Float32Array): Float32Array {
     const { logitBias, repetitionPenalty, frequencyPenalty, presencePenalty } = this.#sampling;
     const adjusts = logitBias.length || repetitionPenalty !== 1 || frequencyPenalty || presencePenalty;
     if (!adjusts) return logits;
-    const own = logits.slice();
+    const own = (this.#adjusted ??= new Float32Array(logits.length));
+    own.set(logits);
     for (const [id, bias] of logitBias) if (id < own.length) own[id] += bias;
     for (const [id, count] of this.#counts) {
       own[id] *= own[id] > 0 ? 1 / repetitionPenalty : repetitionPenalty;
@@ -137,7 +140,7 @@ export class Sampler {
 
   /** The next token. @param logits f32[V], which are left as they are */
   next(logits: Float32Array): number {
-    const adjusted = this.#adjusted(logits);
+    const adjusted = this.#adjust(logits);
     const id = this.#sampling.temperature === 0 ? largest(adjusted) : this.#draw(adjusted);
     this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1);
     return id;

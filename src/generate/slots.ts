@@ -8,6 +8,11 @@ import type { Data } from "../onnx/session.ts";
 /** Places are given in steps of this. */
 const smallest = 64;
 
+/** The place of a key that does not count: no query is behind it. */
+const nowhere = 2 ** 30;
+
+const upTo = (length: number) => Float32Array.from({ length }, (_, i) => i);
+
 /** Bytes of one place in all layers. */
 export const bytesPerPlace = ({ layers, groups, width }: CacheShape) => 2 * layers * groups * width * 4;
 
@@ -30,14 +35,15 @@ export class Slots {
   #capacity = smallest;
   /** Keys and values of each layer f32[R·G·C·E], in the order of the names. */
   #memory: Float32Array[];
-  #places: Float32Array;
+  /** 0, 1, 2, …: where what is cached lies. */
+  #order: Float32Array;
 
   constructor(shape: CacheShape, rows: number) {
     this.#shape = shape;
     this.#rows = rows;
     this.#names = Array.from({ length: shape.layers }, (_, layer) => slotNames(layer)).flat();
     this.#memory = this.#allocate(smallest);
-    this.#places = Float32Array.from({ length: smallest }, (_, i) => i);
+    this.#order = upTo(smallest);
   }
 
   #allocate(capacity: number): Float32Array[] {
@@ -66,15 +72,25 @@ export class Slots {
     });
     this.#memory = next;
     this.#capacity = capacity;
-    this.#places = Float32Array.from({ length: capacity }, (_, i) => i);
+    this.#order = upTo(capacity);
   }
 
-  /** What a run over rows from `first` on reads, where it lies. */
-  feeds(first: number, rows: number): Record<string, Data> {
+  /**
+   * What a run reads, where it lies, and the place of each key in its text: first those of the S new tokens.
+   * @param first the first row of the run
+   * @param from for each row the place of its first new token; what is cached ends before it
+   */
+  feeds(first: number, from: readonly number[], S: number): Record<string, Data> {
+    const keys = S + this.#capacity;
+    const places = new Float32Array(from.length * keys).fill(nowhere);
+    for (const [row, place] of from.entries()) {
+      for (let s = 0; s < S; s++) places[row * keys + s] = place + s;
+      places.set(this.#order.subarray(0, place), row * keys + S);
+    }
     const size = this.#shape.groups * this.#capacity * this.#shape.width;
-    const feeds: Record<string, Data> = { places: this.#places };
+    const feeds: Record<string, Data> = { places };
     this.#names.forEach((name, i) => {
-      feeds[name] = this.#memory[i].subarray(first * size, (first + rows) * size);
+      feeds[name] = this.#memory[i].subarray(first * size, (first + from.length) * size);
     });
     return feeds;
   }

@@ -55,12 +55,13 @@ const handlers = {
     const stored = await readWeights(folder, decoder);
     const int8 = dtype === "q8";
     const parameters = [...decoder.parameters.values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
-    const threads = options.threads ?? (parameters < smallModel ? 1 : availableParallelism());
+    const small = parameters < smallModel;
+    const threads = options.threads ?? (small ? 1 : availableParallelism());
     const [prompts, tokens] = [slotGraph(decoder, false), slotGraph(decoder, true)];
     const { cache } = tokens;
     programs = {
-      // Prompts have many tokens, for which the weights are good as they lie.
-      read: await compile(prompts.graph, device, threads, { stored, int8 }),
+      // Prompts have many tokens, for which the weights of larger models are good as they lie.
+      read: await compile(prompts.graph, device, threads, { stored, int8, repacked: small }),
       decode: await compile(tokens.graph, device, threads, {
         stored,
         int8,

@@ -90,11 +90,11 @@ export const slotNames = (layer: number) =>
  * Rows that each have a slot of a cache, whose tokens are read where they lie: they are not copied, as
  * `cachedTokens` does to put new ones behind them.
  *
- * Inputs: `ids` and `positions` i32[rows, length]; `at`, the positions as f32; `last` f32[rows], the
- * position before the first of them; `places` f32[capacity], 0, 1, 2, …; and for each layer
- * `cached.i.key` and `.value` [rows, G, capacity, E], of which places after `last` do not count. What is to
- * be put into the slots comes in `fresh`, once the layers have been built: keys and values [rows, G,
- * length, E] of each.
+ * Inputs: `ids` i32[rows·length] and `positions` i32[rows, length]; `at` [rows, 1, length, 1], the positions
+ * as f32; `places` [rows, 1, 1, length + capacity], the position of each key, those of the new tokens first,
+ * and for one that does not count a number above all positions; and for each layer `cached.i.key` and
+ * `.value` [rows, G, capacity, E]. What is to be put into the slots comes in `fresh`, once the layers have
+ * been built: keys and values [rows, G, length, E] of each.
  *
  * @param single the length is 1, which makes for fewer nodes.
  */
@@ -108,31 +108,22 @@ export function slotTokens(
   const length = single ? 1 : dimension("length");
   const capacity = dimension("capacity");
   const keys = dimension("keys", length + capacity);
-  const at = b.input("at", [rows, length]);
-  const queries = b.reshape(at, [rows, 1, length, 1]);
-  const fresh = b.reshape(at, [rows, 1, 1, length]);
-  const cached = b.reshape(b.input("places", [capacity]), [1, 1, 1, capacity]);
-  const last = b.reshape(b.input("last", [rows]), [rows, 1, 1, 1]);
-  const [no, yes] = [b.scalar(hidden), b.scalar(0)];
-  const keyPlaces = b.concat([fresh, b.expand(cached, [rows, 1, 1, capacity])], 3);
-  const perQuery = (mask: Value, size: number) => b.expand(mask, [rows, 1, length, size]);
+  const ids = b.input("ids", [rows * length], "i32");
+  const positions = b.input("positions", [rows, length], "i32");
+  const at = b.input("at", [rows, 1, length, 1]);
+  const places = b.input("places", [rows, 1, 1, keys]);
+  const hiddenWhere = (condition: Value) => b.where(condition, b.scalar(hidden), b.scalar(0));
   const all: Value[] = [];
   const tokens: Tokens = {
     rows,
     length,
     keys,
     longest: cacheContext(decoder),
-    ids: b.reshape(b.input("ids", [rows, length], "i32"), [rows * length]),
-    positions: b.input("positions", [rows, length], "i32"),
-    mask: b.concat(
-      [
-        single ? b.zeros([rows, 1, 1, 1]) : perQuery(b.where(b.greater(fresh, queries), no, yes), length),
-        perQuery(b.where(b.greater(cached, last), no, yes), capacity),
-      ],
-      3,
-    ),
-    window: (size) => b.where(b.greater(b.sub(queries, b.scalar(size - 1)), keyPlaces), no, yes),
-    keyPlaces: () => keyPlaces,
+    ids,
+    positions,
+    mask: hiddenWhere(b.greater(places, at)),
+    window: (size) => hiddenWhere(b.greater(b.sub(at, b.scalar(size - 1)), places)),
+    keyPlaces: () => places,
     remember(k, v) {
       const names = slotNames(all.length / 2);
       all.push(k, v);
