@@ -187,16 +187,27 @@ export function createApp({ served, apiKey, bodyBytes, bodyTime, stopping }: App
     }
   });
 
-  app.get("/v1/models", (c) => {
+  const described = () => {
     const { name: id, created } = ready();
-    return c.json({ object: "list", data: [{ id, object: "model", created, owned_by: "tributary" }] });
+    return { id, object: "model", created, owned_by: "tributary" };
+  };
+  app.get("/v1/models", (c) => c.json({ object: "list", data: [described()] }));
+  app.get("/v1/models/:id{.+}", (c) => {
+    const model = described();
+    const asked = c.req.param("id");
+    if (asked === model.id) return c.json(model);
+    throw new RequestError(
+      404,
+      `there is no model ${asked}; this is ${model.id}`,
+      "model",
+      "model_not_found",
+    );
   });
   app.post("/tokenize", async (c) => {
-    const { tokenizer, model } = ready();
+    const model = ready();
     const { prompt, add_special_tokens } = await parse(c, TokenizeRequest);
-    const ids =
-      (add_special_tokens ?? true) ? await tokenizer.prompt(prompt) : (await tokenizer.encode(prompt)).ids;
-    return c.json({ tokens: [...ids], count: ids.length, max_model_len: model.context });
+    const ids = await model.encode(prompt, add_special_tokens ?? true);
+    return c.json({ tokens: [...ids], count: ids.length, max_model_len: model.model.context });
   });
   app.post("/detokenize", async (c) => {
     const { tokenizer } = ready();

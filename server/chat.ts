@@ -1,5 +1,5 @@
 /** @file POST /v1/chat/completions: messages through the model's own template, then as a completion. */
-import type { Generated } from "../src/generate/engine.ts";
+import type { Generated } from "../src/generate/requests.ts";
 import { RequestError } from "./errors.ts";
 import { checkPrompt, generateText, samplingOf, stopsOf } from "./generation.ts";
 import type { Metrics } from "./metrics.ts";
@@ -46,7 +46,7 @@ export async function promptOf(served: ServedModel, request: ChatRequest): Promi
     throw new RequestError(400, `messages: ${(error as Error).message}`, "messages", "refused_by_template");
   }
   // Its special tokens are in the text.
-  return (await served.tokenizer.encode(text)).ids;
+  return served.encodePrompt(text, "messages", false);
 }
 
 export const answerTokens = (served: ServedModel, request: ChatRequest, prompt: Int32Array): number =>

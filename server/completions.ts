@@ -1,5 +1,5 @@
 /** @file POST /v1/completions: prompts as texts or ids, streamed or whole, with log-probabilities and echo. */
-import type { Generated } from "../src/generate/engine.ts";
+import type { Generated } from "../src/generate/requests.ts";
 import type { Scores } from "../src/score/score.ts";
 import { checkPrompt, generateText, samplingOf, stopsOf } from "./generation.ts";
 import type { Metrics } from "./metrics.ts";
@@ -34,18 +34,17 @@ interface Job {
 
 export async function jobsOf(served: ServedModel, request: CompletionRequest): Promise<Job[]> {
   const { prompt } = request;
-  const { tokenizer } = served;
   const prompts: (string | number[])[] =
     typeof prompt === "string" || typeof prompt[0] === "number"
       ? [prompt as string | number[]]
       : (prompt as string[] | number[][]);
   return Promise.all(
     prompts.map(async (one, i) => {
-      const ids = typeof one === "string" ? await tokenizer.prompt(one) : Int32Array.from(one);
-      const maxTokens = request.max_tokens ?? defaultMaxTokens;
       const field = prompts.length > 1 ? `prompt.${i}` : "prompt";
+      const ids = typeof one === "string" ? await served.encodePrompt(one, field) : Int32Array.from(one);
+      const maxTokens = request.max_tokens ?? defaultMaxTokens;
       const most = checkPrompt(served, ids, maxTokens, field);
-      const text = typeof one === "string" ? one : await tokenizer.decode(ids);
+      const text = typeof one === "string" ? one : await served.tokenizer.decode(ids);
       return { prompt: ids, maxTokens: most, echo: request.echo ? text : undefined };
     }),
   );
@@ -126,52 +125,40 @@ export function complete(
   const stops = stopsOf(request);
   let generated = 0;
 
-  async function* choice(
-    job: Job,
-    index: number,
-    text: number,
-    scores: Scores | undefined,
-  ): AsyncGenerator<Choice> {
+  async function* choice(job: Job, index: number, text: number): AsyncGenerator<Choice> {
     const { prompt, maxTokens, echo } = job;
     const logprobs = k === undefined ? undefined : new LogprobsBuilder(served);
-    if (logprobs && scores) promptLogprobs(logprobs, prompt, scores, k!);
-    if (echo !== undefined)
-      yield {
-        index,
-        text: echo,
-        logprobs: logprobs?.take() ?? null,
-        finish_reason: maxTokens === 0 ? "length" : null,
-      };
-    if (maxTokens === 0) {
-      if (echo === undefined) yield { index, text: "", logprobs: null, finish_reason: "length" };
-      return;
+    const scored = echo !== undefined && logprobs !== undefined;
+    const say = (text: string, finish_reason: Choice["finish_reason"] = null): Choice => ({
+      index,
+      text,
+      logprobs: logprobs?.take() ?? null,
+      finish_reason,
+    });
+    if (!scored) {
+      if (echo !== undefined || maxTokens === 0) yield say(echo ?? "", maxTokens === 0 ? "length" : null);
+      if (maxTokens === 0) return;
     }
-    const sampling = samplingOf(request, text);
-    const streamed = request.stream ?? false;
-    const asked = { prompt, maxTokens, sampling, stops, logprobs: k, streamed };
+    const asked = {
+      prompt,
+      scored,
+      maxTokens,
+      sampling: samplingOf(request, text),
+      stops,
+      logprobs: k,
+      streamed: request.stream ?? false,
+    };
     for await (const piece of generateText(served, asked, metrics, signal)) {
+      if (piece.scores) promptLogprobs(logprobs!, prompt, piece.scores, k!);
       generated += piece.tokens.length;
       logprobs?.generated(piece.tokens);
-      yield {
-        index,
-        text: piece.text,
-        logprobs: logprobs?.take() ?? null,
-        finish_reason: piece.finish ?? null,
-      };
+      yield say(piece.scores ? echo! : piece.text, piece.finish);
     }
   }
 
-  async function* pieces(): AsyncGenerator<Choice> {
-    const scored =
-      request.echo && k !== undefined
-        ? await served.model.score(jobs.map(({ prompt }) => prompt))
-        : undefined;
-    yield* merged(
-      jobs.flatMap((job, i) =>
-        Array.from({ length: n }, (_, text) => choice(job, i * n + text, text, scored?.[i])),
-      ),
-    );
-  }
+  const choices = jobs.flatMap((job, i) =>
+    Array.from({ length: n }, (_, text) => choice(job, i * n + text, text)),
+  );
   const promptTokens = jobs.reduce((sum, { prompt }) => sum + prompt.length, 0);
-  return { pieces: pieces(), promptTokens, generatedTokens: () => generated };
+  return { pieces: merged(choices), promptTokens, generatedTokens: () => generated };
 }

@@ -1,6 +1,7 @@
 /** @file One text of a request: tokens to whole characters, stop strings, counts and times. */
-import type { Generated } from "../src/generate/engine.ts";
+import type { Generated } from "../src/generate/requests.ts";
 import type { Sampling } from "../src/generate/sample.ts";
+import type { Scores } from "../src/score/score.ts";
 import { TextStream } from "../src/text/stream.ts";
 import { RequestError } from "./errors.ts";
 import type { Metrics } from "./metrics.ts";
@@ -12,10 +13,13 @@ export interface Piece {
   readonly text: string;
   readonly tokens: readonly Generated[];
   readonly finish?: "stop" | "length";
+  /** Of the prompt, which come alone, before all text. */
+  readonly scores?: Scores;
 }
 
 export interface TextRequest {
   readonly prompt: Int32Array;
+  readonly scored?: boolean;
   readonly maxTokens: number;
   readonly sampling: Sampling;
   readonly stops: readonly string[];
@@ -82,14 +86,18 @@ export async function* generateText(
   metrics: Metrics,
   signal: AbortSignal,
 ): AsyncGenerator<Piece> {
-  const { prompt, maxTokens, sampling, stops, logprobs, streamed } = request;
+  const { prompt, scored, maxTokens, sampling, stops, logprobs, streamed } = request;
   const inPieces = streamed || stops.length > 0;
   const stream = new TextStream((ids) => tokenizer.decode(ids), stops, prompt);
   let before = performance.now();
   let first = true;
   let pending: Generated[] = [];
-  const asked = { prompt, maxTokens, sampling, ends: [tokenizer.eos], logprobs };
+  const asked = { prompt, scored, maxTokens, sampling, ends: [tokenizer.eos], logprobs };
   for await (const one of model.generate(asked, signal)) {
+    if ("scores" in one) {
+      yield { text: "", tokens: [], scores: one.scores, ...(one.finish && { finish: one.finish }) };
+      continue;
+    }
     const now = performance.now();
     (first ? metrics.firstToken : metrics.betweenTokens).observe((now - before) / 1000);
     [before, first] = [now, false];

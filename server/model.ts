@@ -13,6 +13,11 @@ export interface ServedOptions extends Omit<ModelOptions, "known"> {
   readonly queue: number;
 }
 
+const wholeCharacters = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Characters of a text that takes long to encode: some 10 ms. */
+const longText = 2 ** 16;
+
 export class ServedModel {
   readonly name: string;
   readonly created = Math.floor(Date.now() / 1000);
@@ -21,6 +26,11 @@ export class ServedModel {
   readonly model: GenerationModel;
   readonly #most: number;
   #taken = 0;
+  readonly #tokenTexts = new Map<number, string>();
+  /** Bytes of the longest token. */
+  readonly #longestToken: number;
+  /** The long texts that are being encoded. */
+  #encoding: Promise<unknown> = Promise.resolve();
 
   private constructor(
     name: string,
@@ -34,6 +44,11 @@ export class ServedModel {
     this.chat = chat;
     this.model = model;
     this.#most = most;
+    const { bytes, tokens } = tokenizer.vocabulary;
+    this.#longestToken = tokens.reduce(
+      (most, token, id) => Math.max(most, Buffer.byteLength(token), bytes[id].length),
+      1,
+    );
   }
 
   static async load(options: ServedOptions, onLoading?: (share: number) => void): Promise<ServedModel> {
@@ -67,13 +82,40 @@ export class ServedModel {
     };
   }
 
+  /** Ids of a text. Long ones are encoded one after the other: there is always a thread for the short ones. */
+  encode(text: string, special = true): Promise<Int32Array> {
+    if (text.length < longText) return this.tokenizer.prompt(text, special);
+    const ids = this.#encoding.then(() => this.tokenizer.prompt(text, special));
+    this.#encoding = ids.catch(() => {});
+    return ids;
+  }
+
+  /** Ids of a text that is to be continued. @throws RequestError 400 at once, if it is far too long. */
+  encodePrompt(text: string, field: string, special = true): Promise<Int32Array> {
+    const { context } = this.model;
+    if (text.length >= longText && Buffer.byteLength(text) > context * this.#longestToken)
+      throw new RequestError(
+        400,
+        `${field}: ${text.length} characters are more than ${context} tokens, which is this model's context`,
+        field,
+        "context_length_exceeded",
+      );
+    return this.encode(text, special);
+  }
+
   /** A token's own text, as OpenAI writes it where its bytes are no whole characters. */
   tokenText(id: number): string {
+    let text = this.#tokenTexts.get(id);
+    if (text === undefined) this.#tokenTexts.set(id, (text = this.#textOf(id)));
+    return text;
+  }
+
+  #textOf(id: number): string {
     const { bytes, tokens } = this.tokenizer.vocabulary;
     const own = bytes[id];
     if (!own?.length) return tokens[id] ?? "";
     try {
-      return new TextDecoder("utf-8", { fatal: true }).decode(own);
+      return wholeCharacters.decode(own);
     } catch {
       return `bytes:${Array.from(own, (byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("")}`;
     }

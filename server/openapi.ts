@@ -6,6 +6,7 @@ const routes = {
   "/v1/completions": { post: ["Continues prompts", CompletionRequest] },
   "/v1/chat/completions": { post: ["Answers messages", ChatRequest] },
   "/v1/models": { get: ["The model that is served"] },
+  "/v1/models/{id}": { get: ["The model, if that is its id"] },
   "/tokenize": { post: ["Ids of a text", TokenizeRequest] },
   "/detokenize": { post: ["Text of ids", DetokenizeRequest] },
   "/tokenizer_info": { get: ["What the tokenizer is"] },

@@ -4,41 +4,11 @@
  * common is computed once.
  */
 import type { CacheShape } from "../models/inference.ts";
-import { type Program, free } from "../onnx/session.ts";
-import { Sampler, type Sampling, logSumExp, mostLikely } from "./sample.ts";
+import { type Data, type Program, free } from "../onnx/session.ts";
+import type { Scores } from "../score/score.ts";
+import type { EngineStatistics, Generated, GenerationRequest, Scored } from "./requests.ts";
+import { Sampler, logSumExp, mostLikely } from "./sample.ts";
 import { Slots, bytesPerPlace, capacityFor, capacityWithin } from "./slots.ts";
-
-export interface GenerationRequest {
-  readonly id: number;
-  readonly prompt: Int32Array;
-  readonly maxTokens: number;
-  readonly sampling: Sampling;
-  /** Ids behind which a text ends. */
-  readonly ends: readonly number[];
-  /** Most likely tokens to be told of at each place; undefined for no log-probabilities at all. */
-  readonly logprobs?: number | undefined;
-}
-
-export interface Generated {
-  readonly id: number;
-  readonly token: number;
-  /** Of the token under the model alone, before penalties and temperature. */
-  readonly logprob?: number;
-  readonly top?: readonly (readonly [number, number])[];
-  /** Set with the last token: an end, which is no part of the text, or the last one that there may be. */
-  readonly finish?: "stop" | "length";
-}
-
-export interface EngineStatistics {
-  readonly slots: number;
-  readonly active: number;
-  readonly queued: number;
-  readonly cacheBytes: number;
-  /** Since the start: tokens of prompts, of them found in the cache, and generated. */
-  readonly promptTokens: number;
-  readonly cachedTokens: number;
-  readonly generatedTokens: number;
-}
 
 /** Graphs of slots (models/inference.ts). */
 export interface Programs {
@@ -49,6 +19,8 @@ export interface Programs {
    * many there are; as they lie in their files, a single one would be rounded in another.
    */
   readonly decode: Program;
+  /** As `read`, for prompts that are scored (score/graph.ts); made when it is first needed. */
+  readonly score: () => Promise<Program>;
 }
 
 /** Tokens of a prompt that are read at a time. Chunks begin at its multiples, whatever is cached. */
@@ -66,6 +38,8 @@ interface Row {
 interface Text {
   readonly request: GenerationRequest;
   readonly sampler: Sampler;
+  /** Of the prompt, as far as it is read; none, if it is not to be scored. */
+  scores?: Scores;
   /** The next token, once the prompt is read. */
   next?: number;
   generated: number;
@@ -77,12 +51,28 @@ const sharedLength = (a: ArrayLike<number>, b: ArrayLike<number>) => {
   return length;
 };
 
+/** Adds what is said of a chunk of a prompt. */
+function keep(text: Text, from: number, chunkScores: Scores): void {
+  const { length } = text.request.prompt;
+  const k = chunkScores.topIds.length / chunkScores.nll.length;
+  text.scores ??= {
+    nll: new Float32Array(length),
+    topIds: new Int32Array(length * k),
+    topLogProbs: new Float32Array(length * k),
+  };
+  text.scores.nll.set(chunkScores.nll, from);
+  text.scores.topIds.set(chunkScores.topIds, from * k);
+  text.scores.topLogProbs.set(chunkScores.topLogProbs, from * k);
+  // Nothing is known of what is behind the last token.
+  text.scores.nll[length - 1] = 0;
+}
+
 export class Engine {
   readonly #programs: Programs;
   readonly #slots: Slots;
   readonly #rows: Row[];
   readonly #queue: GenerationRequest[] = [];
-  readonly #emit: (generated: Generated) => void;
+  readonly #emit: (told: Generated | Scored) => void;
   /** Rows that generate. */
   #decoding = 0;
   #promptTokens = 0;
@@ -90,7 +80,12 @@ export class Engine {
   #generatedTokens = 0;
 
   /** @param slots texts that are generated at a time */
-  constructor(programs: Programs, cache: CacheShape, slots: number, emit: (generated: Generated) => void) {
+  constructor(
+    programs: Programs,
+    cache: CacheShape,
+    slots: number,
+    emit: (told: Generated | Scored) => void,
+  ) {
     this.#programs = programs;
     this.#slots = new Slots(cache, slots);
     this.#rows = Array.from({ length: slots }, () => ({ tokens: [], exact: 0 }));
@@ -154,7 +149,8 @@ export class Engine {
     const most = known.indexOf(Math.max(...known));
     const free = this.#rows.flatMap(({ text }, row) => (text ? [] : [row]));
     const row = free.includes(most) ? most : free.toSorted((a, b) => known[a] - known[b])[0];
-    const shared = known[most];
+    // Of a prompt that is scored, every token is read.
+    const shared = request.scored ? 0 : known[most];
     if (row !== most && shared > 0) this.#slots.copy(most, row, shared);
     this.#cachedTokens += shared;
     this.#promptTokens += prompt.length;
@@ -198,25 +194,27 @@ export class Engine {
     S: number,
     ids: Int32Array,
     from: readonly number[],
-  ): Promise<Float32Array> {
+    next?: Int32Array,
+  ): Promise<Record<string, Data>> {
     const needed = capacityFor(Math.max(...from) + S);
     if (needed > this.#slots.capacity) this.#resize(needed);
     const { capacity } = this.#slots;
     const rows = from.length;
     const positions = Int32Array.from(ids, (_, i) => from[Math.floor(i / S)] + (i % S));
-    const { logits, fresh } = await program.run(
+    const { fresh, ...results } = await program.run(
       {
         ids,
         positions,
         at: Float32Array.from(positions),
         ends: Int32Array.from(from, (_, row) => (row + 1) * S - 1),
+        ...(next && { next }),
         ...this.#slots.feeds(first, from, S),
       },
       { rows, length: S, capacity, keys: S + capacity },
     );
     this.#slots.store(fresh, first, from, S);
     free([fresh]);
-    return logits as Float32Array;
+    return results;
   }
 
   /** Reads the next chunk of the prompt that has waited longest. */
@@ -229,15 +227,30 @@ export class Engine {
     const row = this.#rows[at];
     const text = row.text!;
     const { prompt } = text.request;
-    const part = prompt.slice(row.tokens.length, row.tokens.length + chunk);
-    const logits = await this.#run(this.#programs.read, at, part.length, part, [row.tokens.length]);
+    const from = row.tokens.length;
+    const part = prompt.slice(from, from + chunk);
+    const program = text.request.scored ? await this.#programs.score() : this.#programs.read;
+    const next = new Int32Array(part.length);
+    next.set(prompt.subarray(from + 1, from + 1 + part.length));
+    const { logits, ...said } = await this.#run(program, at, part.length, part, [from], next);
     row.tokens.push(...part);
     if (part.length === chunk) row.exact = row.tokens.length;
-    if (row.tokens.length === prompt.length) {
-      this.#swap(at, this.#decoding++);
-      this.#choose(this.#rows[this.#decoding - 1], logits);
+    if (text.request.scored) keep(text, from, said as unknown as Scores);
+    if (row.tokens.length === prompt.length) this.#begin(at, logits as Float32Array);
+    free([logits, ...Object.values(said)]);
+  }
+
+  /** A prompt has been read: its text generates from now on, if any token was asked for. */
+  #begin(at: number, logits: Float32Array): void {
+    const { request, scores } = this.#rows[at].text!;
+    const { id, maxTokens } = request;
+    if (scores) this.#emit({ id, scores, ...(maxTokens === 0 && { finish: "length" }) });
+    if (maxTokens === 0) {
+      this.#leave(at);
+      return;
     }
-    free([logits]);
+    this.#swap(at, this.#decoding++);
+    this.#choose(this.#rows[this.#decoding - 1], logits);
   }
 
   /** Feeds each text its last token, and chooses the next. */
@@ -247,7 +260,8 @@ export class Engine {
     const texts = this.#rows.slice(0, count);
     const ids = Int32Array.from(texts, ({ text }) => text!.next!);
     const from = texts.map(({ tokens }) => tokens.length);
-    const logits = await this.#run(this.#programs.decode, 0, 1, ids, from);
+    const results = await this.#run(this.#programs.decode, 0, 1, ids, from);
+    const logits = results.logits as Float32Array;
     const vocabulary = logits.length / count;
     // All of them before the first choice: a text that leaves moves other rows, with all that they hold.
     for (const [i, { tokens }] of texts.entries()) tokens.push(ids[i]);

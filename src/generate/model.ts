@@ -1,13 +1,14 @@
 /** @file A model in its worker, as those see it that ask for texts: token ids in, token ids out. */
 import type { ResolvedDevice } from "../onnx/session.ts";
 import { type Report, type Remote, spawn } from "../onnx/worker.ts";
-import type { Scores } from "../score/score.ts";
-import type { EngineStatistics, Generated, GenerationRequest } from "./engine.ts";
+import type { EngineStatistics, Generated, GenerationRequest, Scored } from "./requests.ts";
 import type { GenerationHandlers, ModelOptions } from "./worker.ts";
+
+type Told = Generated | Scored;
 
 export class GenerationModel {
   readonly #worker: Remote<GenerationHandlers>;
-  readonly #waiting = new Map<number, (generated: Generated | Error) => void>();
+  readonly #waiting = new Map<number, (told: Told | Error) => void>();
   #submit: GenerationRequest[] = [];
   #cancel: number[] = [];
   #ids = 0;
@@ -52,13 +53,13 @@ export class GenerationModel {
   }
 
   /**
-   * The tokens of a text as they come. Ending early, or aborting the signal, frees its slot.
+   * The tokens of a text as they come, and first the scores of its prompt, if they are asked for. Ending early, or aborting the signal, frees its slot.
    * @throws what a step throws, and the signal's reason.
    */
-  async *generate(request: Omit<GenerationRequest, "id">, signal?: AbortSignal): AsyncGenerator<Generated> {
+  async *generate(request: Omit<GenerationRequest, "id">, signal?: AbortSignal): AsyncGenerator<Told> {
     signal?.throwIfAborted();
     const id = this.#ids++;
-    const ready: (Generated | Error)[] = [];
+    const ready: (Told | Error)[] = [];
     let wake = Promise.withResolvers<void>();
     this.#waiting.set(id, (one) => {
       ready.push(one);
@@ -100,11 +101,6 @@ export class GenerationModel {
     }
   }
 
-  /** What the model says about each token of sequences. */
-  score(sequences: readonly Int32Array[]): Promise<Scores[]> {
-    return this.#worker.call("score", sequences);
-  }
-
   #step() {
     const [submit, cancel] = [this.#submit, this.#cancel];
     [this.#submit, this.#cancel] = [[], []];
@@ -141,9 +137,9 @@ export class GenerationModel {
     }
   }
 
-  #take({ generated, busy, statistics }: Awaited<ReturnType<GenerationHandlers["step"]>>): boolean {
+  #take({ told, busy, statistics }: Awaited<ReturnType<GenerationHandlers["step"]>>): boolean {
     this.#statistics = statistics;
-    for (const one of generated) this.#waiting.get(one.id)?.(one);
+    for (const one of told) this.#waiting.get(one.id)?.(one);
     return busy;
   }
 

@@ -7,17 +7,11 @@ import { readDecoder } from "../models/folder.ts";
 import { slotGraph } from "../models/inference.ts";
 import { cacheContext } from "../models/tokens.ts";
 import { readWeights } from "../models/weights.ts";
-import { type Device, type ResolvedDevice, compile, resolveDevice } from "../onnx/session.ts";
+import { type Device, type Program, type ResolvedDevice, compile, resolveDevice } from "../onnx/session.ts";
 import { type Report, serve } from "../onnx/worker.ts";
-import { Scorer, type Scores } from "../score/score.ts";
-import {
-  Engine,
-  type EngineStatistics,
-  type Generated,
-  type GenerationRequest,
-  type Programs,
-  longestText,
-} from "./engine.ts";
+import { slotScoringGraph } from "../score/graph.ts";
+import { Engine, type Programs, longestText } from "./engine.ts";
+import type { EngineStatistics, Generated, GenerationRequest, Scored } from "./requests.ts";
 
 export interface ModelOptions {
   readonly folder: string;
@@ -37,14 +31,11 @@ export interface ModelOptions {
 const smallModel = 6e6;
 /** Milliseconds of steps that are worth a message; a new request waits for no longer than it would for a step. */
 const shortestTurn = 3;
-/** Rows that prompts are scored in: of the shortest that holds them, so that little is filled up. */
-const rowLengths = [128, 512, 2048, 8192, 32768];
 
 let engine: Engine;
 let programs: Programs | undefined;
-let scorerOf: (length: number) => Promise<Scorer>;
-const scorers = new Map<number, Promise<Scorer>>();
-let generated: Generated[] = [];
+let scoring: Promise<Program> | undefined;
+let told: (Generated | Scored)[] = [];
 
 const handlers = {
   /** Answers with the most tokens that a prompt and its continuation may have together. */
@@ -59,21 +50,20 @@ const handlers = {
     const threads = options.threads ?? (small ? 1 : availableParallelism());
     const [prompts, tokens] = [slotGraph(decoder, false), slotGraph(decoder, true)];
     const { cache } = tokens;
+    // Prompts have many tokens, for which the weights of larger models are good as they lie.
+    const reading = { stored, int8, repacked: small };
+    const k = Math.min(mostLogprobs, known);
     programs = {
-      // Prompts have many tokens, for which the weights of larger models are good as they lie.
-      read: await compile(prompts.graph, device, threads, { stored, int8, repacked: small }),
+      read: await compile(prompts.graph, device, threads, reading),
       decode: await compile(tokens.graph, device, threads, {
         stored,
         int8,
         repacked: true,
         onQuantized: report,
       }),
+      score: () => (scoring ??= compile(slotScoringGraph(decoder, k, known), device, threads, reading)),
     };
-    engine = new Engine(programs, cache, slots, (one) => generated.push(one));
-    scorerOf = (rowLength) => {
-      const options = { rows: 1, rowLength, k: Math.min(mostLogprobs, known), known, device, threads };
-      return Scorer.create(decoder, { stored, int8 }, options);
-    };
+    engine = new Engine(programs, cache, slots, (one) => told.push(one));
     return { context: longestText(cache, slots, cacheBytes, cacheContext(decoder)), device };
   },
   /** Takes requests, forgets others, and generates for a step, or some that are short. */
@@ -83,7 +73,7 @@ const handlers = {
   }: {
     submit: readonly GenerationRequest[];
     cancel: readonly number[];
-  }): Promise<{ generated: Generated[]; busy: boolean; statistics: EngineStatistics }> {
+  }): Promise<{ told: (Generated | Scored)[]; busy: boolean; statistics: EngineStatistics }> {
     for (const request of submit) engine.submit(request);
     for (const id of cancel) engine.cancel(id);
     const until = performance.now() + shortestTurn;
@@ -91,22 +81,12 @@ const handlers = {
       await engine.step();
       if (performance.now() >= until) break;
     }
-    const reply = { generated, busy: engine.busy, statistics: engine.statistics() };
-    generated = [];
+    const reply = { told, busy: engine.busy, statistics: engine.statistics() };
+    told = [];
     return reply;
   },
-  /** What the model says about each token of sequences, and after the last. */
-  async score(sequences: readonly Int32Array[]): Promise<Scores[]> {
-    const longest = Math.max(...sequences.map(({ length }) => length));
-    const length = rowLengths.find((each) => each >= longest) ?? longest;
-    let scorer = scorers.get(length);
-    if (!scorer) scorers.set(length, (scorer = scorerOf(length)));
-    return (await scorer).score(sequences);
-  },
   async close(): Promise<void> {
-    for (const scorer of scorers.values()) await (await scorer).close();
-    await programs?.read.close();
-    await programs?.decode.close();
+    for (const program of [programs?.read, programs?.decode, await scoring]) await program?.close();
   },
 };
 

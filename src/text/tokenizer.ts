@@ -22,8 +22,8 @@ export interface Tokenizer {
   readonly eos: number;
   /** Encodes without special tokens. */
   encode(text: string): Promise<Encoding>;
-  /** Ids of a text with the special tokens around it that the model expects, to be continued. */
-  prompt(text: string): Promise<Int32Array>;
+  /** Ids of a text to be continued, with the special tokens around it that the model expects, or without. */
+  prompt(text: string, special?: boolean): Promise<Int32Array>;
   /** Text of ids, without special tokens. */
   decode(ids: Iterable<number>): Promise<string>;
 }
@@ -134,8 +134,8 @@ export function readTokenizer(folder: string): Tokenizer {
       const ids = Int32Array.from(encoding.getIds());
       return { ids, ends: tokenEnds(ids, encoding.getOffsets(), text, vocabulary) };
     },
-    async prompt(text) {
-      return Int32Array.from((await native.encode(text)).getIds());
+    async prompt(text, special = true) {
+      return Int32Array.from((await native.encode(text, null, { addSpecialTokens: special })).getIds());
     },
     decode: (tokens) => native.decode(Array.from(tokens), true),
   };

@@ -1,37 +1,37 @@
 /** Many texts at a time, without a server. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import {
-  Engine,
-  type Generated,
-  type GenerationRequest,
-  type Programs,
-  longestText,
-} from "../../src/generate/engine.ts";
+import { Engine, type Programs, longestText } from "../../src/generate/engine.ts";
+import type { Generated, GenerationRequest, Scored } from "../../src/generate/requests.ts";
 import { generateGreedily } from "./greedy.ts";
 import { greedy } from "../../src/generate/sample.ts";
 import { bytesPerPlace } from "../../src/generate/slots.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { type CacheShape, inferenceGraph, slotGraph } from "../../src/models/inference.ts";
 import { readWeights } from "../../src/models/weights.ts";
-import { compile } from "../../src/onnx/session.ts";
+import { type Program, compile } from "../../src/onnx/session.ts";
+import { slotScoringGraph } from "../../src/score/graph.ts";
+import { Scorer } from "../../src/score/score.ts";
 import { demoModel } from "../close.ts";
 
 const folder = demoModel("pocket-mpt");
 const decoder = readDecoder(folder);
+const [k, known] = [4, 5000];
 let programs: Programs;
+let score: Program;
 let cache: CacheShape;
 beforeAll(async () => {
   const stored = await readWeights(folder, decoder);
   const single = slotGraph(decoder, true);
   cache = single.cache;
+  score = await compile(slotScoringGraph(decoder, k, known), "cpu", 1, { stored });
   programs = {
+    score: async () => score,
     read: await compile(slotGraph(decoder, false).graph, "cpu", 1, { stored }),
     decode: await compile(single.graph, "cpu", 1, { stored, repacked: true }),
   };
 });
 afterAll(async () => {
-  await programs.read.close();
-  await programs.decode.close();
+  for (const program of [programs.read, programs.decode, score]) await program.close();
 });
 
 const request = (id: number, more: Partial<GenerationRequest> = {}): GenerationRequest => ({
@@ -49,7 +49,7 @@ async function run(requests: readonly GenerationRequest[], slots: number) {
     programs,
     cache,
     slots,
-    (one) => void all.set(one.id, [...(all.get(one.id) ?? []), one]),
+    (one) => void all.set(one.id, [...(all.get(one.id) ?? []), one as Generated]),
   );
   for (const one of requests) engine.submit(one);
   while (engine.busy) await engine.step();
@@ -93,7 +93,7 @@ test("what prompts begin with in common is computed once, and changes no text", 
     programs,
     cache,
     2,
-    ({ id, token }) => void all.set(id, [...(all.get(id) ?? []), token]),
+    (told) => void all.set(told.id, [...(all.get(told.id) ?? []), (told as Generated).token]),
   );
   for (const one of requests) {
     engine.submit(one);
@@ -114,6 +114,57 @@ test("a long prompt does not stop the tokens of others", async () => {
   // 400 tokens are seven chunks, and there is a token of the other text beside each.
   expect(order.indexOf(2)).toBeGreaterThanOrEqual(7);
   expect(order.slice(0, 7)).toEqual(Array(7).fill(1));
+});
+
+test("prompts are scored chunk by chunk, beside texts that stay the same; what follows is what would follow anyway", async () => {
+  const requests = Array.from({ length: 8 }, (_, id) =>
+    request(id, { scored: id > 1, logprobs: 2, ...(id === 7 && { maxTokens: 0 }) }),
+  );
+  const scorer = await Scorer.create(
+    decoder,
+    { stored: await readWeights(folder, decoder) },
+    { rows: 1, rowLength: 256, k, known, device: "cpu", threads: 1 },
+  );
+  const direct = await scorer.score(requests.map(({ prompt }) => prompt));
+  await scorer.close();
+  const scores = new Map<number, Scored>();
+  const texts = new Map<number, Generated[]>();
+  const order: number[] = [];
+  const engine = new Engine(programs, cache, 3, (told) => {
+    order.push(told.id);
+    if ("scores" in told) scores.set(told.id, told);
+    else texts.set(told.id, [...(texts.get(told.id) ?? []), told]);
+  });
+  for (const one of requests) engine.submit(one);
+  while (engine.busy) await engine.step();
+  expect(new Set(order.slice(0, order.lastIndexOf(0))).size).toBeGreaterThan(2);
+  for (const { id, prompt, scored, maxTokens } of requests) {
+    const plain = await run([request(id, { logprobs: 2 })], 1);
+    const expected = plain.all.get(id)!;
+    if (scored && maxTokens > 0) {
+      // Its logits came with those of the whole chunk: the same but for the order of the sums.
+      const [first, ...rest] = texts.get(id)!;
+      expect(first.token).toBe(expected[0].token);
+      expect(Math.abs(first.logprob! - expected[0].logprob!)).toBeLessThan(1e-5);
+      expect(rest).toEqual(expected.slice(1));
+    } else if (maxTokens > 0) expect(texts.get(id)).toEqual(expected);
+    if (!scored) continue;
+    const { scores: own, finish } = scores.get(id)!;
+    expect(finish).toBe(maxTokens > 0 ? undefined : "length");
+    expect([own.nll.length, own.nll.at(-1)]).toEqual([prompt.length, 0]);
+    own.nll.forEach((value, t) => expect(Math.abs(value - direct[id].nll[t])).toBeLessThan(1e-4));
+    expect(own.topIds).toEqual(direct[id].topIds);
+    own.topLogProbs.forEach((value, t) =>
+      expect(Math.abs(value - direct[id].topLogProbs[t])).toBeLessThan(1e-4),
+    );
+  }
+  // What a scored prompt leaves in the cache serves the next.
+  const again = request(6, { logprobs: 2 });
+  engine.submit(again);
+  texts.clear();
+  while (engine.busy) await engine.step();
+  expect(engine.statistics().cachedTokens).toBeGreaterThanOrEqual(64);
+  expect(texts.get(6)).toEqual((await run([again], 1)).all.get(6)!);
 });
 
 test("a cancelled request leaves at once, waiting or not, and the next takes its slot", async () => {

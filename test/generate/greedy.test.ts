@@ -4,6 +4,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { generateGreedily } from "./greedy.ts";
 import { Engine } from "../../src/generate/engine.ts";
+import type { Generated } from "../../src/generate/requests.ts";
 import { greedy } from "../../src/generate/sample.ts";
 import { Builder } from "../../src/graph/build.ts";
 import type { Decoder } from "../../src/models/decoder.ts";
@@ -52,9 +53,15 @@ async function byEngine(folder: string, decoder: Decoder, prompts: readonly Int3
   const programs = {
     read: await compile(slotGraph(decoder, false).graph, "cpu", 1, { stored }),
     decode: await compile(graph, "cpu", 1, { stored, repacked: true }),
+    score: () => Promise.reject(new Error("nothing is scored")),
   };
   const texts: number[][] = prompts.map(() => []);
-  const engine = new Engine(programs, cache, 2, ({ id, token }) => void texts[id].push(token));
+  const engine = new Engine(
+    programs,
+    cache,
+    2,
+    (told) => void texts[told.id].push((told as Generated).token),
+  );
   prompts.forEach((prompt, id) => engine.submit({ id, prompt, maxTokens, sampling: greedy, ends: [] }));
   while (engine.busy) await engine.step();
   await programs.read.close();

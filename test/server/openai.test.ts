@@ -1,6 +1,6 @@
 /** The server as the official client of OpenAI sees it. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import OpenAI, { AuthenticationError, BadRequestError, RateLimitError } from "openai";
+import OpenAI, { AuthenticationError, BadRequestError, NotFoundError, RateLimitError } from "openai";
 import { generateGreedily } from "../generate/greedy.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { inferenceGraph } from "../../src/models/inference.ts";
@@ -50,6 +50,8 @@ async function greedyText(prompt: string, maxTokens: number): Promise<string> {
 test("models", async () => {
   const { data } = await client.models.list();
   expect(data.map(({ id }) => id)).toEqual([model]);
+  expect(await client.models.retrieve(model)).toEqual(data[0]);
+  expect(await client.models.retrieve("org/other").catch((e: unknown) => e)).toBeInstanceOf(NotFoundError);
 });
 
 test("a completion is what greedy decoding gives, plain and streamed, from a text, ids and several prompts", async () => {
@@ -199,6 +201,9 @@ test("what is wrong is an error of the client's own kind, which names the field"
   expect((await problem({ prompt: [99999] }))[1]).toBe("prompt: there is no token 99999; ids are below 5000");
   expect((await problem({ prompt: "whale ".repeat(2000) }))[1]).toMatch(
     /^prompt: \d+ tokens; this model's context has 512/,
+  );
+  expect((await problem({ prompt: "whale ".repeat(12_000) }))[1]).toBe(
+    "prompt: 72000 characters are more than 512 tokens, which is this model's context",
   );
   const refused = await client.chat.completions
     .create({ model, messages: [{ role: "tool", content: "x", tool_call_id: "1" }] } as never)
