@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { isHubId, modelFolder } from "../src/hub/snapshot.ts";
 import { type Device, devices } from "../src/onnx/session.ts";
+import { onStop } from "../src/signals/stop.ts";
 import { createApp } from "./app.ts";
 import { ServedModel } from "./model.ts";
 
@@ -96,16 +97,15 @@ async function main(args: readonly string[]): Promise<void> {
     fetch: (request) => app.fetch(request),
   });
   const stop = async () => {
-    if (stopping.signal.aborted) process.exit(1);
     stopping.abort();
-    process.stderr.write("stopping once the requests under way have ended\n");
+    process.stderr.write("stopping once the requests under way have ended; once more to stop at once\n");
     const end = performance.now() + grace * 1000;
-    while (served && served.taken > 0 && performance.now() < end) await Bun.sleep(20);
+    while (server.pendingRequests > 0 && performance.now() < end) await Bun.sleep(20);
     await server.stop(true);
     await served?.close();
     process.exit(0);
   };
-  process.on("SIGTERM", () => void stop()).on("SIGINT", () => void stop());
+  onStop(() => void stop());
 
   const folder = await modelFolder(values.model);
   served = await ServedModel.load({ ...settings, folder });

@@ -1,5 +1,6 @@
 /** @file What the commands have in common: options, interruption, and errors as one clear line. */
 import { type ParseArgsConfig, parseArgs } from "node:util";
+import { onStop } from "../src/signals/stop.ts";
 import { UserError } from "./config.ts";
 
 /** Parses options, with a hint where they are wrong. */
@@ -24,17 +25,14 @@ export function oneOf<T extends string>(option: string, allowed: readonly T[], g
 /** Runs `work` with a signal that Ctrl-C aborts; a second Ctrl-C ends the process. */
 export async function interruptible<T>(hint: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const interrupt = new AbortController();
-  const stop = () => {
+  const off = onStop(() => {
     process.stderr.write(`\n${hint}; once more to give up at once\n`);
     interrupt.abort(new UserError("interrupted"));
-    // The default, which ends the process, is back for the second time.
-    process.off("SIGINT", stop).off("SIGTERM", stop);
-  };
-  process.on("SIGINT", stop).on("SIGTERM", stop);
+  });
   try {
     return await work(interrupt.signal);
   } finally {
-    process.off("SIGINT", stop).off("SIGTERM", stop);
+    off();
   }
 }
 

@@ -28,6 +28,7 @@ const allowed: Record<string, readonly string[]> = {
   "src/chat": ["src/files", "src/onnx", "src/text"],
   "src/fusion": ["src/text"],
   "src/evaluate": [],
+  "src/signals": [],
   "src/hub": ["src/models"],
   "src/generate": ["src/graph", "src/models", "src/onnx", "src/score"],
   "src/export": ["src/graph", "src/models", "src/onnx", "src/text"],

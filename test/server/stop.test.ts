@@ -1,0 +1,58 @@
+/** How a server ends: in order, at once, or when its time is over. */
+import { expect, test } from "bun:test";
+import { demoModel } from "../close.ts";
+
+const main = new URL("../../server/main.ts", import.meta.url).pathname;
+
+/** A server in a process of its own, which streams a text of 500 tokens to each of `texts` clients. */
+async function busyServer(texts: number, ...options: string[]) {
+  const args = ["--model", demoModel("pocket-llama"), "--port", "0", ...options];
+  const server = Bun.spawn([process.execPath, main, ...args], { stderr: "pipe", stdout: "ignore" });
+  const reader = server.stderr.getReader();
+  let said = "";
+  const untilSaid = async (what: RegExp) => {
+    while (!what.test(said)) said += new TextDecoder().decode((await reader.read()).value);
+  };
+  await untilSaid(/http:\S+ /);
+  const url = /http:\S+?(?=\/? )/.exec(said)![0];
+  const ask = (stream: boolean) =>
+    fetch(`${url}/v1/completions`, {
+      method: "POST",
+      body: JSON.stringify({
+        prompt: [1, 5],
+        max_tokens: 500,
+        temperature: 0,
+        logit_bias: { 2: -100 },
+        stream,
+      }),
+    });
+  const streams = await Promise.all(Array.from({ length: texts }, () => ask(true)));
+  return { server, url, ask, untilSaid, answers: streams.map((response) => response.text()) };
+}
+
+test("a signal, also if it comes twice at once, lets texts under way end, and takes no new ones", async () => {
+  const { server, url, ask, untilSaid, answers } = await busyServer(8);
+  const whole = ask(false).then((response) => response.json());
+  while (!(await (await fetch(`${url}/metrics`)).text()).includes("tributary_slots_active 9\n"));
+  // As Ctrl-C in a terminal, which a runner of scripts passes on.
+  server.kill("SIGINT");
+  server.kill("SIGTERM");
+  await untilSaid(/stopping/);
+  expect((await fetch(`${url}/health`)).status).toBe(503);
+  expect((await ask(false)).status).toBe(503);
+  for (const text of await Promise.all(answers)) {
+    expect(text.split("\n").filter((line) => line.startsWith("data: {")).length).toBe(500);
+    expect(text).toEndWith("data: [DONE]\n\n");
+  }
+  expect(((await whole) as { usage: object }).usage).toMatchObject({ completion_tokens: 500 });
+  expect(await server.exited).toBe(0);
+});
+
+test("what is under way when the grace period is over is cut off", async () => {
+  const { server, untilSaid, answers } = await busyServer(16, "--grace", "0");
+  server.kill("SIGTERM");
+  await untilSaid(/stopping/);
+  const ends = await Promise.allSettled(answers);
+  expect(ends.every((end) => end.status === "rejected" || !end.value.includes("[DONE]"))).toBe(true);
+  expect(await server.exited).toBe(0);
+});
