@@ -144,6 +144,12 @@ export async function snapshot(id: string, options: SnapshotOptions = {}): Promi
   return snapshotOf(commit);
 }
 
-/** The folder of a model that is given by its path or its id; a folder that is there comes before an id. */
-export const modelFolder = async (model: string, options?: SnapshotOptions): Promise<string> =>
-  !existsSync(model) && isHubId(model) ? snapshot(model, options) : resolve(model);
+/**
+ * The folder of a model that is given by its path or its id; a folder that is there comes before an id.
+ * @throws if it is neither.
+ */
+export async function modelFolder(model: string, options?: SnapshotOptions): Promise<string> {
+  if (existsSync(model)) return resolve(model);
+  if (isHubId(model)) return snapshot(model, options);
+  throw new Error(`${model}: there is no such folder, and an id of the hub is org/name`);
+}

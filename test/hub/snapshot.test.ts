@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { neededFiles } from "../../src/hub/files.ts";
-import { isHubId, snapshot } from "../../src/hub/snapshot.ts";
+import { isHubId, modelFolder, snapshot } from "../../src/hub/snapshot.ts";
 
 const commit = "c0ffee".padEnd(40, "0");
 const bytesOf = (text: string) => new Uint8Array(new TextEncoder().encode(text));
@@ -204,6 +204,12 @@ test("HF_TOKEN is sent; without it one line says what is missing", async () => {
 test("a model or revision that is not there is said in one line", async () => {
   expect(await problem("org/other")).toMatch("org/other: there is no such model, or no revision main of it");
   expect(await problem("org/model@v9")).toMatch("no revision v9 of it");
+});
+
+test("a model that is neither a folder nor an id is said in one line", () => {
+  expect(modelFolder("runs/nothing/model")).rejects.toThrow(
+    "runs/nothing/model: there is no such folder, and an id of the hub is org/name",
+  );
 });
 
 test("offline, the cache serves; what is not in it is said in one line", async () => {
