@@ -101,13 +101,11 @@ export class Slots {
     const length = S * width;
     let from = 0;
     for (const to of this.#memory)
-      for (const [i, place] of places.entries())
+      for (let i = 0; i < places.length; i++)
         for (let g = 0; g < groups; g++) {
-          const head = (first + i) * groups + g;
-          to.set(
-            (fresh as Float32Array).subarray(from, from + length),
-            (head * this.#capacity + place) * width,
-          );
+          const start = (((first + i) * groups + g) * this.#capacity + places[i]) * width;
+          // Mostly one short vector, for which `set` takes longer to be called than to copy.
+          for (let e = 0; e < length; e++) to[start + e] = fresh[from + e];
           from += length;
         }
   }
