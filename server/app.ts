@@ -87,7 +87,7 @@ export function createApp({ served, apiKey, bodyBytes, bodyTime, stopping }: App
     const model = ready();
     const request = await parse(c, CompletionRequest);
     const jobs = await jobsOf(model, request);
-    const end = model.reserve(jobs.length * (request.n ?? 1));
+    const end = model.reserve(jobs.length * (request.n ?? 1), jobs.length > 1 ? "prompt" : "n");
     const abort = abortOf(c);
     const answer = complete(model, request, jobs, metrics, abort.signal);
     const head = {
@@ -130,7 +130,7 @@ export function createApp({ served, apiKey, bodyBytes, bodyTime, stopping }: App
     const prompt = await promptOf(model, request);
     const maxTokens = answerTokens(model, request, prompt);
     const n = request.n ?? 1;
-    const end = model.reserve(n);
+    const end = model.reserve(n, "n");
     const abort = abortOf(c);
     let generated = 0;
     const pieces = (index: number) =>

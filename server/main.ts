@@ -18,7 +18,7 @@ const help = `Serves a model over HTTP as OpenAI does: completions, chat, log-pr
   --dtype q8          multiplies in 8 bits: faster on some CPUs; not exact, and texts may depend on each other
   --slots N           texts that are generated at a time (16)
   --cache MB          most memory for keys and values (1024)
-  --queue N           texts that may wait for a slot (64); more are answered with 429
+  --queue N           texts that may wait for a slot (256); more are answered with 429
   --api-key KEY       or --api-key-file FILE: what clients must send
   --max-body KB       most kilobytes of a request (1024)
   --grace SECONDS     that requests under way have to end once the server is told to stop (30)
@@ -39,7 +39,7 @@ const options = {
   dtype: { type: "string" },
   slots: { type: "string", default: "16" },
   cache: { type: "string", default: "1024" },
-  queue: { type: "string", default: "64" },
+  queue: { type: "string", default: "256" },
   "api-key": { type: "string" },
   "api-key-file": { type: "string" },
   "max-body": { type: "string", default: "1024" },

@@ -67,11 +67,16 @@ export class ServedModel {
 
   /**
    * Takes places for texts until what is given back is called.
-   * @throws RequestError 429, if there are not so many.
+   * @param field that asked for so many
+   * @throws RequestError 429, if there are not so many now, and 400, if there never are.
    */
-  reserve(texts: number): () => void {
+  reserve(texts: number, field: string): () => void {
     if (texts > this.#most)
-      throw new RequestError(400, `n: ${texts} texts in one request; at most ${this.#most}`, "n");
+      throw new RequestError(
+        400,
+        `${field}: ${texts} texts in one request; this server holds at most ${this.#most}`,
+        field,
+      );
     if (this.#taken + texts > this.#most)
       throw new RequestError(429, "the server is full; try again later", null, "server_full");
     this.#taken += texts;

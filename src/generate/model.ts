@@ -53,7 +53,8 @@ export class GenerationModel {
   }
 
   /**
-   * The tokens of a text as they come, and first the scores of its prompt, if they are asked for. Ending early, or aborting the signal, frees its slot.
+   * The tokens of a text as they come, and first the scores of its prompt, if they are asked for. Ending
+   * early, or aborting the signal, frees its slot.
    * @throws what a step throws, and the signal's reason.
    */
   async *generate(request: Omit<GenerationRequest, "id">, signal?: AbortSignal): AsyncGenerator<Told> {

@@ -76,7 +76,7 @@ export class Sampler {
   readonly #random: () => number;
   /** How often each token was generated; 0 for those of the prompt. */
   readonly #counts = new Map<number, number>();
-  /** Logits after bias and penalties; one array for all tokens, since each new one is work for the garbage collector. */
+  /** Logits after bias and penalties; one array for all tokens, since each new one has to be collected. */
   #adjusted: Float32Array | undefined;
 
   constructor(sampling: Sampling, prompt: ArrayLike<number>) {

@@ -202,6 +202,10 @@ test("what is wrong is an error of the client's own kind, which names the field"
   expect((await problem({ prompt: "whale ".repeat(2000) }))[1]).toMatch(
     /^prompt: \d+ tokens; this model's context has 512/,
   );
+  expect(await problem({ prompt: Array(13).fill("x") })).toEqual([
+    "prompt",
+    "prompt: 13 texts in one request; this server holds at most 12",
+  ]);
   expect((await problem({ prompt: "whale ".repeat(12_000) }))[1]).toBe(
     "prompt: 72000 characters are more than 512 tokens, which is this model's context",
   );
