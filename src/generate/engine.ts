@@ -7,6 +7,7 @@ import type { CacheShape } from "../models/inference.ts";
 import { type Data, type Program, free } from "../onnx/session.ts";
 import type { Scores } from "../score/score.ts";
 import type { EngineStatistics, Generated, GenerationRequest, Scored } from "./requests.ts";
+import { type Row, type Text, addScores, chunk, knownOf } from "./rows.ts";
 import { Sampler, logSumExp, mostLikely } from "./sample.ts";
 import { Slots, bytesPerPlace, capacityFor, capacityWithin } from "./slots.ts";
 
@@ -21,50 +22,6 @@ export interface Programs {
   readonly decode: Program;
   /** As `read`, for prompts that are scored (score/graph.ts); made when it is first needed. */
   readonly score: () => Promise<Program>;
-}
-
-/** Tokens of a prompt that are read at a time. Chunks begin at its multiples, whatever is cached. */
-const chunk = 64;
-
-/** A row of the cache. Rows that generate come first, then those that read their prompts, then the free ones. */
-interface Row {
-  /** Tokens whose keys and values are in the cache. */
-  tokens: number[];
-  /** Of them, those read in whole chunks: they are the same bits whenever they are computed. */
-  exact: number;
-  text?: Text | undefined;
-}
-
-interface Text {
-  readonly request: GenerationRequest;
-  readonly sampler: Sampler;
-  /** Of the prompt, as far as it is read; none, if it is not to be scored. */
-  scores?: Scores;
-  /** The next token, once the prompt is read. */
-  next?: number;
-  generated: number;
-}
-
-const sharedLength = (a: ArrayLike<number>, b: ArrayLike<number>) => {
-  let length = 0;
-  while (length < a.length && length < b.length && a[length] === b[length]) length++;
-  return length;
-};
-
-/** Adds what is said of a chunk of a prompt. */
-function keep(text: Text, from: number, chunkScores: Scores): void {
-  const { length } = text.request.prompt;
-  const k = chunkScores.topIds.length / chunkScores.nll.length;
-  text.scores ??= {
-    nll: new Float32Array(length),
-    topIds: new Int32Array(length * k),
-    topLogProbs: new Float32Array(length * k),
-  };
-  text.scores.nll.set(chunkScores.nll, from);
-  text.scores.topIds.set(chunkScores.topIds, from * k);
-  text.scores.topLogProbs.set(chunkScores.topLogProbs, from * k);
-  // Nothing is known of what is behind the last token.
-  text.scores.nll[length - 1] = 0;
 }
 
 export class Engine {
@@ -138,27 +95,34 @@ export class Engine {
     [this.#rows[one], this.#rows[other]] = [this.#rows[other], this.#rows[one]];
   }
 
-  /** Gives a request the row that knows most of its prompt; if that is taken, a copy in the free one that knows least. */
+  /** Gives a request the row that knows most of its prompt, or of the free ones that which knows least of it. */
   #join(request: GenerationRequest): void {
-    const { prompt } = request;
-    // The last token is always read: what follows it is not in the cache.
-    const known = this.#rows.map(({ tokens, exact }) => {
-      const shared = Math.min(sharedLength(tokens, prompt), exact, prompt.length - 1);
-      return shared - (shared % chunk);
-    });
+    const { prompt, sampling, scored } = request;
+    const known = this.#rows.map((row) => knownOf(row, prompt));
     const most = known.indexOf(Math.max(...known));
     const free = this.#rows.flatMap(({ text }, row) => (text ? [] : [row]));
     const row = free.includes(most) ? most : free.toSorted((a, b) => known[a] - known[b])[0];
-    // Of a prompt that is scored, every token is read.
-    const shared = request.scored ? 0 : known[most];
-    if (row !== most && shared > 0) this.#slots.copy(most, row, shared);
-    this.#cachedTokens += shared;
+    const kept = scored ? 0 : known[row];
     this.#promptTokens += prompt.length;
-    this.#rows[row] = {
-      tokens: [...prompt.subarray(0, shared)],
-      exact: shared,
-      text: { request, sampler: new Sampler(request.sampling, prompt), generated: 0 },
-    };
+    this.#cachedTokens += kept;
+    const text = { request, sampler: new Sampler(sampling, prompt), generated: 0 };
+    this.#rows[row] = { tokens: [...prompt.subarray(0, kept)], exact: kept, text };
+    this.#share(row);
+  }
+
+  /** Takes from another row what is known there of a prompt, and not here. */
+  #share(at: number): void {
+    const row = this.#rows[at];
+    const { prompt, scored } = row.text!.request;
+    // Of a prompt that is scored, every token is read.
+    if (scored) return;
+    const known = this.#rows.map((other) => knownOf(other, prompt));
+    const most = Math.max(...known);
+    if (most <= row.tokens.length) return;
+    this.#slots.copy(known.indexOf(most), at, most);
+    this.#cachedTokens += most - row.tokens.length;
+    row.tokens = [...prompt.subarray(0, most)];
+    row.exact = most;
   }
 
   #leave(row: number): void {
@@ -224,6 +188,8 @@ export class Engine {
     );
     if (waiting.length === 0) return;
     const [{ row: at }] = waiting.sort((a, b) => a.id - b.id);
+    // One that came at the same time with the same beginning may have been read meanwhile.
+    this.#share(at);
     const row = this.#rows[at];
     const text = row.text!;
     const { prompt } = text.request;
@@ -235,7 +201,7 @@ export class Engine {
     const { logits, ...said } = await this.#run(program, at, part.length, part, [from], next);
     row.tokens.push(...part);
     if (part.length === chunk) row.exact = row.tokens.length;
-    if (text.request.scored) keep(text, from, said as unknown as Scores);
+    if (text.request.scored) addScores(text, from, said as unknown as Scores);
     if (row.tokens.length === prompt.length) this.#begin(at, logits as Float32Array);
     free([logits, ...Object.values(said)]);
   }

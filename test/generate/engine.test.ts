@@ -102,6 +102,10 @@ test("what prompts begin with in common is computed once, and changes no text", 
   // Three times the whole chunks of 64 tokens.
   expect(engine.statistics().cachedTokens).toBe(3 * 192);
   for (const one of requests) expect(all.get(one.id)).toEqual(ids((await run([one], 2)).all.get(one.id)));
+  // Also where they come at the same time.
+  const together = await run(requests, 4);
+  expect(together.statistics.cachedTokens).toBe(3 * 192);
+  for (const one of requests) expect(ids(together.all.get(one.id))).toEqual(all.get(one.id)!);
 });
 
 test("a long prompt does not stop the tokens of others", async () => {
