@@ -44,7 +44,7 @@ const handlers = {
     const device = await resolveDevice(options.device);
     const decoder = readDecoder(folder);
     const stored = await readWeights(folder, decoder);
-    const int8 = dtype === "q8";
+    const int8 = dtype === "q8" ? new Map() : undefined;
     const parameters = [...decoder.parameters.values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
     const small = parameters < smallModel;
     const threads = options.threads ?? (small ? 1 : availableParallelism());
@@ -54,13 +54,8 @@ const handlers = {
     const reading = { stored, int8, repacked: small };
     const k = Math.min(mostLogprobs, known);
     programs = {
-      read: await compile(prompts.graph, device, threads, reading),
-      decode: await compile(tokens.graph, device, threads, {
-        stored,
-        int8,
-        repacked: true,
-        onQuantized: report,
-      }),
+      read: await compile(prompts.graph, device, threads, { ...reading, onQuantized: report }),
+      decode: await compile(tokens.graph, device, threads, { stored, int8, repacked: true }),
       score: () => (scoring ??= compile(slotScoringGraph(decoder, k, known), device, threads, reading)),
     };
     engine = new Engine(programs, cache, slots, (one) => told.push(one));

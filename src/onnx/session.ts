@@ -7,7 +7,7 @@ import { Builder } from "../graph/build.ts";
 import { type Dtype, type Graph, type Shape, factors, isNode, sizeOf } from "../graph/ops.ts";
 import { type Stored, bytesPerElement, load } from "../graph/stored.ts";
 import { type Encoding, encode } from "./encode.ts";
-import { quantize } from "./quantize.ts";
+import { type Quantized, quantize } from "./quantize.ts";
 
 export const devices = ["auto", "cpu", "webgpu", "cuda"] as const;
 export type Device = (typeof devices)[number];
@@ -18,8 +18,11 @@ export type Data = Float32Array | Int32Array;
 /** Weights that a program takes from files, where they stay as they are. */
 export interface FrozenWeights {
   readonly stored: ReadonlyMap<string, Stored>;
-  /** Whether products take them in 8 bits: several times faster on CPUs with instructions for that, and not exact. */
-  readonly int8?: boolean;
+  /**
+   * If products are to take them in 8 bits, several times faster on CPUs with instructions for that, and not
+   * exact: those that there are, by name, which are made when they are needed, once for all programs of a model.
+   */
+  readonly int8?: Map<string, Quantized> | undefined;
   /**
    * Whether the runtime may lay them out anew, each once more in memory: of use where products have few
    * rows, as when a text is generated token by token.
@@ -112,12 +115,13 @@ function frozen({ stored, int8, repacked = false, onQuantized }: FrozenWeights, 
   const total = [...stored.values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   let done = 0;
   const quantized: Encoding["quantized"] = (weight, transposed) => {
-    const { rows, columns, values, scales } = quantize(load(stored.get(weight)!), transposed);
     const name = `int8:${weight}`;
-    const shape = [rows, columns];
-    fed[name] = new Tensor("int8", values, shape);
-    onQuantized?.((done += values.length) / total);
-    return { name, shape, scales };
+    let made = int8!.get(name);
+    if (!made) int8!.set(name, (made = quantize(load(stored.get(weight)!), transposed)));
+    const shape = [made.rows, made.columns];
+    fed[name] = new Tensor("int8", made.values, shape);
+    onQuantized?.((done += made.values.length) / total);
+    return { name, shape, scales: made.scales };
   };
   const encoding: Encoding = { weights, inPlace, ownTables: repacked, ...(int8 && { quantized }) };
   return { fed, encoding };

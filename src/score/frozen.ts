@@ -52,7 +52,11 @@ export function readFrozen(folder: string, dtype?: OnnxDtype): Frozen {
       context: decoder.context,
       open: async (options, onQuantized) => {
         const stored = await readWeights(folder, decoder);
-        return Scorer.create(decoder, { stored, int8: dtype === "q8", onQuantized }, options);
+        return Scorer.create(
+          decoder,
+          { stored, int8: dtype === "q8" ? new Map() : undefined, onQuantized },
+          options,
+        );
       },
     };
   }

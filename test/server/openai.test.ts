@@ -117,6 +117,20 @@ test("echo, log-probabilities and no tokens at all", async () => {
   own.top_logprobs!.forEach((top, i) => expect(Math.max(...Object.values(top))).toBe(own.token_logprobs![i]));
 });
 
+test("in 8 bits, too, texts are scored and generated, and nearly the same is said", async () => {
+  await using coarse = await serving({ dtype: "q8", slots: 2 });
+  const asked = { model, prompt: "And God said", max_tokens: 4, temperature: 0, echo: true, logprobs: 1 };
+  const said = async ({ url }: Serving) => {
+    const { choices } = await new OpenAI({ baseURL: `${url}/v1`, apiKey: "any" }).completions.create(asked);
+    return choices[0].logprobs!.token_logprobs!.slice(1, 4);
+  };
+  const exact = await said(server);
+  (await said(coarse)).forEach((value, i) => {
+    expect(value).not.toBe(exact[i]);
+    expect(Math.abs(value - exact[i])).toBeLessThan(0.1);
+  });
+});
+
 test("a text ends before a stop string, also one that lies across tokens", async () => {
   const whole = await greedyText("And God said", 40);
   const stop = whole.slice(15, 22);
