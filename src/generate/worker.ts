@@ -58,6 +58,8 @@ const handlers = {
       decode: await compile(tokens.graph, device, threads, { stored, int8, repacked: true }),
       score: () => (scoring ??= compile(slotScoringGraph(decoder, k, known), device, threads, reading)),
     };
+    // Later, texts under way would wait for it; on a GPU it would hold the weights once more.
+    if (device === "cpu") await programs.score();
     engine = new Engine(programs, cache, slots, (one) => told.push(one));
     return { context: longestText(cache, slots, cacheBytes, cacheContext(decoder)), device };
   },
