@@ -6,7 +6,7 @@
 import type { CacheShape } from "../models/inference.ts";
 import { type Data, type Program, free } from "../onnx/session.ts";
 import type { Scores } from "../score/score.ts";
-import type { EngineStatistics, Generated, GenerationRequest, Scored } from "./requests.ts";
+import type { EngineStatistics, Generated, GenerationRequest, Told } from "./requests.ts";
 import { type Row, type Text, addScores, chunk, knownOf } from "./rows.ts";
 import { Sampler, logSumExp, mostLikely } from "./sample.ts";
 import { Slots, bytesPerPlace, capacityFor, capacityWithin } from "./slots.ts";
@@ -29,7 +29,7 @@ export class Engine {
   readonly #slots: Slots;
   readonly #rows: Row[];
   readonly #queue: GenerationRequest[] = [];
-  readonly #emit: (told: Generated | Scored) => void;
+  readonly #emit: (told: Told) => void;
   /** Rows that generate. */
   #decoding = 0;
   #promptTokens = 0;
@@ -37,12 +37,7 @@ export class Engine {
   #generatedTokens = 0;
 
   /** @param slots texts that are generated at a time */
-  constructor(
-    programs: Programs,
-    cache: CacheShape,
-    slots: number,
-    emit: (told: Generated | Scored) => void,
-  ) {
+  constructor(programs: Programs, cache: CacheShape, slots: number, emit: (told: Told) => void) {
     this.#programs = programs;
     this.#slots = new Slots(cache, slots);
     this.#rows = Array.from({ length: slots }, () => ({ tokens: [], exact: 0 }));
@@ -192,16 +187,16 @@ export class Engine {
     this.#share(at);
     const row = this.#rows[at];
     const text = row.text!;
-    const { prompt } = text.request;
+    const { prompt, scored } = text.request;
     const from = row.tokens.length;
     const part = prompt.slice(from, from + chunk);
-    const program = text.request.scored ? await this.#programs.score() : this.#programs.read;
+    const program = scored ? await this.#programs.score() : this.#programs.read;
     const next = new Int32Array(part.length);
     next.set(prompt.subarray(from + 1, from + 1 + part.length));
     const { logits, ...said } = await this.#run(program, at, part.length, part, [from], next);
     row.tokens.push(...part);
     if (part.length === chunk) row.exact = row.tokens.length;
-    if (text.request.scored) addScores(text, from, said as unknown as Scores);
+    if (scored) addScores(text, from, said as unknown as Scores);
     if (row.tokens.length === prompt.length) this.#begin(at, logits as Float32Array);
     free([logits, ...Object.values(said)]);
   }

@@ -1,10 +1,8 @@
 /** @file A model in its worker, as those see it that ask for texts: token ids in, token ids out. */
 import type { ResolvedDevice } from "../onnx/session.ts";
 import { type Report, type Remote, spawn } from "../onnx/worker.ts";
-import type { EngineStatistics, Generated, GenerationRequest, Scored } from "./requests.ts";
+import type { EngineStatistics, GenerationRequest, Told } from "./requests.ts";
 import type { GenerationHandlers, ModelOptions } from "./worker.ts";
-
-type Told = Generated | Scored;
 
 export class GenerationModel {
   readonly #worker: Remote<GenerationHandlers>;

@@ -33,6 +33,8 @@ export interface Generated {
   readonly finish?: "stop" | "length";
 }
 
+export type Told = Generated | Scored;
+
 export interface EngineStatistics {
   readonly slots: number;
   readonly active: number;

@@ -11,7 +11,7 @@ import { type Device, type Program, type ResolvedDevice, compile, resolveDevice 
 import { type Report, serve } from "../onnx/worker.ts";
 import { slotScoringGraph } from "../score/graph.ts";
 import { Engine, type Programs, longestText } from "./engine.ts";
-import type { EngineStatistics, Generated, GenerationRequest, Scored } from "./requests.ts";
+import type { EngineStatistics, GenerationRequest, Told } from "./requests.ts";
 
 export interface ModelOptions {
   readonly folder: string;
@@ -35,7 +35,7 @@ const shortestTurn = 3;
 let engine: Engine;
 let programs: Programs | undefined;
 let scoring: Promise<Program> | undefined;
-let told: (Generated | Scored)[] = [];
+let told: Told[] = [];
 
 const handlers = {
   /** Answers with the most tokens that a prompt and its continuation may have together. */
@@ -70,7 +70,7 @@ const handlers = {
   }: {
     submit: readonly GenerationRequest[];
     cancel: readonly number[];
-  }): Promise<{ told: (Generated | Scored)[]; busy: boolean; statistics: EngineStatistics }> {
+  }): Promise<{ told: Told[]; busy: boolean; statistics: EngineStatistics }> {
     for (const request of submit) engine.submit(request);
     for (const id of cancel) engine.cancel(id);
     const until = performance.now() + shortestTurn;

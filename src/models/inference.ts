@@ -27,21 +27,31 @@ export interface CacheShape {
 }
 
 /**
- * The graph that many texts are generated with at a time: inputs as `slotTokens` says, besides `ends`
- * i32[rows], which of all tokens is the last of each row. Out come `logits` [rows, V] of those alone, and
- * `fresh` [2·layers·rows, G, length, E], the keys and then the values of each layer.
+ * What graphs of slots have in common: inputs as `slotTokens` says, the weights by name, and `fresh`
+ * [2·layers·rows, G, length, E], the keys and then the values of each layer, to be put out.
+ */
+export function slotHidden(b: Builder, decoder: Decoder, single: boolean) {
+  const parameters = parametersOf(b, decoder);
+  const { tokens, fresh: parts } = slotTokens(b, decoder, single);
+  const hidden_TD = decoder.hidden(b, (name) => parameters.get(name)!, tokens);
+  // As one: each result of a run costs about as much as a small product.
+  const fresh = b.concat(parts, 0);
+  const [, groups, , width] = parts[0].shape;
+  const cache: CacheShape = { layers: parts.length / 2, groups, width };
+  return { tokens, hidden_TD, head_VD: parameters.get(decoder.head)!, fresh, cache };
+}
+
+/**
+ * The graph that many texts are generated with at a time: as `slotHidden` says, and besides `ends`
+ * i32[rows], which of all tokens is the last of each row; out come the `logits` [rows, V] of those alone.
  *
  * @param single each row has one token, and there is no `ends`.
  */
 export function slotGraph(decoder: Decoder, single: boolean): { graph: Graph; cache: CacheShape } {
   const b = new Builder();
-  const parameters = parametersOf(b, decoder);
-  const { tokens, fresh } = slotTokens(b, decoder, single);
-  const hidden_TD = decoder.hidden(b, (name) => parameters.get(name)!, tokens);
+  const { tokens, hidden_TD, head_VD, fresh, cache } = slotHidden(b, decoder, single);
   const last_RD = single ? hidden_TD : b.gather(hidden_TD, b.input("ends", [tokens.rows], "i32"));
-  b.output("logits", logitsOf(b, decoder, last_RD, parameters.get(decoder.head)!));
-  // As one: each result of a run costs about as much as a small product.
-  b.output("fresh", b.concat(fresh, 0));
-  const [, groups, , width] = fresh[0].shape;
-  return { graph: b.graph(), cache: { layers: fresh.length / 2, groups, width } };
+  b.output("logits", logitsOf(b, decoder, last_RD, head_VD));
+  b.output("fresh", fresh);
+  return { graph: b.graph(), cache };
 }

@@ -3,7 +3,8 @@ import { Builder } from "../graph/build.ts";
 import type { Graph, Value } from "../graph/ops.ts";
 import { chunkSizes, logitsOf, negativeLog } from "../models/head.ts";
 import type { Decoder } from "../models/decoder.ts";
-import { packedTokens, parametersOf, slotTokens } from "../models/tokens.ts";
+import { slotHidden } from "../models/inference.ts";
+import { packedTokens, parametersOf } from "../models/tokens.ts";
 
 // Shapes: R rows, L row length, T = R·L tokens, C tokens of a chunk, V vocabulary, K kept candidates.
 
@@ -70,14 +71,12 @@ export function scoringGraph(
  */
 export function slotScoringGraph(decoder: Decoder, k: number, known: number): Graph {
   const b = new Builder();
-  const parameters = parametersOf(b, decoder);
-  const { tokens, fresh } = slotTokens(b, decoder, false);
-  const hidden_TD = decoder.hidden(b, (name) => parameters.get(name)!, tokens);
-  const logits_TV = logitsOf(b, decoder, hidden_TD, parameters.get(decoder.head)!);
+  const { tokens, hidden_TD, head_VD, fresh } = slotHidden(b, decoder, false);
+  const logits_TV = logitsOf(b, decoder, hidden_TD, head_VD);
   const next_T1 = b.input("next", [tokens.rows * tokens.length, 1], "i32");
   said(b, logits_TV, next_T1, k, known).forEach((value, output) => b.output(outputNames[output], value));
   b.output("logits", b.gather(logits_TV, b.input("ends", [tokens.rows], "i32")));
-  b.output("fresh", b.concat(fresh, 0));
+  b.output("fresh", fresh);
   return b.graph();
 }
 

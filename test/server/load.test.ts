@@ -4,11 +4,10 @@
  */
 import { expect, test } from "bun:test";
 import { randomOf } from "../../src/generate/sample.ts";
-import { demoModel } from "../close.ts";
+import { serverProcess } from "./process.ts";
 
 const seconds = Number(process.env.LOAD_SECONDS ?? 6);
 const clients = 64;
-const main = new URL("../../server/main.ts", import.meta.url).pathname;
 
 const words = [
   "And",
@@ -42,27 +41,8 @@ function requestOf(number: number) {
 }
 
 test(`${clients} clients for ${seconds} s: no error but 429, no slot lost, the same texts as alone`, async () => {
-  const args = ["--model", demoModel("pocket-llama"), "--port", "0", "--slots", "8", "--queue", "40"];
-  const server = Bun.spawn([process.execPath, main, ...args], { stderr: "pipe", stdout: "ignore" });
-  const reader = server.stderr.getReader();
-  let said = "";
-  while (!/http:\S+ /.test(said)) said += new TextDecoder().decode((await reader.read()).value);
-  // What it says is read on, so that it never waits for its pipe.
-  const log = (async () => {
-    for (let part = await reader.read(); !part.done; part = await reader.read())
-      said += new TextDecoder().decode(part.value);
-  })();
-  const url = /http:\S+?(?=\/? )/.exec(said)![0];
-  const ask = (number: number, signal?: AbortSignal) =>
-    fetch(`${url}/v1/completions`, {
-      method: "POST",
-      body: JSON.stringify(requestOf(number)),
-      signal: signal ?? null,
-    });
-  const metric = async (name: string) => {
-    const text = await (await fetch(`${url}/metrics`)).text();
-    return Number(new RegExp(`^tributary_${name} (.+)$`, "m").exec(text)![1]);
-  };
+  const { server, log, complete, metric } = await serverProcess("--slots", "8", "--queue", "40");
+  const ask = (number: number, signal?: AbortSignal) => complete(requestOf(number), signal);
   try {
     const texts = new Map<number, string>();
     const unexpected: string[] = [];
@@ -121,7 +101,7 @@ test(`${clients} clients for ${seconds} s: no error but 429, no slot lost, the s
   } finally {
     server.kill("SIGTERM");
     expect(await server.exited).toBe(0);
-    await log;
+    const said = await log();
     expect(said.split("\n").filter((line) => line && !/^(pocket-llama on|stopping once)/.test(line))).toEqual(
       [],
     );

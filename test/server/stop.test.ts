@@ -1,39 +1,20 @@
 /** How a server ends: in order, at once, or when its time is over. */
 import { expect, test } from "bun:test";
-import { demoModel } from "../close.ts";
+import { serverProcess } from "./process.ts";
 
-const main = new URL("../../server/main.ts", import.meta.url).pathname;
-
-/** A server in a process of its own, which streams a text of 500 tokens to each of `texts` clients. */
+/** A server that streams a text of 500 tokens to each of `texts` clients. */
 async function busyServer(texts: number, ...options: string[]) {
-  const args = ["--model", demoModel("pocket-llama"), "--port", "0", ...options];
-  const server = Bun.spawn([process.execPath, main, ...args], { stderr: "pipe", stdout: "ignore" });
-  const reader = server.stderr.getReader();
-  let said = "";
-  const untilSaid = async (what: RegExp) => {
-    while (!what.test(said)) said += new TextDecoder().decode((await reader.read()).value);
-  };
-  await untilSaid(/http:\S+ /);
-  const url = /http:\S+?(?=\/? )/.exec(said)![0];
+  const process = await serverProcess(...options);
   const ask = (stream: boolean) =>
-    fetch(`${url}/v1/completions`, {
-      method: "POST",
-      body: JSON.stringify({
-        prompt: [1, 5],
-        max_tokens: 500,
-        temperature: 0,
-        logit_bias: { 2: -100 },
-        stream,
-      }),
-    });
+    process.complete({ prompt: [1, 5], max_tokens: 500, temperature: 0, logit_bias: { 2: -100 }, stream });
   const streams = await Promise.all(Array.from({ length: texts }, () => ask(true)));
-  return { server, url, ask, untilSaid, answers: streams.map((response) => response.text()) };
+  return { ...process, ask, answers: streams.map((response) => response.text()) };
 }
 
 test("a signal, also if it comes twice at once, lets texts under way end, and takes no new ones", async () => {
-  const { server, url, ask, untilSaid, answers } = await busyServer(8);
+  const { server, url, ask, metric, untilSaid, answers } = await busyServer(8);
   const whole = ask(false).then((response) => response.json());
-  while (!(await (await fetch(`${url}/metrics`)).text()).includes("tributary_slots_active 9\n"));
+  while ((await metric("slots_active")) !== 9);
   // As Ctrl-C in a terminal, which a runner of scripts passes on.
   server.kill("SIGINT");
   server.kill("SIGTERM");
