@@ -8,11 +8,12 @@ async function busyServer(texts: number, ...options: string[]) {
   const ask = (stream: boolean) =>
     process.complete({ prompt: [1, 5], max_tokens: 500, temperature: 0, logit_bias: { 2: -100 }, stream });
   const streams = await Promise.all(Array.from({ length: texts }, () => ask(true)));
-  return { ...process, ask, answers: streams.map((response) => response.text()) };
+  // Settled, as they may fail before a test looks at them.
+  return { ...process, ask, ends: Promise.allSettled(streams.map((response) => response.text())) };
 }
 
 test("a signal, also if it comes twice at once, lets texts under way end, and takes no new ones", async () => {
-  const { server, url, ask, metric, untilSaid, answers } = await busyServer(8);
+  const { server, url, ask, metric, untilSaid, ends } = await busyServer(8);
   const whole = ask(false).then((response) => response.json());
   while ((await metric("slots_active")) !== 9);
   // As Ctrl-C in a terminal, which a runner of scripts passes on.
@@ -21,7 +22,8 @@ test("a signal, also if it comes twice at once, lets texts under way end, and ta
   await untilSaid(/stopping/);
   expect((await fetch(`${url}/health`)).status).toBe(503);
   expect((await ask(false)).status).toBe(503);
-  for (const text of await Promise.all(answers)) {
+  for (const end of await ends) {
+    const text = end.status === "fulfilled" ? end.value : String(end.reason);
     expect(text.split("\n").filter((line) => line.startsWith("data: {")).length).toBe(500);
     expect(text).toEndWith("data: [DONE]\n\n");
   }
@@ -30,10 +32,9 @@ test("a signal, also if it comes twice at once, lets texts under way end, and ta
 });
 
 test("what is under way when the grace period is over is cut off", async () => {
-  const { server, untilSaid, answers } = await busyServer(16, "--grace", "0");
+  const { server, untilSaid, ends } = await busyServer(16, "--grace", "0");
   server.kill("SIGTERM");
   await untilSaid(/stopping/);
-  const ends = await Promise.allSettled(answers);
-  expect(ends.every((end) => end.status === "rejected" || !end.value.includes("[DONE]"))).toBe(true);
+  expect((await ends).every((end) => end.status === "rejected" || !end.value.includes("[DONE]"))).toBe(true);
   expect(await server.exited).toBe(0);
 });
