@@ -1,7 +1,17 @@
 /** @file What the commands have in common: options, interruption, and errors as one clear line. */
 import { type ParseArgsConfig, parseArgs } from "node:util";
-import { onStop } from "../src/signals/stop.ts";
+import { type StopSignal, exitCodeOf, onStop } from "../src/signals/stop.ts";
 import { UserError } from "./config.ts";
+
+/** What a command was stopped by. Its exit code is that of the signal. */
+export class Interrupted extends UserError {
+  readonly signal: StopSignal;
+
+  constructor(signal: StopSignal) {
+    super("interrupted");
+    this.signal = signal;
+  }
+}
 
 /** Parses options, with a hint where they are wrong. */
 export function parseOptions<T extends NonNullable<ParseArgsConfig["options"]>>(
@@ -22,18 +32,38 @@ export function oneOf<T extends string>(option: string, allowed: readonly T[], g
   throw new UserError(`${option}: expected ${allowed.join(", ")}, got ${given}`);
 }
 
-/** Runs `work` with a signal that Ctrl-C aborts; a second Ctrl-C ends the process. */
+/**
+ * Runs `work` with a signal that Ctrl-C aborts, or a terminal that closes, or an output that can no longer
+ * be written to; a second Ctrl-C ends the process.
+ */
 export async function interruptible<T>(hint: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const interrupt = new AbortController();
-  const off = onStop(() => {
+  const off = onStop((signal) => {
     process.stderr.write(`\n${hint}; once more to give up at once\n`);
-    interrupt.abort(new UserError("interrupted"));
+    interrupt.abort(new Interrupted(signal));
   });
+  const failed = (error: Error) =>
+    interrupt.abort(
+      new UserError(`standard output cannot be written to: ${error.message}`, { cause: error }),
+    );
+  process.stdout.on("error", failed);
   try {
     return await work(interrupt.signal);
   } finally {
     off();
+    process.stdout.off("error", failed);
   }
+}
+
+/** Waits until what was written to standard output has gone out. @throws UserError if it cannot. */
+function flush(): Promise<void> {
+  return new Promise((resolve, reject) =>
+    process.stdout.write("", (error) =>
+      error
+        ? reject(new UserError(`standard output cannot be written to: ${error.message}`, { cause: error }))
+        : resolve(),
+    ),
+  );
 }
 
 /** Runs a command; what goes wrong becomes one line on stderr and exit code 1. */
@@ -41,12 +71,18 @@ export async function command(
   name: string,
   main: (args: readonly string[]) => Promise<number>,
 ): Promise<void> {
+  // Nobody may be listening (any more), which is no fault of the work.
+  process.stderr.on("error", () => {});
+  let broken: Error | undefined;
+  process.stdout.on("error", (error) => void (broken ??= error));
   try {
     process.exitCode = await main(process.argv.slice(2));
+    await flush();
+    if (broken) throw new UserError(`standard output cannot be written to: ${broken.message}`);
   } catch (error) {
     const { message, stack } = error as Error;
     const plain = error instanceof UserError || !process.env.TRIBUTARY_DEBUG;
     process.stderr.write(`${name}: ${plain ? message : stack}\n`);
-    process.exitCode = 1;
+    process.exitCode = error instanceof Interrupted ? exitCodeOf(error.signal) : 1;
   }
 }

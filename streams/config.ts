@@ -139,8 +139,11 @@ export const Config = z.strictObject({
     weightDecay: z.number().nonnegative().default(0.1),
     /** largest norm of a step's gradient */
     clip: z.number().positive().default(1),
-    /** steps between checkpoints */
+    /** steps and minutes between checkpoints; there is one more before the model is saved */
     checkpointEvery: count.default(200),
+    checkpointMinutes: z.number().positive().default(10),
+    /** checkpoints that are kept, the newest; 12 bytes per parameter each */
+    keep: count.default(2),
   }),
   evaluate: z
     .strictObject({

@@ -16,8 +16,10 @@ text → split → tokenize → forward ×N → align → fuse → pack → trai
   --out DIR           where the result goes
   --max-steps N       optimizer steps, in place of train.steps
   --on-bad-row skip   leaves out rows and files that cannot be read, and counts them
-  --resume            goes on from the checkpoint of an interrupted run
-  --restart           begins again where there is such a checkpoint
+  --resume            goes on from the newest checkpoint of the run in DIR; also of a finished one, with more
+                      steps. What its steps were made of (models, text, fusion) must be as it was; steps, the
+                      optimizer's numbers, devices, evaluation and saving may change
+  --restart           replaces the run in DIR
   --json              one JSON object per line on stdout in place of the progress line
   --help
 
@@ -28,8 +30,9 @@ text → split → tokenize → forward ×N → align → fuse → pack → trai
   bun run fuse --set 'sources=[org/name, org/other@v2]'     models of the Hugging Face hub, by their ids
   bun run fuse --set fusion.lmWeight=1                      plain continual training, no teacher runs
 
-DIR then holds model/ (a Hugging Face folder), summary.json and events/ (tensorboard --logdir DIR).
-Ctrl-C finishes the step under way and writes a checkpoint. Settings with their meaning: streams/config.ts`;
+DIR then holds model/ (a Hugging Face folder), summary.json, events/ (tensorboard --logdir DIR) and the last
+checkpoint. Ctrl-C finishes the step under way and writes a checkpoint; so do SIGTERM and a terminal that
+closes. Settings with their meaning: streams/config.ts`;
 
 const options = {
   set: { type: "string", multiple: true, default: [] as string[] },
@@ -42,17 +45,21 @@ const options = {
   help: { type: "boolean", short: "h", default: false },
 } as const;
 
+const print = (text: string) => void process.stdout.write(`${text}\n`);
+const event = (name: string, values: object) => print(JSON.stringify({ event: name, ...values }));
+
 const jsonLines: Listener = {
-  loading: (model, share) => console.log(JSON.stringify({ event: "loading", model, share })),
-  devices: (devices) => console.log(JSON.stringify({ event: "devices", devices })),
-  evaluation: (step, bitsPerByte) => console.log(JSON.stringify({ event: "evaluation", step, bitsPerByte })),
-  step: (progress) => console.log(JSON.stringify({ event: "step", ...progress })),
+  loading: (model, share) => event("loading", { model, share }),
+  devices: (devices) => event("devices", { devices }),
+  evaluation: (step, bitsPerByte) => event("evaluation", { step, bitsPerByte }),
+  step: (progress) => event("step", progress),
+  note: (text) => event("note", { text }),
 };
 
 async function main(args: readonly string[]): Promise<number> {
   const { values, positionals } = parseOptions(args, options);
   if (values.help) {
-    console.log(help);
+    print(help);
     return 0;
   }
   if (positionals.length > 1)
@@ -71,13 +78,14 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     const { resume, restart } = values;
     const listener = values.json ? jsonLines : lines;
-    const summary = await interruptible("finishing the step under way", (signal) =>
-      run(config, { resume, restart, signal, listener }),
-    );
-    lines.end();
-    if (values.json) console.log(JSON.stringify({ event: "summary", ...summary }));
-    else process.stderr.write(`${report(summary, relative(process.cwd(), config.out) || ".")}\n`);
-    return summary.finished ? 0 : 130;
+    return await interruptible("finishing the step under way", async (signal) => {
+      const summary = await run(config, { resume, restart, signal, listener });
+      lines.end();
+      if (values.json) event("summary", summary);
+      else process.stderr.write(`${report(summary, relative(process.cwd(), config.out) || ".")}\n`);
+      if (!summary.finished) throw signal.reason;
+      return 0;
+    });
   } finally {
     lines.end();
   }

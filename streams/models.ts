@@ -31,9 +31,8 @@ export interface LoadedTrainer {
   readonly step: (batches: Batch[], learningRate: number) => Promise<StepResult>;
   /** −log p at each position under the target as it is now. */
   readonly nll: (sequences: readonly Int32Array[]) => Promise<Float32Array[]>;
-  /** Both tell how many bytes reached the file system. */
-  readonly saveCheckpoint: (path: string) => Promise<number>;
-  readonly saveModel: (folder: string) => Promise<number>;
+  readonly saveCheckpoint: (path: string) => Promise<void>;
+  readonly saveModel: (folder: string) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 

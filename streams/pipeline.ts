@@ -23,7 +23,7 @@ export interface From {
 
 const beginning: From = { steps: 0, position: { cursor: start, start: 0, taken: 0 } };
 
-const tokensPerStep = ({ train, pack }: Config) => train.rows * train.accumulation * pack.rowLength;
+export const tokensPerStep = ({ train, pack }: Config) => train.rows * train.accumulation * pack.rowLength;
 
 /** Text to what every teacher says of it, for as many tokens as the steps need. */
 export function score(
@@ -31,7 +31,7 @@ export function score(
   tokenizers: readonly Tokenizer[],
   teachers: readonly Teacher[],
   meter: Meter,
-  skipped: () => void,
+  skipped: (reason: string) => void,
   { steps, position }: From = beginning,
 ): AsyncGenerator<Scored> {
   const { data, blockSize, slack, forward: f } = config;

@@ -85,6 +85,10 @@ export function progressLines(stream: NodeJS.WriteStream): Listener & { end(): v
         stream.write(`${line(progress)}\n`);
       }
     },
+    note(text) {
+      clear();
+      stream.write(`${text}\n`);
+    },
     end: clear,
   };
 }

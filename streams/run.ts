@@ -1,18 +1,25 @@
 /** @file One run from start to end: the pipeline, evaluations, checkpoints, and what is left in its folder. */
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { dataFiles } from "../src/data/files.ts";
-import { type RunState, readState, removeState, weightsOf, writeState } from "./checkpoint.ts";
+import { writeDurably } from "../src/files/durable.ts";
+import { sha256Of } from "../src/files/hash.ts";
+import { type RunState, pruneCheckpoints, writeCheckpoint } from "./checkpoint.ts";
 import { type Config, UserError } from "./config.ts";
+import { countTokens } from "./count.ts";
+import { checkSpace } from "./disk-space.ts";
 import { evaluateSamples, readSamples } from "./evaluate.ts";
-import { type Loading, fetchModels } from "./hub.ts";
+import { fetchModels } from "./hub.ts";
+import { type Inputs, inputChanges, readInputs } from "./inputs.ts";
 import { Journal, type Listener } from "./journal.ts";
 import { Meter, type StageStatistics } from "./meter.ts";
 import { loadModels } from "./models.ts";
-import { learn, score } from "./pipeline.ts";
+import { learn, score, tokensPerStep } from "./pipeline.ts";
 import { read } from "./read.ts";
+import { type RunFolder, openRunFolder, whatIsSafe } from "./run-folder.ts";
 import { type FusionSummary, TeacherStatistics } from "./statistics.ts";
 import type { Step } from "./train.ts";
+
+type Bits = Readonly<Record<string, number>>;
 
 export interface Summary {
   readonly steps: number;
@@ -20,58 +27,28 @@ export interface Summary {
   readonly seconds: number;
   readonly tokensPerSecond: number;
   readonly stages: Readonly<Record<string, StageStatistics>>;
-  readonly bitsPerByte: {
-    readonly start: Readonly<Record<string, number>>;
-    readonly end: Readonly<Record<string, number>>;
-  };
+  /** Before the first step and after the last one; empty where it was not measured. */
+  readonly bitsPerByte: { readonly start: Bits; readonly end: Bits };
   readonly fusion: FusionSummary;
   readonly fusionByDomain: Readonly<Record<string, FusionSummary>>;
   readonly devices: Readonly<Record<string, string>>;
   readonly skippedRows: number;
+  /** Why, for the first few. */
+  readonly skippedReasons: readonly string[];
   readonly peakRssBytes: number;
-  /** As the operating system counts; null where it does not. */
-  readonly bytesWrittenOutside: number | null;
+  /** What else is to be known, a sentence each. */
+  readonly notes: readonly string[];
   /** Whether all steps were done, or the data ended before. */
   readonly finished: boolean;
 }
 
 export interface RunOptions {
-  /** Goes on from the folder's checkpoint, or forgets it. With neither, a checkpoint is in the way. */
+  /** Goes on from the folder's newest checkpoint, or replaces what an earlier run left. */
   readonly resume?: boolean;
   readonly restart?: boolean;
   /** Stops the run after the step under way, with a checkpoint. */
   readonly signal?: AbortSignal;
   readonly listener?: Listener;
-}
-
-/** What the weights and the place in the stream of a checkpoint depend on. */
-function settingsOf({ target, sources, data, blockSize, slack, pack, fusion, train }: Config): string {
-  const { checkpointEvery: _, ...training } = train;
-  return JSON.stringify({
-    target,
-    sources,
-    data,
-    blockSize,
-    slack,
-    pack,
-    fusion,
-    training,
-  });
-}
-
-function stateOf(config: Config, { resume, restart }: RunOptions): RunState | undefined {
-  const state = restart ? undefined : readState(config.out);
-  if (resume && !state) throw new UserError(`${config.out}: there is no checkpoint to go on from`);
-  if (!state) return undefined;
-  if (!resume)
-    throw new UserError(
-      `${config.out}: holds an unfinished run at step ${state.steps}; go on with --resume, or begin again with --restart`,
-    );
-  if (state.settings !== settingsOf(config))
-    throw new UserError(
-      `${config.out}: its checkpoint was made with other settings; use those, or begin again with --restart`,
-    );
-  return state;
 }
 
 /** The configuration with its files found, and the first document of each list read: what can fail early does. */
@@ -94,113 +71,219 @@ async function checkData(config: Config): Promise<Config> {
 /** Peak resident memory of the process: Linux and Windows count kilobytes, macOS bytes. */
 const peakRss = () => process.resourceUsage().maxRSS * (process.platform === "darwin" ? 1 : 1024);
 
+/** What text is measured on, so that two measurements can be told to be of the same. */
+async function evaluationId(evaluate: NonNullable<Config["evaluate"]>): Promise<string> {
+  const { text, domain, bytesPerDomain } = evaluate;
+  const hashes = await Promise.all(evaluate.files.map((file) => sha256Of(file)));
+  return JSON.stringify({ text, domain, bytesPerDomain, hashes });
+}
+
+/** @throws UserError if the checkpoint's steps were made of something else. */
+function checkResumable({ folder, checkpoint }: { folder: string; checkpoint: RunState }, now: Inputs): void {
+  const changes = inputChanges(checkpoint.inputs, now);
+  if (changes.length > 0)
+    throw new UserError(
+      `${folder}: cannot go on, since its steps were made with something else: ${changes.join("; ")} ` +
+        `(begin again with --restart, or give what it was)`,
+    );
+}
+
+/** Steps that there is text for; at most those that are asked for. */
+async function stepsWithText(
+  config: Config,
+  tokenizers: Parameters<typeof countTokens>[1],
+  note: (text: string) => void,
+  onProgress: (share: number) => void,
+  signal: AbortSignal,
+): Promise<number> {
+  const { steps } = config.train;
+  const perStep = tokensPerStep(config);
+  let tokens: number;
+  try {
+    tokens = await countTokens(config, tokenizers, steps * perStep, onProgress, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new UserError((error as Error).message, { cause: error });
+  }
+  if (tokens === 0) throw new UserError(`data.files: there is no text in ${config.data.files.join(", ")}`);
+  if (tokens >= steps * perStep) return steps;
+  const enough = Math.ceil(tokens / perStep);
+  if (enough < steps)
+    note(
+      `the data have ${tokens} tokens: enough for ${enough} of the ${steps} steps, so the run ends there ` +
+        `(more with data.epochs)`,
+    );
+  return enough;
+}
+
 /**
  * Runs a configuration to its end, or until the signal is aborted, and writes to `config.out`:
- * `model/`, `summary.json`, TensorBoard events; a checkpoint while it is not finished.
+ * `model/`, `summary.json`, TensorBoard events, and checkpoints, the last of which stays.
  *
  * @throws UserError before any work starts, if something given does not fit; else what went wrong,
  *   with the place in the data, and what is safe on disk.
  */
 export async function run(given: Config, options: RunOptions = {}): Promise<Summary> {
-  const { signal = new AbortController().signal } = options;
-  const state = stateOf(given, options);
+  const { signal = new AbortController().signal, listener = {} } = options;
+  const notes: string[] = [];
+  const note = (text: string) => {
+    notes.push(text);
+    listener.note?.(text);
+  };
   const found = await checkData(given);
-  const onLoading: Loading = (model, share) => options.listener?.loading?.(model, share);
-  const config = await fetchModels(found, onLoading, signal);
-  const abort = new AbortController();
-  signal.addEventListener("abort", () => abort.abort(signal.reason), { once: true });
-  const meter = new Meter(abort.signal, config.prefetchBytes);
-  const resumed = state && { path: weightsOf(config.out), steps: state.steps };
-  const models = await loadModels(config, meter, onLoading, resumed);
+  const folder = await openRunFolder(found, options, note, signal);
+  const left = new AbortController();
   try {
-    const { evaluate, train, out, blockSize, slack } = config;
+    const config = await fetchModels(found, (model, share) => listener.loading?.(model, share), signal);
+    return await runIn(folder, config, { signal, left: left.signal, listener, notes, note });
+  } finally {
+    left.abort();
+    folder.close();
+  }
+}
+
+interface Surroundings {
+  readonly signal: AbortSignal;
+  /** Aborted when the run is over, however it ends. */
+  readonly left: AbortSignal;
+  readonly listener: Listener;
+  readonly notes: readonly string[];
+  readonly note: (text: string) => void;
+}
+
+async function runIn(
+  { checkpoint, finish }: RunFolder,
+  given: Config,
+  { signal, left, listener, notes, note }: Surroundings,
+): Promise<Summary> {
+  const { evaluate, train, out, blockSize, slack } = given;
+  const state = checkpoint?.state;
+  if (state && state.steps > train.steps)
+    throw new UserError(`train.steps: ${train.steps} is less than the ${state.steps} that ${out} has done`);
+  // Hashing all models and data takes a while: it is needed by the first checkpoint, unless there is one.
+  const inputs = readInputs(given, AbortSignal.any([signal, left]));
+  inputs.catch(() => {});
+  if (checkpoint) checkResumable({ folder: checkpoint.folder, checkpoint: checkpoint.state }, await inputs);
+  await checkSpace(given);
+
+  const meter = new Meter(signal, given.prefetchBytes);
+  const onLoading = (model: string, share: number) => listener.loading?.(model, share);
+  const resumed = checkpoint && { path: checkpoint.weights, steps: checkpoint.state.steps };
+  const models = await loadModels(given, meter, onLoading, resumed);
+  try {
     const { tokenizers, teachers, listening, trainer } = models;
-    const journal = await Journal.open(out, options.listener);
-    await journal.devices(models.devices);
+    const counting = (share: number) => listener.loading?.("text", share);
+    const steps = await stepsWithText(given, tokenizers, note, counting, signal);
+    const config = { ...given, train: { ...train, steps } };
+    const journal = Journal.open(out, listener);
+    journal.devices(models.devices);
     const samples = evaluate && (await readSamples(evaluate, tokenizers[0], blockSize - slack));
-    const measure = async (step: number) => {
+    const text = evaluate && (await evaluationId(evaluate));
+    const measure = async (step: number): Promise<Bits> => {
       if (!samples) return {};
       const bits = await evaluateSamples(samples, trainer.nll);
-      await journal.evaluation(step, bits);
+      journal.evaluation(step, bits);
       return bits;
     };
 
-    const start = state?.start ?? (await measure(0));
+    const before = state
+      ? state.baseline?.text === text
+        ? state.baseline?.bits
+        : undefined
+      : await measure(0);
     const statistics = new TeacherStatistics(teachers.map(({ name }) => name));
-    let last: Step | undefined;
-    let tokens = state?.tokens ?? 0;
-    const secondsBefore = state?.seconds ?? 0;
-    const began = performance.now();
-    const seconds = () => secondsBefore + (performance.now() - began) / 1000;
-    const checkpoint = async ({ step: steps, next: position }: Step) => {
-      const settings = settingsOf(given);
-      const reached = { steps, tokens, seconds: seconds(), position, start, settings };
-      journal.add(await writeState(out, reached, trainer.saveCheckpoint));
-    };
-    let end = start;
-    let measuredAt = state?.steps ?? 0;
-    let savedAt = 0;
     const from = state && { steps: state.steps, position: state.position };
+    const [stepsBefore, tokensBefore, secondsBefore] = [
+      state?.steps ?? 0,
+      state?.tokens ?? 0,
+      state?.seconds ?? 0,
+    ];
+    const began = performance.now();
+    const secondsHere = () => (performance.now() - began) / 1000;
+    let last: Step | undefined;
+    let tokens = tokensBefore;
+    let saved = { step: stepsBefore, at: began };
+    let measured: { readonly step: number; readonly bits: Bits } | undefined;
+
+    const save = async () => {
+      if (!last || last.step === saved.step) return;
+      const reached: RunState = {
+        steps: last.step,
+        tokens,
+        seconds: secondsBefore + secondsHere(),
+        position: last.next,
+        ...(before && text !== undefined && { baseline: { bits: before, text } }),
+        inputs: await inputs,
+      };
+      await writeCheckpoint(out, reached, trainer.saveCheckpoint, train.keep);
+      saved = { step: last.step, at: performance.now() };
+    };
+    /** What went wrong, after which step, and what of the run is left. */
+    const failure = (error: unknown) =>
+      new Error(`${(error as Error).message} (after step ${last?.step ?? stepsBefore}; ${whatIsSafe(out)})`, {
+        cause: error,
+      });
+
     try {
       const scored = score(config, tokenizers, teachers, meter, statistics.skipped, from);
       for await (const step of learn(scored, config, listening, trainer, meter, statistics, from)) {
         last = step;
         tokens += step.tokens;
-        const rate = (tokens - (state?.tokens ?? 0)) / (seconds() - secondsBefore);
-        const perStep = (seconds() - secondsBefore) / (step.step - (state?.steps ?? 0));
-        await journal.step({
+        const perStep = secondsHere() / (step.step - stepsBefore);
+        journal.step({
           ...step,
-          steps: train.steps,
+          steps,
           totalTokens: tokens,
-          tokensPerSecond: rate,
-          eta: perStep * (train.steps - step.step),
+          tokensPerSecond: (tokens - tokensBefore) / secondsHere(),
+          eta: perStep * (steps - step.step),
           stages: meter.statistics(),
           fusion: statistics.summary(),
         });
-        if (signal.aborted || step.step === train.steps) break;
-        if (evaluate && step.step % evaluate.every === 0) {
-          end = await measure(step.step);
-          measuredAt = step.step;
-        }
-        if (step.step % train.checkpointEvery === 0) {
-          await checkpoint(step);
-          savedAt = step.step;
-        }
+        if (signal.aborted || step.step === steps) break;
+        if (evaluate && step.step % evaluate.every === 0)
+          measured = { step: step.step, bits: await measure(step.step) };
+        const due = performance.now() - saved.at >= train.checkpointMinutes * 60_000;
+        if (due || step.step % train.checkpointEvery === 0) await save();
       }
     } catch (error) {
       if (!signal.aborted) {
-        const safe = readState(out)
-          ? `the checkpoint in ${out} is safe: go on with --resume`
-          : "nothing was lost on disk";
-        throw new Error(`${(error as Error).message}${last ? ` (after step ${last.step}; ${safe})` : ""}`, {
-          cause: error,
-        });
+        // What went wrong may be the disk, or the weights themselves: then the one before is what is left.
+        await save().catch(() => {});
+        throw failure(error);
       }
     }
-    if (signal.aborted && last && last.step !== savedAt) await checkpoint(last);
-    const finished = !signal.aborted;
-    if (finished) {
-      if (last && measuredAt !== last.step) end = await measure(last.step);
-      journal.add(await trainer.saveModel(join(out, "model")));
-      await journal.account(() => removeState(out));
-    }
-    const summary: Summary = {
-      steps: last?.step ?? state?.steps ?? 0,
+    const summarize = (end: Bits, finished: boolean): Summary => ({
+      steps: last?.step ?? stepsBefore,
       tokens,
-      seconds: seconds(),
-      tokensPerSecond: tokens / seconds(),
+      seconds: secondsBefore + secondsHere(),
+      tokensPerSecond: (tokens - tokensBefore) / secondsHere(),
       stages: meter.statistics(),
-      bitsPerByte: { start, end },
+      bitsPerByte: { start: before ?? {}, end },
       fusion: statistics.summary(),
       fusionByDomain: statistics.byDomain(),
       devices: models.devices,
       skippedRows: statistics.skippedRows,
+      skippedReasons: statistics.skippedReasons,
       peakRssBytes: peakRss(),
-      bytesWrittenOutside: await journal.bytesOutside(),
+      notes,
       finished,
-    };
-    await writeFile(join(out, "summary.json"), `${JSON.stringify(summary, null, 2)}\n`);
-    return summary;
+    });
+    const reached = last?.step ?? stepsBefore;
+    try {
+      await save();
+      if (signal.aborted) return summarize(measured?.step === reached ? measured.bits : {}, false);
+      if (reached < steps)
+        note(`the data ended after ${reached} of ${steps} steps, before the learning rate had come down`);
+      const end = measured?.step === reached ? measured.bits : await measure(reached);
+      await trainer.saveModel(join(out, "model"));
+      const summary = summarize(end, true);
+      await writeDurably(join(out, "summary.json"), `${JSON.stringify(summary, null, 2)}\n`);
+      await finish(reached);
+      await pruneCheckpoints(out, 1);
+      return summary;
+    } catch (error) {
+      throw failure(error);
+    }
   } finally {
     await models.close();
   }

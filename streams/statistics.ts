@@ -19,6 +19,8 @@ export interface FusionSummary {
   readonly teachers: Readonly<Record<string, TeacherSummary>>;
 }
 
+const reasonsKept = 5;
+
 const fields = ["won", "aligned", "spelled", "dropped", "tail", "nats", "bytes"] as const;
 type Sums = Record<(typeof fields)[number], number>;
 
@@ -32,6 +34,7 @@ export class TeacherStatistics {
   readonly #names: readonly string[];
   readonly #domains = new Map<string, Counts>();
   #skipped = 0;
+  readonly #reasons: string[] = [];
 
   constructor(names: readonly string[]) {
     this.#names = names;
@@ -60,10 +63,15 @@ export class TeacherStatistics {
     });
   };
 
-  /** Counts a row or file that was left out. */
-  skipped = (): void => {
+  /** Counts a row or file that was left out, and keeps the first few reasons. */
+  skipped = (reason: string): void => {
     this.#skipped++;
+    if (this.#reasons.length < reasonsKept) this.#reasons.push(reason);
   };
+
+  get skippedReasons(): readonly string[] {
+    return this.#reasons;
+  }
 
   get skippedRows(): number {
     return this.#skipped;

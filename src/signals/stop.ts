@@ -1,6 +1,11 @@
-/** @file SIGINT and SIGTERM: the first asks to end in order, another one ends the process. */
+/** @file SIGINT, SIGTERM and SIGHUP: the first asks to end in order, another one ends the process. */
+import { constants } from "node:os";
 
-const signals = ["SIGINT", "SIGTERM"] as const;
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+export type StopSignal = (typeof signals)[number];
+
+/** The exit code of a process that a signal ended, as shells have it: 130, 143, 129. */
+export const exitCodeOf = (signal: StopSignal): number => 128 + constants.signals[signal];
 
 /**
  * Milliseconds in which a signal counts once: a terminal sends Ctrl-C to the whole process group, and
@@ -9,15 +14,15 @@ const signals = ["SIGINT", "SIGTERM"] as const;
 const once = 500;
 
 /** Calls `first` at the first signal. @returns what gives the signals back their default action. */
-export function onStop(first: () => void): () => void {
+export function onStop(first: (signal: StopSignal) => void): () => void {
   let since: number | undefined;
   const off = () => {
     for (const signal of signals) process.off(signal, stop);
   };
-  const stop = (signal: NodeJS.Signals) => {
+  const stop = (signal: StopSignal) => {
     if (since === undefined) {
       since = performance.now();
-      first();
+      first(signal);
     } else if (performance.now() - since > once) {
       off();
       process.kill(process.pid, signal);

@@ -3,7 +3,6 @@ import { type ExportOptions, writeFolder } from "../export/folder.ts";
 import { readDecoder, readParameters } from "../models/folder.ts";
 import { type Device, type ResolvedDevice, resolveDevice } from "../onnx/session.ts";
 import { type Report, serve } from "../onnx/worker.ts";
-import { bytesWritten } from "./bytes-written.ts";
 import { type Batch, type StepResult, Trainer, type TrainerOptions } from "./trainer.ts";
 
 interface Load extends Omit<TrainerOptions, "device"> {
@@ -40,10 +39,9 @@ const handlers = {
   }): Promise<StepResult & { seconds: number }> => timed(trainer.step(batches, learningRate)),
   nll: (sequences: readonly Int32Array[]): Promise<{ nll: Float32Array[]; seconds: number }> =>
     timed(trainer.nll(sequences).then((nll) => ({ nll }))),
-  /** Both answer with the bytes that reached the file system. */
-  saveCheckpoint: (path: string): Promise<number> => bytesWritten(() => trainer.save(path)),
-  saveModel: ({ folder, ...options }: ExportOptions & { folder: string }): Promise<number> =>
-    bytesWritten(() => writeFolder(folder, origin, trainer.parameters, options)),
+  saveCheckpoint: (path: string): Promise<void> => trainer.save(path),
+  saveModel: ({ folder, ...options }: ExportOptions & { folder: string }): Promise<void> =>
+    writeFolder(folder, origin, trainer.parameters, options),
   close: (): Promise<void> => trainer?.close(),
 };
 

@@ -1,0 +1,220 @@
+/** Who may write to a run's folder, and what is replaced in it. */
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { writeFile } from "node:fs/promises";
+import { writeCheckpoint } from "../../streams/checkpoint.ts";
+import { type Config, UserError } from "../../streams/config.ts";
+import { readConfig } from "../../streams/config-file.ts";
+import { lock } from "../../streams/lock.ts";
+import { openRunFolder } from "../../streams/run-folder.ts";
+
+const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
+let parent: string;
+let out: string;
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), "tributary-folder-"));
+  out = join(parent, "out");
+});
+afterEach(() => rmSync(parent, { recursive: true, force: true }));
+
+const config = (...set: string[]) => readConfig(demo, [`out=${out}`, ...set]);
+const open = (given: Config = config(), options = {}, notes: string[] = []) =>
+  openRunFolder(given, options, (text) => notes.push(text));
+const checkpoint = (steps: number) =>
+  writeCheckpoint(
+    out,
+    {
+      steps,
+      tokens: 1,
+      seconds: 1,
+      position: { cursor: { epoch: 0, file: 0, row: 0 }, start: 0, taken: 0 },
+      inputs: { settings: {}, models: [], data: [] },
+    },
+    (path) => writeFile(path, "weights"),
+    2,
+  );
+
+describe("one run at a time", () => {
+  test("a second one is told who writes there, and the first is not disturbed", async () => {
+    const first = await open();
+    await expect(open()).rejects.toThrow(
+      `run.lock: process ${process.pid} on ${hostname()} writes to this folder; give another --out`,
+    );
+    await expect(open(config(), { restart: true })).rejects.toThrow("writes to this folder");
+    first.close();
+    (await open()).close();
+    expect(readdirSync(out)).toEqual(["run.json"]);
+  });
+
+  test("the lock of a process that was killed is taken over, though not that of another machine", async () => {
+    mkdirSync(out);
+    const child = Bun.spawn([process.execPath, "-e", "setInterval(() => {}, 1000)"]);
+    const path = join(out, "run.lock");
+    const started = readFileSync(`/proc/${child.pid}/stat`, "utf8")
+      .replace(/^.*\) /s, "")
+      .split(" ")[19];
+    const holder = { pid: child.pid, host: hostname(), started };
+    writeFileSync(path, JSON.stringify(holder));
+    expect(() => lock(path)).toThrow(`process ${child.pid} on ${hostname()}`);
+    child.kill("SIGKILL");
+    await child.exited;
+    lock(path)();
+    // Its number may by now be that of a process that began later.
+    writeFileSync(path, JSON.stringify({ ...holder, pid: process.pid }));
+    lock(path)();
+    writeFileSync(path, JSON.stringify({ ...holder, host: "elsewhere" }));
+    expect(() => lock(path)).toThrow(`process ${child.pid} on elsewhere`);
+    expect(existsSync(path)).toBe(true);
+  });
+
+  test("of many that find a dead one's lock at the same time, one gets it", async () => {
+    mkdirSync(out);
+    const path = join(out, "run.lock");
+    writeFileSync(path, JSON.stringify({ pid: 2 ** 22 + 1, host: hostname(), started: "1" }));
+    const module = new URL("../../streams/lock.ts", import.meta.url).pathname;
+    // Each says what came of it, and ends when its input does: so all live until all have tried.
+    const script = `
+      import { lock } from ${JSON.stringify(module)};
+      try { lock(${JSON.stringify(path)}); console.log("got it"); } catch (error) { console.log(error.message); }
+      await Bun.stdin.text();
+    `;
+    const children = Array.from({ length: 6 }, () =>
+      Bun.spawn([process.execPath, "-e", script], { stdin: "pipe", stdout: "pipe" }),
+    );
+    const said = await Promise.all(
+      children.map(async ({ stdout }) => {
+        const { value } = await stdout.pipeThrough(new TextDecoderStream()).getReader().read();
+        return value!;
+      }),
+    );
+    for (const child of children) await child.stdin.end();
+    await Promise.all(children.map(({ exited }) => exited));
+    expect(said.filter((text) => text === "got it\n").length).toBe(1);
+    expect(said.filter((text) => text.includes("writes to this folder")).length).toBe(5);
+  });
+});
+
+describe("what no run wrote is not touched", () => {
+  for (const [name, make] of [
+    ["model", (path: string) => (mkdirSync(path), writeFileSync(join(path, "thesis.txt"), "years of work"))],
+    ["summary.json", (path: string) => writeFileSync(path, "{}")],
+    ["events", (path: string) => mkdirSync(path)],
+    ["checkpoint-7", (path: string) => mkdirSync(path)],
+  ] as const)
+    for (const options of [{}, { restart: true }])
+      test(`${name} of somebody else, ${JSON.stringify(options)}: refused`, async () => {
+        mkdirSync(out);
+        make(join(out, name));
+        await expect(open(config(), options)).rejects.toThrow(`${out}: holds ${name}, but no run.json`);
+        expect(readdirSync(out)).toEqual([name]);
+      });
+
+  test("other files may lie beside a run, and stay", async () => {
+    mkdirSync(out);
+    writeFileSync(join(out, "notes.txt"), "mine");
+    (await open()).close();
+    await checkpoint(3);
+    (await open(config(), { restart: true })).close();
+    expect(readdirSync(out).sort()).toEqual(["notes.txt", "run.json"]);
+  });
+
+  test("what the run reads may not lie in what it replaces, not by another name either", async () => {
+    const model = join(out, "model");
+    mkdirSync(model, { recursive: true });
+    writeFileSync(join(out, "run.json"), JSON.stringify({ finishedAtStep: 3 }));
+    symlinkSync(model, join(parent, "elsewhere"));
+    for (const path of [model, join(parent, "elsewhere"), join(out, ".", "model")])
+      for (const set of [`target=${path}`, `sources=[{path: ${path}, name: x}]`])
+        await expect(open(config(set), { restart: true })).rejects.toThrow(
+          /^(target|sources): .* lies in .*model, which this run replaces; give another --out/,
+        );
+    await expect(open(config(`data.files=[${join(model, "x.txt")}]`), { restart: true })).rejects.toThrow(
+      "data.files",
+    );
+    expect(readdirSync(out).sort()).toEqual(["model", "run.json"]);
+    const beside = await open(config(`target=${join(out, "model-of-mine")}`), { restart: true });
+    beside.close();
+  });
+
+  test("a file where the folder should be is refused by name", async () => {
+    writeFileSync(out, "");
+    await expect(open()).rejects.toThrow(`${out}: cannot be made`);
+    await expect(open()).rejects.toBeInstanceOf(UserError);
+  });
+});
+
+describe("an earlier run in the folder", () => {
+  test("unfinished: neither gone on with nor replaced unless asked", async () => {
+    (await open()).close();
+    await checkpoint(5);
+    await expect(open()).rejects.toThrow(
+      "holds an unfinished run at step 5; go on with --resume, or begin again",
+    );
+    const resumed = await open(config(), { resume: true });
+    expect(resumed.checkpoint?.state.steps).toBe(5);
+    resumed.close();
+    const again = await open(config(), { restart: true });
+    expect(again.checkpoint).toBeUndefined();
+    again.close();
+    expect(readdirSync(out)).toEqual(["run.json"]);
+  });
+
+  test("finished: it is extended by more steps, or replaced, or left alone", async () => {
+    const first = await open();
+    await checkpoint(120);
+    await first.finish(120);
+    first.close();
+    mkdirSync(join(out, "events"));
+    writeFileSync(join(out, "events", "events.out.tfevents.1"), "");
+    writeFileSync(join(out, "events", "other"), "");
+    await expect(open()).rejects.toThrow("holds a finished run of 120 steps; give another --out");
+    await expect(open(config(), { resume: true })).rejects.toThrow(
+      "the run finished at step 120; to go on, give a train.steps larger than that",
+    );
+    const more = await open(config("train.steps=150"), { resume: true });
+    expect(more.checkpoint?.state.steps).toBe(120);
+    more.close();
+    // It is unfinished from here on.
+    await expect(open()).rejects.toThrow("holds an unfinished run at step 120");
+    (await open(config(), { restart: true })).close();
+    expect(readdirSync(join(out, "events"))).toEqual(["other"]);
+  });
+
+  test("killed before its first checkpoint: it begins again, and --resume says so", async () => {
+    (await open()).close();
+    const notes: string[] = [];
+    const resumed = await open(config(), { resume: true }, notes);
+    expect(resumed.checkpoint).toBeUndefined();
+    expect(notes).toEqual(["the run had not got to a checkpoint: it begins again"]);
+    resumed.close();
+    (await open()).close();
+  });
+
+  test("none: there is nothing to go on with, and no folder is left", async () => {
+    await expect(open(config(), { resume: true })).rejects.toThrow(
+      `${out}: not found; there is no run to go on`,
+    );
+    expect(existsSync(out)).toBe(false);
+    mkdirSync(out);
+    await expect(open(config(), { resume: true })).rejects.toThrow(`${out}: there is no run to go on with`);
+    await expect(open(config(), { resume: true, restart: true })).rejects.toThrow("expected one of them");
+  });
+
+  test("parts of a checkpoint that a killed process left are removed", async () => {
+    (await open()).close();
+    mkdirSync(join(out, "checkpoint-9.partial"));
+    (await open()).close();
+    expect(readdirSync(out)).toEqual(["run.json"]);
+  });
+});
