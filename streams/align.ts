@@ -16,7 +16,7 @@ export async function* align(
   teachers: readonly Listening[],
   unit: Unit,
 ): AsyncGenerator<Aligned> {
-  for await (const { block, encodings, scores } of scored) {
+  for await (const { block, group, encodings, scores } of scored) {
     const [target] = encodings;
     const teachings = teachers.map(({ score, encoding, align }) => {
       const [source, { nll }] = [encodings[encoding], scores[score]];
@@ -27,6 +27,6 @@ export async function* align(
         nlls: nllAtTokens(source, nll, target),
       };
     });
-    yield { block, target, teachings };
+    yield { block, group, target, teachings };
   }
 }

@@ -2,6 +2,7 @@
 import { bitsPerByte } from "../src/evaluate/bits-per-byte.ts";
 import { overStretches } from "../src/evaluate/ensemble.ts";
 import { dataFiles } from "../src/data/files.ts";
+import { wholeGroup } from "../src/score/score.ts";
 import { type Config, UserError } from "./config.ts";
 import { evaluateSamples, readBlocks, readSamples } from "./evaluate.ts";
 import { share } from "./flow.ts";
@@ -61,11 +62,10 @@ async function boundsOf(
   const limit = config.blockSize - config.slack;
   const blocks = await readBlocks(config.evaluate!, models.tokenizers, limit);
   const nlls = await Promise.all(
-    teachers.map(async (teacher) =>
-      (await teacher.score(blocks.map(({ encodings }) => encodings[teacher.encoding].ids))).map(
-        ({ nll }) => nll,
-      ),
-    ),
+    teachers.map(async ({ encoding, score }) => {
+      const [scores] = await score([wholeGroup(blocks.map(({ encodings }) => encodings[encoding].ids))]);
+      return scores.map(({ nll }) => nll);
+    }),
   );
   const texts = blocks.map(({ domain, encodings }, i) =>
     overStretches(teachers.map(({ encoding }, m) => ({ ...encodings[encoding], domain, nll: nlls[m][i] }))),

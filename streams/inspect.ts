@@ -83,7 +83,12 @@ export async function inspect(given: Config, text: string, most: number): Promis
     }
     const { fusion, pack, train, blockSize, slack } = config;
     const blocks = split(documents(), tokenizers, blockSize - slack);
-    const scored = forward(tokenize(blocks, tokenizers), teachers, blockSize, 1);
+    const scored = forward(tokenize(blocks, tokenizers), teachers, {
+      ...config.forward,
+      blockSize,
+      had: 0,
+      enough: Infinity,
+    });
     const options = {
       ...fusion,
       entries: entriesOf(fusion, teachers.length),

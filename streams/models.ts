@@ -4,6 +4,7 @@ import { type AlignTeacher, teachBySpans, teachByTokens, teachInPlace } from "..
 import { mostEntries } from "../src/fusion/select.ts";
 import type { ResolvedDevice } from "../src/onnx/session.ts";
 import { type Remote, spawn } from "../src/onnx/worker.ts";
+import type { Group } from "../src/score/score.ts";
 import type { ScorerHandlers } from "../src/score/worker.ts";
 import type { Tokenizer } from "../src/text/tokenizer.ts";
 import type { Batch, StepResult } from "../src/train/trainer.ts";
@@ -144,9 +145,9 @@ export class Models {
           threads: this.#threads,
         };
         const loaded = await worker.call("load", load, (share) => this.#onLoading(name, share));
-        const score = async (sequences: readonly Int32Array[]) => {
+        const score = async (groups: readonly Group[]) => {
           const { scores, seconds } = await this.#run(loaded.device, () =>
-            worker.call("score", { model: loaded.model, sequences }),
+            worker.call("scoreGroups", { model: loaded.model, groups }),
           );
           this.#meter.add("forward", seconds);
           return scores;

@@ -79,11 +79,10 @@ export async function* pack(
     return { ids, positions, documents, targets, probabilities, weights, tokens: length, next: next! };
   };
   for await (const item of fused) {
-    const { cursor } = item.block;
     for (let t = from; t < item.ids.length; t++) {
       if (t === from || row.length === 0) row.startBlock(item, t);
       row.push(item, t);
-      next = { cursor, start: item.block.start, taken: t + 1 };
+      next = { ...item.group, taken: t + 1 };
       if (row.length === options.rowLength) yield finish();
     }
     from = 0;

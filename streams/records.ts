@@ -39,8 +39,20 @@ export interface Encoded {
   readonly encodings: readonly Encoding[];
 }
 
+/**
+ * Blocks go to the teachers in groups: where the group of a block begins, and how many target tokens of the group
+ * come before the block. What the teachers say of it depends, in the last bits, on the whole group.
+ */
+export interface Place {
+  readonly cursor: Cursor;
+  /** UTF-16 units of the document before the group. */
+  readonly start: number;
+  readonly before: number;
+}
+
 /** What the teachers say about a block. */
 export interface Scored extends Encoded {
+  readonly group: Place;
   /** In the order of the teachers; each names the model whose tokens it speaks of. */
   readonly scores: readonly Scores[];
 }
@@ -56,6 +68,7 @@ export interface ScoredTeaching extends Teaching {
 
 export interface Aligned {
   readonly block: Block;
+  readonly group: Place;
   readonly target: Encoding;
   readonly teachings: readonly ScoredTeaching[];
 }
@@ -63,6 +76,7 @@ export interface Aligned {
 /** One soft target per position t, about token t + 1: the true token first, then what was fused. */
 export interface Fused {
   readonly block: Block;
+  readonly group: Place;
   readonly ids: Int32Array;
   /** Probabilities that sum to 1; the row at the last position is empty. */
   readonly targets: SparseRows;
@@ -76,10 +90,8 @@ export interface Fused {
   readonly teachings: readonly ScoredTeaching[];
 }
 
-/** How far the stream has come: after this many tokens of the block that starts there in its document. */
-export interface Position {
-  readonly cursor: Cursor;
-  readonly start: number;
+/** How far the stream has come: after so many tokens of a block. It goes on from where the block's group begins. */
+export interface Position extends Place {
   readonly taken: number;
 }
 

@@ -444,7 +444,7 @@ test("the recipe fusellm packs texts as the reference does, and takes each row's
       }));
       const cursor = { epoch: 0, file: 0, row: i };
       const block = { text: "", start: 0, last: true, id: "", domain: "", cursor };
-      yield { block, target: { ids, ends: ids }, teachings };
+      yield { block, group: { cursor, start: 0, before: 0 }, target: { ids, ends: ids }, teachings };
     }
   }
   const { fusion, pack: packing } = recipes.fusellm;

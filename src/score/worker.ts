@@ -4,7 +4,7 @@ import { type Device, type ResolvedDevice, resolveDevice } from "../onnx/session
 import { type Report, serve } from "../onnx/worker.ts";
 import type { ExportedScorer } from "./exported.ts";
 import { readFrozen } from "./frozen.ts";
-import type { Scorer, ScorerOptions, Scores } from "./score.ts";
+import type { Group, Scorer, ScorerOptions, Scores } from "./score.ts";
 
 interface Load extends Omit<ScorerOptions, "device"> {
   readonly folder: string;
@@ -33,6 +33,18 @@ const handlers = {
   }): Promise<{ scores: Scores[]; seconds: number }> {
     const start = performance.now();
     const scores = await scorers[model].score(sequences);
+    return { scores, seconds: (performance.now() - start) / 1000 };
+  },
+  /** The same of groups. */
+  async scoreGroups({
+    model,
+    groups,
+  }: {
+    model: number;
+    groups: readonly Group[];
+  }): Promise<{ scores: Scores[][]; seconds: number }> {
+    const start = performance.now();
+    const scores = await scorers[model].scoreGroups(groups);
     return { scores, seconds: (performance.now() - start) / 1000 };
   },
   async close(): Promise<void> {

@@ -217,7 +217,7 @@ function configOf(name: string, rows: readonly string[], ...more: string[]) {
   const given = config(name, `data={files: [${path}]}`, ...more);
   return { ...given, data: { ...given.data, domain: undefined, id: undefined } };
 }
-const bad = (count: number) => [...lines(20), '{"text": 3}', ...lines(count - 21)];
+const bad = (count: number, at = 20) => [...lines(at), '{"text": 3}', ...lines(count - at - 1)];
 
 test("a bad row is found before the first step, where all of the text is needed", async () => {
   const given = configOf("bad", bad(40), "train.steps=20");
@@ -226,16 +226,16 @@ test("a bad row is found before the first step, where all of the text is needed"
 });
 
 test("an error in the data surfaces once, with its place and what is safe, and no worker stays", async () => {
-  const given = configOf("late", bad(400), "prefetchBytes=0", "train.steps=20", "train.checkpointEvery=100");
+  const given = configOf("late", bad(400, 40), "prefetchBytes=0", "train.steps=20", "train.checkpointEvery=100");
   await expect(run(given)).rejects.toThrow(
-    /late\.jsonl: row 20: column "text" is number, expected a string \(after step \d+; .*late\/checkpoint-\d+ is safe: go on with --resume\)/,
+    /late\.jsonl: row 40: column "text" is number, expected a string \(after step \d+; .*late\/checkpoint-\d+ is safe: go on with --resume\)/,
   );
   // Of the row's error the steps before it are not lost.
   const skipping = { ...given, data: { ...given.data, onBadRow: "skip" as const } };
   const summary = await run(skipping, { resume: true });
   expect(summary).toMatchObject({ steps: 20, finished: true, skippedRows: 1 });
   expect(summary.skippedReasons).toEqual([
-    expect.stringMatching(/late\.jsonl: row 20: column "text" is number/),
+    expect.stringMatching(/late\.jsonl: row 40: column "text" is number/),
   ]);
 });
 
