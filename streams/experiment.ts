@@ -2,7 +2,7 @@
 import { bitsPerByte } from "../src/evaluate/bits-per-byte.ts";
 import { overStretches } from "../src/evaluate/ensemble.ts";
 import { dataFiles } from "../src/data/files.ts";
-import { wholeGroup } from "../src/score/score.ts";
+import { findNotFiniteScore, wholeGroup } from "../src/score/score.ts";
 import { type Config, UserError } from "./config.ts";
 import { evaluateSamples, readBlocks, readSamples } from "./evaluate.ts";
 import { share } from "./flow.ts";
@@ -62,8 +62,10 @@ async function boundsOf(
   const limit = config.blockSize - config.slack;
   const blocks = await readBlocks(config.evaluate!, models.tokenizers, limit);
   const nlls = await Promise.all(
-    teachers.map(async ({ encoding, score }) => {
+    teachers.map(async ({ name, encoding, score, explain }) => {
       const [scores] = await score([wholeGroup(blocks.map(({ encodings }) => encodings[encoding].ids))]);
+      if (findNotFiniteScore(scores))
+        throw new UserError(`${name}: its scores are not finite: ${await explain()}`);
       return scores.map(({ nll }) => nll);
     }),
   );

@@ -1,12 +1,16 @@
 /** @file Stage 4: what every teacher says about every position, each teacher in its own worker. */
-import type { Group, Scores } from "../src/score/score.ts";
+import { type Group, type Scores, findNotFiniteScore } from "../src/score/score.ts";
 import { batch, parallelMap } from "./flow.ts";
-import type { Encoded, Scored } from "./records.ts";
+import type { Block, Encoded, Scored } from "./records.ts";
 
 export interface Teacher {
   /** Which of a block's encodings it reads. */
   readonly encoding: number;
+  /** As reports call it. */
+  readonly name: string;
   score(groups: readonly Group[]): Promise<Scores[][]>;
+  /** Why it may say what is no number. */
+  explain(): Promise<string>;
 }
 
 export interface ForwardOptions {
@@ -52,6 +56,16 @@ async function* groupsOf(
   }
 }
 
+/** @throws naming the teacher, the place and a reason, if what it says of blocks is not finite. */
+async function checkFinite({ name, explain }: Teacher, scores: readonly Scores[], blocks: readonly Block[]) {
+  const wrong = findNotFiniteScore(scores);
+  if (!wrong) return;
+  const { id, start } = blocks[wrong.sequence];
+  throw new Error(
+    `${name}: what it says of token ${wrong.token} of document ${id} from character ${start} on is ${wrong.value}: ${await explain()}`,
+  );
+}
+
 /** The wanted items of a group, each with its place and what each teacher says. */
 function* placed(
   { items, from, to }: { items: readonly Encoded[]; from: number; to: number },
@@ -79,15 +93,22 @@ export async function* forward(
   const calls = batch(groupsOf(encoded, options), groupsPerCall(options), () => 1);
   const scored = parallelMap(calls, options.concurrency, async (groups) => {
     const perTeacher = await Promise.all(
-      teachers.map(({ encoding, score }) =>
-        score(
+      teachers.map(async (teacher) => {
+        const scores = await teacher.score(
           groups.map(({ items, from, to }) => ({
-            sequences: items.map(({ encodings }) => encodings[encoding].ids),
+            sequences: items.map(({ encodings }) => encodings[teacher.encoding].ids),
             from,
             to,
           })),
-        ),
-      ),
+        );
+        for (const [g, { items, from, to }] of groups.entries())
+          await checkFinite(
+            teacher,
+            scores[g],
+            items.slice(from, to).map(({ block }) => block),
+          );
+        return scores;
+      }),
     );
     return groups.flatMap((group, g) => [
       ...placed(

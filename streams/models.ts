@@ -20,7 +20,6 @@ import { type Source, checkModels } from "./sources.ts";
 
 /** A frozen model in its worker. */
 export interface LoadedTeacher extends Teacher {
-  readonly name: string;
   readonly folder: string;
   readonly device: ResolvedDevice;
   readonly tokenizer: Tokenizer;
@@ -152,7 +151,8 @@ export class Models {
           this.#meter.add("forward", seconds);
           return scores;
         };
-        return { name, folder, device: loaded.device, encoding, tokenizer, score };
+        const explain = () => worker.call("explain", loaded.model);
+        return { name, folder, device: loaded.device, encoding, tokenizer, score, explain };
       }),
     );
   }

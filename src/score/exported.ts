@@ -9,12 +9,10 @@ import { type Group, type ScorerOptions, type Scores, scoresOf } from "./score.t
  * one scale for all of a batch, so that each sequence would depend on the others. On a CPU that costs no time.
  */
 export class ExportedScorer {
-  readonly #path: string;
   readonly #decoder: ExportedDecoder;
   readonly #program: Program;
 
-  private constructor(path: string, decoder: ExportedDecoder, program: Program) {
-    this.#path = path;
+  private constructor(decoder: ExportedDecoder, program: Program) {
     this.#decoder = decoder;
     this.#program = program;
   }
@@ -28,7 +26,7 @@ export class ExportedScorer {
     if (known > vocabulary)
       throw new Error(`${path}: it has logits of ${vocabulary} tokens, its tokenizer has ${known}`);
     const program = await compile(logitsGraph(vocabulary, k, known), "cpu", threads);
-    return new ExportedScorer(path, decoder, program);
+    return new ExportedScorer(decoder, program);
   }
 
   /** Scores sequences of at most `rowLength` tokens; results are in the order of the sequences. */
@@ -53,8 +51,6 @@ export class ExportedScorer {
     const said = await this.#program.run({ logits, next }, { tokens });
     free([logits]);
     const scores = scoresOf(said, 0, tokens);
-    if (scores.nll.some((value) => !Number.isFinite(value)))
-      throw new Error(`${this.#path}: its logits are not finite`);
     free(Object.values(said));
     return scores;
   }

@@ -1,5 +1,6 @@
 /** @file Scores token sequences with one model: batches of packed rows through the scoring graph. */
 import type { Decoder } from "../models/decoder.ts";
+import { findNotFinite } from "../graph/finite.ts";
 import type { Tensor } from "../graph/stored.ts";
 import {
   type Data,
@@ -51,6 +52,29 @@ export function scoresOf(said: Readonly<Record<string, Data>>, start: number, en
   const k = said.topIds.length / said.nextProbs.length;
   const topLogProbs = (said.topProbs as Float32Array).subarray(start * k, end * k).map((p) => Math.log(p));
   return { nll, topIds: said.topIds.slice(start * k, end * k) as Int32Array, topLogProbs };
+}
+
+/** Where the first score is that is no number: of which sequence, about which token, and what it is instead. */
+export interface NotFiniteScore {
+  readonly sequence: number;
+  readonly token: number;
+  readonly value: number;
+}
+
+/** Finds it. A candidate's probability may be 0, and its logarithm −∞. */
+export function findNotFiniteScore(scores: readonly Scores[]): NotFiniteScore | undefined {
+  for (const [sequence, { nll, topLogProbs }] of scores.entries()) {
+    const t = findNotFinite(nll);
+    if (t >= 0) return { sequence, token: t + 1, value: nll[t] };
+    const c = topLogProbs.findIndex((value) => !(value < Infinity));
+    if (c >= 0)
+      return {
+        sequence,
+        token: Math.floor((c * nll.length) / topLogProbs.length) + 1,
+        value: topLogProbs[c],
+      };
+  }
+  return undefined;
 }
 
 export interface ScorerOptions {

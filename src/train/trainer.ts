@@ -1,10 +1,11 @@
 /** @file The model being trained: gradients over micro-batches, AdamW steps, evaluation, its state on disk. */
 import { sizeOf } from "../graph/ops.ts";
 import type { Decoder } from "../models/decoder.ts";
+import { notFinite } from "../graph/finite.ts";
 import { type Tensor, isStored, load } from "../graph/stored.ts";
 import { readSafetensors, writeSafetensors } from "../models/safetensors.ts";
 import { type Data, type Program, type ResolvedDevice, compile, free } from "../onnx/session.ts";
-import { Scorer } from "../score/score.ts";
+import { Scorer, findNotFiniteScore } from "../score/score.ts";
 import { type AdamWOptions, type Slot, adamWStep } from "./adamw.ts";
 import { type BatchShape, gradientOf, gradientSumOf, trainingGraph } from "./loss.ts";
 
@@ -93,7 +94,7 @@ export class Trainer {
 
   /**
    * The gradients of the micro-batches together. The caller frees them.
-   * @throws if the loss is not finite, before any weight has changed.
+   * @throws if the loss or the gradient's norm is not finite, before any weight has changed.
    */
   async gradients(batches: readonly Batch[]) {
     let [loss, nll, nllPart, gradientNorm] = [0, 0, 0, 0];
@@ -122,11 +123,22 @@ export class Trainer {
       gradientNorm = Math.sqrt(results.squaredNorm[0]);
       free([results.loss, results.nll, results.squaredNorm]);
     }
-    if (!Number.isFinite(loss)) throw new Error(`train: the loss is ${loss}; a lower learning rate may help`);
+    const wrong = !Number.isFinite(loss)
+      ? `the loss is ${loss}`
+      : !Number.isFinite(gradientNorm) && `the gradient's norm is ${gradientNorm}`;
+    if (wrong) {
+      free(gradients.values());
+      throw new Error(
+        `train: ${wrong}, and no weight was changed; all of them are numbers, so a lower train.learningRate may help`,
+      );
+    }
     return { loss, nll, nllPart, gradientNorm, gradients };
   }
 
-  /** One optimizer step on the micro-batches together. */
+  /**
+   * One optimizer step on the micro-batches together.
+   * @throws as `gradients` does; or if a weight is no number afterwards, from when on nothing can be saved.
+   */
   async step(batches: readonly Batch[], learningRate: number): Promise<StepResult> {
     const { gradients, ...losses } = await this.gradients(batches);
     // As PyTorch's clip_grad_norm_, the small constant included.
@@ -135,10 +147,18 @@ export class Trainer {
     for (const [name, slot] of this.#slots)
       adamWStep(slot, gradients.get(name)!, this.#options, this.#steps, learningRate, scale);
     free(gradients.values());
+    const wrong = notFinite(this.#parameters);
+    if (wrong)
+      throw new Error(
+        `train: ${wrong} after step ${this.#steps}: the learning rate of ${learningRate} is too large; lower train.learningRate`,
+      );
     return losses;
   }
 
-  /** −log p(next) at each position of each sequence, under the weights as they are now. */
+  /**
+   * −log p(next) at each position of each sequence, under the weights as they are now.
+   * @throws if one is not finite.
+   */
   async nll(sequences: readonly Int32Array[]): Promise<Float32Array[]> {
     const { shape, device, threads } = this.#options;
     const options = {
@@ -150,11 +170,31 @@ export class Trainer {
       threads,
     };
     this.#scorer ??= await Scorer.create(this.#decoder, this.#parameters, options);
-    return (await this.#scorer.score(sequences)).map(({ nll }) => nll);
+    const scores = await this.#scorer.score(sequences);
+    const wrong = findNotFiniteScore(scores);
+    if (wrong)
+      throw new Error(
+        `evaluate: −log p of a token is ${wrong.value} after step ${this.#steps}; a lower train.learningRate may help`,
+      );
+    return scores.map(({ nll }) => nll);
   }
 
-  /** Writes weights and moments to one file. */
+  /** @throws if a weight or a moment is no number: such a state is of no use, and would take a better one's place. */
+  checkState(): void {
+    for (const [name, { value, first, second }] of this.#slots) {
+      const { shape } = this.#parameters.get(name)!;
+      const state = { [name]: value, [`adamw.first.${name}`]: first, [`adamw.second.${name}`]: second };
+      const wrong = notFinite(new Map(Object.entries(state).map(([key, data]) => [key, { shape, data }])));
+      if (wrong) throw new Error(`train: ${wrong} after step ${this.#steps}; it is not saved`);
+    }
+  }
+
+  /**
+   * Writes weights and moments to one file.
+   * @throws as `checkState` does, before anything is written.
+   */
   async save(path: string): Promise<void> {
+    this.checkState();
     const tensors = new Map<string, Tensor>();
     for (const [name, { value, first, second }] of this.#slots) {
       const { shape } = this.#parameters.get(name)!;
@@ -167,7 +207,7 @@ export class Trainer {
 
   /**
    * Goes on from what `save` wrote after that many steps.
-   * @throws naming the file and tensor, if the file is of another model.
+   * @throws naming the file and tensor, if the file is of another model, or holds what is no number.
    */
   restore(path: string, steps: number): void {
     const tensors = readSafetensors(path);
@@ -178,7 +218,8 @@ export class Trainer {
         throw new Error(
           `${path}: tensor ${name} has ${length ?? "no"} elements, the model needs ${into.length}`,
         );
-      load(tensor, into);
+      const wrong = notFinite(new Map([[name, load(tensor, into)]]));
+      if (wrong) throw new Error(`${path}: ${wrong}`);
     };
     for (const [name, { value, first, second }] of this.#slots) {
       copy(name, value);

@@ -98,6 +98,13 @@ const fuseOptions = {
 const forwardOptions = { rows: 4, concurrency: 1, had: 0, enough: Infinity };
 const packOptions = { rowLength: 4, entries: 2, boundaries: true };
 
+const nothing = {
+  nll: new Float32Array(0),
+  topIds: new Int32Array(0),
+  topLogProbs: new Float32Array(0),
+};
+const silent = { encoding: 0, name: "silent", explain: async () => "it is silent" };
+
 const stages: Record<
   string,
   { items: readonly unknown[]; run: (source: AsyncIterable<never>) => AsyncIterable<unknown> }
@@ -117,9 +124,8 @@ const stages: Record<
         source,
         [
           {
-            encoding: 0,
-            score: async (all) =>
-              all.map(({ from, to }) => Array.from({ length: to - from }, () => ({}) as never)),
+            ...silent,
+            score: async (all) => all.map(({ from, to }) => Array.from({ length: to - from }, () => nothing)),
           },
         ],
         { ...forwardOptions, blockSize: 1, concurrency: 2 },
@@ -206,7 +212,7 @@ describe("forward", () => {
   const asked: string[] = [];
   /** Says of each text how long it and its whole group are. */
   const teacher = {
-    encoding: 0,
+    ...silent,
     score: async (groups: readonly Group[]) => {
       for (const { sequences, from, to } of groups) asked.push(`${sequences.length}: ${from}-${to}`);
       await new Promise((resolve) => setImmediate(resolve));
