@@ -62,7 +62,7 @@ export class Journal {
     this.#listener.step?.(progress);
     this.#events.scalars(step, {
       "loss/total": loss,
-      "loss/language_model": lmLoss,
+      ...(lmLoss !== undefined && { "loss/language_model": lmLoss }),
       ...(fusionLoss !== undefined && { "loss/fusion": fusionLoss }),
       learning_rate: learningRate,
       gradient_norm: gradientNorm,

@@ -30,7 +30,7 @@ function line(progress: Progress): string {
   const fusion = fusionLoss === undefined ? "" : `, fusion ${fusionLoss.toFixed(3)}`;
   return [
     `step ${step}/${steps}`,
-    `loss: text ${lmLoss.toFixed(3)}${fusion}`,
+    `loss: text ${lmLoss?.toFixed(3) ?? "–"}${fusion}`,
     `${Math.round(tokensPerSecond)} tokens/s`,
     `${duration(eta)} left`,
     ...(won.length ? [`won: ${won.join(", ")}`] : []),

@@ -37,8 +37,9 @@ export interface TrainerOptions extends AdamWOptions {
 export interface StepResult {
   /** Σ w·(−Σ q log p): the loss that was minimized. */
   readonly loss: number;
-  /** Σ w·(−log p(next)), and the same times q(next): the part of the loss that is due to the true token. */
-  readonly nll: number;
+  /** Mean −log p(next) of the tokens that are trained on, each counting the same; none where there are none. */
+  readonly nll: number | undefined;
+  /** Σ w·q(next)·(−log p(next)): the part of the loss that is due to the true token. */
   readonly nllPart: number;
   readonly gradientNorm: number;
 }
@@ -97,7 +98,7 @@ export class Trainer {
    * @throws if the loss or the gradient's norm is not finite, before any weight has changed.
    */
   async gradients(batches: readonly Batch[]) {
-    let [loss, nll, nllPart, gradientNorm] = [0, 0, 0, 0];
+    let [loss, nlls, tokens, nllPart, gradientNorm] = [0, 0, 0, 0, 0];
     const { entries } = this.#options.shape;
     let gradients = new Map<string, Float32Array>();
     if (this.#options.accumulate)
@@ -117,7 +118,8 @@ export class Trainer {
       loss += results.loss[0];
       results.nll.forEach((value, t) => {
         if (weights[t] === 0) return;
-        nll += weights[t] * value;
+        nlls += value;
+        tokens++;
         nllPart += weights[t] * value * probabilities[t * entries];
       });
       gradientNorm = Math.sqrt(results.squaredNorm[0]);
@@ -132,6 +134,7 @@ export class Trainer {
         `train: ${wrong}, and no weight was changed; all of them are numbers, so a lower train.learningRate may help`,
       );
     }
+    const nll = tokens > 0 ? nlls / tokens : undefined;
     return { loss, nll, nllPart, gradientNorm, gradients };
   }
 
