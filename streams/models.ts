@@ -16,7 +16,7 @@ import { takeTurns } from "./flow.ts";
 import type { Teacher } from "./forward.ts";
 import { vocabularyMap } from "./maps.ts";
 import type { Meter } from "./meter.ts";
-import { type Source, checkModels } from "./sources.ts";
+import { type Source, checkModels, frozenName } from "./sources.ts";
 
 /** A frozen model in its worker. */
 export interface LoadedTeacher extends Teacher {
@@ -91,7 +91,7 @@ export class Models {
     this.#meter = meter;
     this.#onLoading = onLoading;
     this.#target = target;
-    const itself = { ...target, name: `${target.name} (frozen)` };
+    const itself = { ...target, name: frozenName(target.name) };
     const all = [itself, ...sources].map((source, encoding) => ({ source, encoding }));
     const { lmWeight, withTarget } = config.fusion;
     // With λ = 1 the fusion term has no weight: no teacher runs.
