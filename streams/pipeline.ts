@@ -9,7 +9,7 @@ import { pack } from "./pack.ts";
 import { read, start } from "./read.ts";
 import type { Position, Scored } from "./records.ts";
 import { shuffle } from "./shuffle.ts";
-import { split } from "./split.ts";
+import { mostTokens, split } from "./split.ts";
 import type { TeacherStatistics } from "./statistics.ts";
 import { tokenize } from "./tokenize.ts";
 import { type Step, type TrainStep, train } from "./train.ts";
@@ -34,14 +34,14 @@ export function score(
   skipped: (reason: string) => void,
   { steps, position }: From = beginning,
 ): AsyncGenerator<Scored> {
-  const { data, blockSize, slack, forward: f } = config;
+  const { data, blockSize, forward: f } = config;
   const { cursor, start: skipUnits, before: had, taken } = position;
   const enough = had + taken + (config.train.steps - steps) * tokensPerStep(config);
 
   // Text is made ready for the teachers' next call and no further.
   const documents = meter.stage("read", read(data, cursor, skipped), 0);
   const shuffled = shuffle(documents, data.shuffle, data.seed, cursor);
-  const blocks = meter.stage("split", split(shuffled, tokenizers, blockSize - slack, skipUnits), 0);
+  const blocks = meter.stage("split", split(shuffled, tokenizers, mostTokens(config), skipUnits), 0);
   const ahead = { weigh: tokensOf, most: tokensUnderWay({ ...f, blockSize }) };
   const encoded = meter.stage("tokenize", tokenize(blocks, tokenizers), undefined, ahead);
   return meter.stage("forward", forward(encoded, teachers, { ...f, blockSize, had, enough }));

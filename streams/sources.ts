@@ -5,6 +5,7 @@ import type { Device } from "../src/onnx/session.ts";
 import { readFrozen } from "../src/score/frozen.ts";
 import { type Tokenizer, readTokenizer } from "../src/text/tokenizer.ts";
 import { type Config, type Model, UserError } from "./config.ts";
+import { mostTokens } from "./split.ts";
 
 export interface Source {
   readonly name: string;
@@ -78,7 +79,7 @@ function readSource(model: Model, name: string, config: Config): Source {
 /** Everything about the models that can be wrong is found here, before a worker starts. */
 export function checkModels(config: Config): { target: Source; sources: Source[] } {
   const { fusion, pack, blockSize, slack } = config;
-  if (slack >= blockSize)
+  if (mostTokens(config) < 1)
     throw new UserError(`slack: ${slack} leaves nothing of a blockSize of ${blockSize}`);
   try {
     const used = fusion.lmWeight === 1 ? [] : config.sources;

@@ -1,21 +1,24 @@
 /** @file What came of each teacher, and of the data. */
 import type { Fused } from "./records.ts";
 
+/** null where there was nothing to measure it on. */
+type Measured = number | null;
+
 export interface TeacherSummary {
   /** Shares of the positions that have a next token: won, aligned, and spelled by the chain rule. */
-  readonly won: number;
-  readonly aligned: number;
-  readonly spelled: number;
+  readonly won: Measured;
+  readonly aligned: Measured;
+  readonly spelled: Measured;
   /** Mean probability per aligned position of kept candidates without a place, and outside of them. */
-  readonly dropped: number;
-  readonly tail: number;
-  /** Mean −log p of the text, in nats per byte. */
-  readonly nllPerByte: number;
+  readonly dropped: Measured;
+  readonly tail: Measured;
+  /** Mean −log p of the text that it predicts, in nats per byte. */
+  readonly nllPerByte: Measured;
 }
 
 export interface FusionSummary {
   /** Share of the positions at which all teachers were silent. */
-  readonly withoutTeacher: number;
+  readonly withoutTeacher: Measured;
   readonly teachers: Readonly<Record<string, TeacherSummary>>;
 }
 
@@ -45,13 +48,12 @@ export class TeacherStatistics {
     return { positions: 0, alone: 0, teachers };
   }
 
-  add = ({ block: { domain, text }, ids, won, alone, teachings }: Fused): void => {
+  add = ({ block: { domain }, ids, won, alone, teachings }: Fused): void => {
     const counts = this.#domains.get(domain) ?? this.#empty();
     this.#domains.set(domain, counts);
-    counts.positions += ids.length - 1;
+    counts.positions += Math.max(0, ids.length - 1);
     counts.alone += alone;
-    const bytes = Buffer.byteLength(text);
-    teachings.forEach(({ aligned, spelled, dropped, tail, nllPerByte }, i) => {
+    teachings.forEach(({ aligned, spelled, dropped, tail, nllPerByte, bytes }, i) => {
       const sums = counts.teachers[i];
       sums.won += won[i];
       sums.aligned += aligned;
@@ -78,7 +80,7 @@ export class TeacherStatistics {
   }
 
   #summarize(all: readonly Counts[]): FusionSummary {
-    const ratio = (value: number, of: number) => (of > 0 ? value / of : 0);
+    const ratio = (value: number, of: number): Measured => (of > 0 ? value / of : null);
     const total = (value: (counts: Counts) => number) => all.reduce((sum, counts) => sum + value(counts), 0);
     const positions = total((counts) => counts.positions);
     const teachers = this.#names.map((name, i): [string, TeacherSummary] => {

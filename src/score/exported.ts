@@ -45,6 +45,7 @@ export class ExportedScorer {
 
   async #scoreOne(ids: Int32Array): Promise<Scores> {
     const tokens = ids.length;
+    if (tokens === 0) return scoresOf({ nextProbs: new Float32Array(0) }, 0, 0);
     const { data: logits } = await this.#decoder.run(1, ids, new Int32Array(tokens).fill(1));
     const next = new Int32Array(tokens);
     next.set(ids.subarray(1));

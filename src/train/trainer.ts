@@ -164,9 +164,11 @@ export class Trainer {
    */
   async nll(sequences: readonly Int32Array[]): Promise<Float32Array[]> {
     const { shape, device, threads } = this.#options;
+    // A sample may be longer than what is trained on at a time.
+    const rowLength = sequences.reduce((most, { length }) => Math.max(most, length), shape.length);
     const options = {
-      rows: shape.rows,
-      rowLength: shape.length,
+      rows: Math.ceil((shape.rows * shape.length) / rowLength),
+      rowLength,
       k: 0,
       known: this.#decoder.vocabulary,
       device,

@@ -101,5 +101,5 @@ test("two models whose folders have the same name are told apart in all that a r
   ]);
   const teachers = Object.entries(summary.fusion.teachers);
   expect(teachers.map(([name]) => name)).toEqual(["pocket-llama (frozen)", "a/model", "b/model"]);
-  expect(teachers.reduce((sum, [, { won }]) => sum + won, summary.fusion.withoutTeacher)).toBeCloseTo(1, 5);
+  expect(teachers.reduce((sum, [, { won }]) => sum + won!, summary.fusion.withoutTeacher!)).toBeCloseTo(1, 5);
 });

@@ -93,11 +93,11 @@ test("a finished run leaves a model that loads, events, a summary and its last c
   expect(Object.keys(summary.bitsPerByte.end).sort()).toEqual(["scripture", "sea", "speeches"]);
   const teachers = Object.values(summary.fusion.teachers);
   expect(Object.keys(summary.fusionByDomain).length).toBeGreaterThan(0);
-  expect(teachers.map(({ won }) => won).reduce((a, b) => a + b)).toBeCloseTo(1, 2);
+  expect(teachers.map(({ won }) => won!).reduce((a, b) => a + b)).toBeCloseTo(1, 2);
   for (const { aligned, dropped, tail } of teachers) {
     expect(aligned).toBeGreaterThan(0.6);
-    expect(dropped + tail).toBeGreaterThan(0.1);
-    expect(dropped + tail).toBeLessThan(0.9);
+    expect(dropped! + tail!).toBeGreaterThan(0.1);
+    expect(dropped! + tail!).toBeLessThan(0.9);
   }
   expect(steps[0].fusionLoss).toBeGreaterThan(0);
   const decoder = readDecoder(join(out, "model"));
@@ -150,7 +150,7 @@ for (const settings of [
     const teachers = Object.values(summary.fusion.teachers);
     expect(teachers.length).toBe(settings[0] === "recipe=kd" ? 1 : 3);
     for (const { aligned } of teachers) expect(aligned).toBeGreaterThan(0.5);
-    const heard = teachers.reduce((sum, { won }) => sum + won, summary.fusion.withoutTeacher);
+    const heard = teachers.reduce((sum, { won }) => sum + won!, summary.fusion.withoutTeacher);
     expect(heard).toBeCloseTo(1, 2);
   });
 
