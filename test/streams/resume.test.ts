@@ -73,28 +73,30 @@ async function teachersOf(given: Config) {
 
 const after = ({ step, next }: Step): From => ({ steps: step, position: next });
 
-for (const settings of [
-  ["data.seed=1", "forward.rows=2"],
-  ["data.seed=2", "data.shuffle=0", "fusion.scope=row", "fusion.lmSchedule=hard_and_decay"],
-  ["data.seed=3", "pack.boundaries=false", "pack.rowLength=40", "forward.rows=16", "forward.workers=1"],
-])
-  test(`a stream goes on with the same bits after any step: ${settings.join(" ")}`, async () => {
+for (const [every, ...settings] of [
+  [1, "data.seed=1", "forward.rows=2"],
+  [3, "data.seed=2", "data.shuffle=0", "fusion.scope=row", "fusion.lmSchedule=hard_and_decay"],
+  [4, "data.seed=3", "pack.boundaries=false", "pack.rowLength=40", "forward.rows=16", "forward.workers=1"],
+] as const)
+  test(`a stream goes on with the same bits after a step: ${settings.join(" ")}`, async () => {
     const given = config(...settings);
     await using teachers = await teachersOf(given);
     const whole = await teachers.steps();
     expect(whole.seen.length).toBe(12);
-    expect(new Set(whole.ends.map(({ next }) => next.before)).size).toBeGreaterThan(6);
     for (const [i, end] of whole.ends.slice(0, -1).entries()) {
+      if (i % every) continue;
       const settings = { ...given, prefetchBytes: i % 2 ? 0 : 10 ** i };
       expect((await teachers.steps(settings, after(end))).seen).toEqual(whole.seen.slice(i + 1));
     }
+    // In the middle of groups, that is.
+    expect(new Set(whole.ends.map(({ next }) => next.before)).size).toBeGreaterThan(6);
   });
 
 test("fewer steps are the beginning of more, and go on to them", async () => {
   const given = config();
   await using teachers = await teachersOf(given);
   const whole = await teachers.steps();
-  for (const steps of [1, 9]) {
+  for (const steps of [3, 9]) {
     const short = await teachers.steps({ ...given, train: { ...given.train, steps } });
     expect(short.seen).toEqual(whole.seen.slice(0, steps));
     expect((await teachers.steps(given, after(short.ends.at(-1)!))).seen).toEqual(whole.seen.slice(steps));
@@ -108,12 +110,11 @@ test("the number of rows in a batch changes no bit, of weights, in 8 bits or of 
   rmSync(join(onnx, "model.safetensors"));
   const sources = `sources=[{path: ${demoModel("pocket-mpt")}, dtype: q8}, {path: ${onnx}, name: exact}, {path: ${onnx}, name: q8, dtype: q8}]`;
   const all = [];
-  for (const rows of [1, 4, 12]) {
+  for (const rows of [1, 12]) {
     await using teachers = await teachersOf(config(sources, "fusion.method=avgCE", `forward.rows=${rows}`));
     all.push((await teachers.steps()).seen);
   }
   expect(all[1]).toEqual(all[0]);
-  expect(all[2]).toEqual(all[0]);
 });
 
 test("a run that is interrupted again and again ends with the same weights", async () => {
@@ -121,7 +122,7 @@ test("a run that is interrupted again and again ends with the same weights", asy
   const weights = () => readFileSync(join(folder, "out", "model", "model.safetensors"));
   await run(config(...settings));
   const whole = weights();
-  const stops = [1, 4, 5];
+  const stops = [1, 4];
   for (const [i, at] of stops.entries()) {
     const controller = new AbortController();
     const step = (done: { step: number }) => {
