@@ -347,6 +347,17 @@ describe("train", () => {
     });
   });
 
+  test("weights of a step add up to 1, however small they are together", async () => {
+    const { source } = counted([{ ...row(0), weights: Float32Array.of(0.125, 0.0625) }]);
+    let sum = 0;
+    const step = async (batches: Batch[]) => {
+      for (const { weights } of batches) for (const weight of weights) sum += weight;
+      return { loss: 1, nll: 1, nllPart: 1, gradientNorm: 1 };
+    };
+    await Array.fromAsync(train(source, { ...options, loss: "ce" }, step));
+    expect(sum).toBeCloseTo(1, 6);
+  });
+
   test("as a KL divergence, the loss is without the entropy of what was fused", async () => {
     const [{ loss, fusionLoss }] = (await run(4, 0, "kl")).steps;
     // A quarter of each token is one id with all of the fused probability, so that its entropy is 0.

@@ -164,6 +164,13 @@ describe("a trainer", () => {
     await trainer.close();
   });
 
+  test("without a token to train on there is no loss to tell, and no gradient", async () => {
+    const trainer = await create();
+    const result = await trainer.step([{ ...batch, weights: new Float32Array(8) }], 1e-4);
+    expect(result).toEqual({ loss: 0, nll: undefined, nllPart: 0, gradientNorm: 0 });
+    await trainer.close();
+  });
+
   test("a checkpoint that holds what is no number is not gone on from", async () => {
     const trainer = await create();
     const path = join(folder, "damaged.safetensors");
