@@ -24,6 +24,7 @@ const RunState = z.object({
   position: z.looseObject({
     cursor: z.looseObject({ epoch: natural, file: natural, row: natural }),
     start: natural,
+    before: natural,
     taken: natural,
   }) as unknown as z.ZodType<Position>,
   /** Bits per byte per domain before the first step, and of which text. */

@@ -11,6 +11,9 @@ import { type BatchShape, gradientOf, gradientSumOf, trainingGraph } from "./los
 
 // R rows, L row length, T = R·L tokens, K entries of a soft target.
 
+/** The square of a larger number is infinite in float32, so that no norm can be taken of it. */
+const largestWeight = 2 ** 64;
+
 /** One micro-batch. Row after row; places that are not trained on have weight 0. */
 export interface Batch {
   /** i32[T] each */
@@ -140,7 +143,8 @@ export class Trainer {
 
   /**
    * One optimizer step on the micro-batches together.
-   * @throws as `gradients` does; or if a weight is no number afterwards, from when on nothing can be saved.
+   * @throws as `gradients` does; or if a weight is no number afterwards, or so large that its square is none: from
+   *   then on nothing can be saved.
    */
   async step(batches: readonly Batch[], learningRate: number): Promise<StepResult> {
     const { gradients, ...losses } = await this.gradients(batches);
@@ -150,7 +154,7 @@ export class Trainer {
     for (const [name, slot] of this.#slots)
       adamWStep(slot, gradients.get(name)!, this.#options, this.#steps, learningRate, scale);
     free(gradients.values());
-    const wrong = notFinite(this.#parameters);
+    const wrong = notFinite(this.#parameters, largestWeight);
     if (wrong)
       throw new Error(
         `train: ${wrong} after step ${this.#steps}: the learning rate of ${learningRate} is too large; lower train.learningRate`,
@@ -184,12 +188,15 @@ export class Trainer {
     return scores.map(({ nll }) => nll);
   }
 
-  /** @throws if a weight or a moment is no number: such a state is of no use, and would take a better one's place. */
+  /** @throws if a weight or a moment is no number, or such a weight too large: such a state is of no use, and would take a better one's place. */
   checkState(): void {
     for (const [name, { value, first, second }] of this.#slots) {
       const { shape } = this.#parameters.get(name)!;
-      const state = { [name]: value, [`adamw.first.${name}`]: first, [`adamw.second.${name}`]: second };
-      const wrong = notFinite(new Map(Object.entries(state).map(([key, data]) => [key, { shape, data }])));
+      const of = (key: string, data: Float32Array) => new Map([[key, { shape, data }]]);
+      const wrong =
+        notFinite(of(name, value), largestWeight) ??
+        notFinite(of(`adamw.first.${name}`, first)) ??
+        notFinite(of(`adamw.second.${name}`, second));
       if (wrong) throw new Error(`train: ${wrong} after step ${this.#steps}; it is not saved`);
     }
   }

@@ -226,7 +226,13 @@ test("a bad row is found before the first step, where all of the text is needed"
 });
 
 test("an error in the data surfaces once, with its place and what is safe, and no worker stays", async () => {
-  const given = configOf("late", bad(400, 40), "prefetchBytes=0", "train.steps=20", "train.checkpointEvery=100");
+  const given = configOf(
+    "late",
+    bad(400, 40),
+    "prefetchBytes=0",
+    "train.steps=20",
+    "train.checkpointEvery=100",
+  );
   await expect(run(given)).rejects.toThrow(
     /late\.jsonl: row 40: column "text" is number, expected a string \(after step \d+; .*late\/checkpoint-\d+ is safe: go on with --resume\)/,
   );

@@ -1,12 +1,20 @@
 /** What is no number is found where it enters, and takes no good state's place. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { writeFolder } from "../../src/export/folder.ts";
 import { findNotFinite } from "../../src/graph/finite.ts";
-import { load } from "../../src/graph/stored.ts";
 import { readDecoder, readParameters } from "../../src/models/folder.ts";
 import { readSafetensors } from "../../src/models/safetensors.ts";
 import { readWeights } from "../../src/models/weights.ts";
@@ -69,7 +77,7 @@ for (const [value, settings] of [
     using source = broken("pocket-mpt", up, [5, 7], value);
     expect(await problem(run(config("source", settings, `sources=[${source.path}]`)))).toMatch(
       new RegExp(
-        `^pocket-mpt: what it says of token 1 of document \\S+ from character 0 on is NaN: ${source.path}/model.safetensors: ${up}\\[5, 7\\] is ${value}$`,
+        `^pocket-mpt: what it says of token 1 of document \\S+ from character 0 on is NaN: ${source.path}/model.safetensors: ${up}\\[5, 7\\] is ${value}`,
       ),
     );
     expect(existsSync(join(folder, "source", "model"))).toBe(false);
@@ -110,16 +118,15 @@ test("a model that is measured and says what is no number is named, with the wei
   await worker.close();
 });
 
-test("with a learning rate that is far too large a run ends before a weight is NaN, and says so", async () => {
+test("with a learning rate that is far too large a run ends at once, says so, and saves nothing", async () => {
   const settings = ["train.learningRate=1e30", "train.checkpointEvery=1", "sources=[]"];
   expect(await problem(run(config("diverges", ...settings)))).toMatch(
-    /^train: the (loss|gradient's norm) is (NaN|Infinity), and no weight was changed; .*learningRate may help/,
+    /^train: \S+\[\d+(, \d+)?\] is -?[\d.e+]+ after step 1: the learning rate of 1e\+30 is too large; lower train\.learningRate/,
   );
   expect(existsSync(join(folder, "diverges", "model"))).toBe(false);
-  const state = join(folder, "diverges", "checkpoint", "state.safetensors");
-  if (existsSync(state))
-    for (const tensor of readSafetensors(state).values())
-      expect(findNotFinite(load(tensor as never).data)).toBe(-1);
+  expect(readdirSync(join(folder, "diverges"), { recursive: true, encoding: "utf8" })).not.toContainEqual(
+    expect.stringContaining("state.safetensors"),
+  );
 });
 
 describe("a trainer", () => {
@@ -141,7 +148,7 @@ describe("a trainer", () => {
   test("a step whose gradient is not finite changes no weight", async () => {
     const trainer = await create();
     // Each is a number, and their products are not.
-    for (const { data } of trainer.parameters.values()) for (let i = 0; i < data.length; i++) data[i] *= 1e25;
+    for (const { data } of trainer.parameters.values()) for (let i = 0; i < data.length; i++) data[i] *= 1e18;
     const before = Array.from(trainer.parameters.values(), ({ data }) => data.slice());
     expect(await problem(trainer.step([batch], 1e-4))).toMatch(
       /is (NaN|Infinity), and no weight was changed/,
@@ -157,7 +164,7 @@ describe("a trainer", () => {
     await trainer.save(path);
     const good = readFileSync(path);
     expect(await problem(trainer.step([batch], 3e38))).toMatch(
-      /^train: \S+\[\d+(, \d+)?\] is -?Infinity after step 1: the learning rate of 3e\+38 is too large/,
+      /^train: \S+\[\d+(, \d+)?\] is \S+ after step 1: the learning rate of 3e\+38 is too large/,
     );
     expect(await problem(trainer.save(path))).toMatch(/ after step 1; it is not saved$/);
     expect(readFileSync(path).equals(good)).toBe(true);
