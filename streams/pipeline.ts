@@ -68,7 +68,7 @@ export function learn(
 
   const aligned = meter.stage("align", align(scored, teachers, fusion.unit));
   const fused = meter.stage("fuse", fuse(aligned, selection, { steps, taken }));
-  const counted = tap(fused, statistics.add);
-  const rows = meter.stage("pack", pack(counted, { ...p, entries }, taken));
-  return meter.stage("train", train(rows, { ...schedule, loss: fusion.loss }, trainer.step, steps), 0);
+  const rows = meter.stage("pack", pack(fused, { ...p, entries }, taken));
+  const counted = tap(rows, ({ begun }) => begun.forEach(statistics.add));
+  return meter.stage("train", train(counted, { ...schedule, loss: fusion.loss }, trainer.step, steps), 0);
 }

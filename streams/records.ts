@@ -97,6 +97,26 @@ export interface Position extends Place {
   readonly taken: number;
 }
 
+/** What came of each teacher in a block, in sums over its positions. */
+export interface Heard {
+  readonly domain: string;
+  /** Positions that have a next token, and those at which no teacher speaks. */
+  readonly positions: number;
+  readonly alone: number;
+  readonly teachers: readonly HeardTeacher[];
+}
+
+export interface HeardTeacher {
+  readonly won: number;
+  readonly aligned: number;
+  readonly spelled: number;
+  readonly dropped: number;
+  readonly tail: number;
+  /** −log p of the bytes that it predicts. */
+  readonly nats: number;
+  readonly bytes: number;
+}
+
 /** One row of L tokens, ready for training; K entries per soft target. */
 export interface Packed {
   /** i32[L] each */
@@ -110,6 +130,8 @@ export interface Packed {
   readonly weights: Float32Array;
   /** Tokens of text in it. */
   readonly tokens: number;
+  /** What came of the teachers in the blocks that begin in it. */
+  readonly begun: readonly Heard[];
   /** Where the stream goes on after it. */
   readonly next: Position;
 }

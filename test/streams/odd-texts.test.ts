@@ -10,6 +10,7 @@ import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { align } from "../../streams/align.ts";
 import { readConfig } from "../../streams/config-file.ts";
 import { fuse } from "../../streams/fuse.ts";
+import { pack } from "../../streams/pack.ts";
 import type { Progress } from "../../streams/journal.ts";
 import type { Scored } from "../../streams/records.ts";
 import { run } from "../../streams/run.ts";
@@ -145,17 +146,21 @@ describe("a teacher whose tokenizer makes nothing of a text", () => {
       }
       const listening = [{ score: 0, encoding: 1, align: teach }];
       const statistics = new TeacherStatistics(["t"]);
-      const { fusion, train, pack } = readConfig(demo);
+      const { fusion, train } = readConfig(demo);
       const fuseOptions = {
         ...fusion,
         entries: 4,
         vocabulary: target.vocabulary.tokens.length,
-        rowLength: pack.rowLength,
+        rowLength: 8,
         tokensPerStep: 8,
         steps: train.steps,
       };
       const fused = await Array.fromAsync(fuse(align(scored(), listening, "byte"), fuseOptions));
-      fused.forEach(statistics.add);
+      async function* again() {
+        yield* fused;
+      }
+      for await (const { begun } of pack(again(), { rowLength: 8, entries: 4, boundaries: true }))
+        begun.forEach(statistics.add);
       const [{ targets, alone }] = fused;
       expect(alone).toBe(Math.max(0, text.ids.length - 1));
       expect([...targets.values]).toEqual(Array(alone).fill(1));

@@ -117,10 +117,10 @@ test("the number of rows in a batch changes no bit, of weights, in 8 bits or of 
   expect(all[1]).toEqual(all[0]);
 });
 
-test("a run that is interrupted again and again ends with the same weights", async () => {
+test("a run that is interrupted again and again ends with the same weights and figures", async () => {
   const settings = ["train.steps=6", "evaluate.bytesPerDomain=500", "train.accumulation=2"];
   const weights = () => readFileSync(join(folder, "out", "model", "model.safetensors"));
-  await run(config(...settings));
+  const { fusion, fusionByDomain } = await run(config(...settings));
   const whole = weights();
   const stops = [1, 4];
   for (const [i, at] of stops.entries()) {
@@ -135,6 +135,11 @@ test("a run that is interrupted again and again ends with the same weights", asy
       listener: { step },
     });
   }
-  expect(await run(config(...settings), { resume: true })).toMatchObject({ steps: 6, finished: true });
+  expect(await run(config(...settings), { resume: true })).toMatchObject({
+    steps: 6,
+    finished: true,
+    fusion,
+    fusionByDomain,
+  });
   expect(weights().equals(whole)).toBe(true);
 });

@@ -310,6 +310,7 @@ describe("train", () => {
     probabilities: Float32Array.of(0.75, 0.25, 1, 0),
     weights: Float32Array.of(1, 0),
     tokens: 2,
+    begun: [],
     next: { ...group, cursor: cursor(id), taken: 0 },
   });
   const run = async (count: number, done = 0, loss: "ce" | "kl" = "ce") => {
