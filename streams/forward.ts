@@ -8,9 +8,9 @@ export interface Teacher {
   readonly encoding: number;
   /** As reports call it. */
   readonly name: string;
-  score(groups: readonly Group[]): Promise<Scores[][]>;
+  readonly score: (groups: readonly Group[]) => Promise<Scores[][]>;
   /** Why it may say what is no number. */
-  explain(): Promise<string>;
+  readonly explain: () => Promise<string>;
 }
 
 export interface ForwardOptions {

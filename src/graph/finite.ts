@@ -4,7 +4,10 @@ import { type Tensor, type Weights, inMemory } from "./stored.ts";
 /** Index of the first NaN, infinity or number whose magnitude is not below a limit; −1 if there is none. */
 export function findNotFinite(values: Float32Array, limit = Infinity): number {
   // A sum of float32 numbers does not overflow a float64. Four sums are three times as fast as one.
-  let [a, b, c, d] = [0, 0, 0, 0];
+  let a = 0;
+  let b = 0;
+  let c = 0;
+  let d = 0;
   const whole = values.length & ~3;
   for (let i = 0; i < whole; i += 4) {
     a += Math.abs(values[i]);
