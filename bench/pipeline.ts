@@ -84,7 +84,7 @@ const encoded = await alone(
 );
 const scored = await alone(
   "forward",
-  () => forward(from(encoded), models.teachers, 4 * config.forward.rows * blockSize, 1),
+  () => forward(from(encoded), models.teachers, { ...config.forward, blockSize, had: 0, enough: Infinity }),
   ({ encodings }) => encodings[0].ids.length,
 );
 const aligned = await alone(

@@ -1,5 +1,5 @@
 /** @file Stage 5: what each teacher says, in target tokens. */
-import { type Unit, meanNll, nllAtTokens } from "../src/fusion/nll.ts";
+import { type Unit, meanNll, nllAtTokens, predictedBytes } from "../src/fusion/nll.ts";
 import type { AlignTeacher } from "../src/fusion/teach.ts";
 import type { Aligned, Scored } from "./records.ts";
 
@@ -16,7 +16,7 @@ export async function* align(
   teachers: readonly Listening[],
   unit: Unit,
 ): AsyncGenerator<Aligned> {
-  for await (const { block, encodings, scores } of scored) {
+  for await (const { block, group, encodings, scores } of scored) {
     const [target] = encodings;
     const teachings = teachers.map(({ score, encoding, align }) => {
       const [source, { nll }] = [encodings[encoding], scores[score]];
@@ -24,9 +24,10 @@ export async function* align(
         ...align(source, target, scores[score]),
         nll: meanNll(source, nll, unit),
         nllPerByte: meanNll(source, nll, "byte"),
+        bytes: predictedBytes(source),
         nlls: nllAtTokens(source, nll, target),
       };
     });
-    yield { block, target, teachings };
+    yield { block, group, target, teachings };
   }
 }

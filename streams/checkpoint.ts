@@ -12,6 +12,7 @@ import { sha256Of } from "../src/files/hash.ts";
 import { UserError } from "./config.ts";
 import { Inputs } from "./inputs.ts";
 import type { Position } from "./records.ts";
+import type { HeardSoFar } from "./statistics.ts";
 
 const bits = z.record(z.string(), z.number());
 const natural = z.int().nonnegative();
@@ -24,10 +25,13 @@ const RunState = z.object({
   position: z.looseObject({
     cursor: z.looseObject({ epoch: natural, file: natural, row: natural }),
     start: natural,
+    before: natural,
     taken: natural,
   }) as unknown as z.ZodType<Position>,
   /** Bits per byte per domain before the first step, and of which text. */
   baseline: z.object({ bits, text: z.string() }).optional(),
+  /** What came of the teachers so far. */
+  heard: z.array(z.looseObject({})).default([]) as unknown as z.ZodType<HeardSoFar>,
   /** What the steps so far were made of. */
   inputs: Inputs,
 });

@@ -105,11 +105,11 @@ export const Config = z.strictObject({
   slack: z.int().nonnegative().default(48),
   forward: z
     .strictObject({
-      /** rows of blockSize tokens in a batch */
+      /** rows of blockSize tokens in a batch, which change no result; one at a time in 8 bits and of ONNX files */
       rows: count.default(4),
       /** workers that the teachers are spread over; none: one for each teacher */
       workers: count.optional(),
-      /** groups of batches under way at a time */
+      /** calls of each teacher, of several batches, under way at a time */
       concurrency: count.default(1),
     })
     .prefault({}),

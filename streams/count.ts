@@ -3,7 +3,7 @@ import { statSync } from "node:fs";
 import type { Tokenizer } from "../src/text/tokenizer.ts";
 import type { Config } from "./config.ts";
 import { read } from "./read.ts";
-import { split } from "./split.ts";
+import { mostTokens, split } from "./split.ts";
 import { tokenize } from "./tokenize.ts";
 
 /** Bytes of a file per token: with more than that there is text enough, whatever the language or compression. */
@@ -17,17 +17,18 @@ const amplyBytes = 16;
  * @throws what reading throws, naming file and row.
  */
 export async function countTokens(
-  { data, blockSize, slack }: Config,
+  config: Config,
   tokenizers: readonly Tokenizer[],
   enough: number,
   onProgress: (share: number) => void,
   signal?: AbortSignal,
 ): Promise<number> {
+  const { data } = config;
   const bytes = data.files.reduce((sum, file) => sum + statSync(file).size, 0);
   if (bytes * data.epochs >= amplyBytes * enough) return enough;
   const once = Math.ceil(enough / data.epochs);
   let tokens = 0;
-  const blocks = split(read({ ...data, epochs: 1 }), tokenizers, blockSize - slack);
+  const blocks = split(read({ ...data, epochs: 1 }), tokenizers, mostTokens(config));
   for await (const { encodings } of tokenize(blocks, tokenizers)) {
     signal?.throwIfAborted();
     tokens += encodings[0].ids.length;

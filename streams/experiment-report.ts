@@ -4,11 +4,9 @@ import { escape } from "./html.ts";
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 
-/** Sample standard deviation; 0 of a single value. */
+/** Sample standard deviation, of more than one value. */
 const deviation = (values: readonly number[]) =>
-  values.length < 2
-    ? 0
-    : Math.sqrt(values.reduce((sum, x) => sum + (x - mean(values)) ** 2, 0) / (values.length - 1));
+  Math.sqrt(values.reduce((sum, x) => sum + (x - mean(values)) ** 2, 0) / (values.length - 1));
 
 const armsOf = ({ outcomes }: Results) => [...new Set(outcomes.map(({ arm }) => arm))];
 const domainsOf = ({ untrained }: Results) => Object.keys(untrained);
@@ -37,7 +35,8 @@ export function table(results: Results, baseline: string): string {
     ...domains.map((domain) => {
       const bits = bitsOf(results, arm, domain);
       const to = arm === baseline ? "" : ` (${signed(mean(differences(results, arm, baseline, domain)))})`;
-      return `${mean(bits).toFixed(4)} ± ${deviation(bits).toFixed(4)}${to}`;
+      const spread = bits.length > 1 ? ` ± ${deviation(bits).toFixed(4)}` : "";
+      return `${mean(bits).toFixed(4)}${spread}${to}`;
     }),
   ]);
   const lines = [

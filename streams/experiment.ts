@@ -2,6 +2,7 @@
 import { bitsPerByte } from "../src/evaluate/bits-per-byte.ts";
 import { overStretches } from "../src/evaluate/ensemble.ts";
 import { dataFiles } from "../src/data/files.ts";
+import { findNotFiniteScore, wholeGroup } from "../src/score/score.ts";
 import { type Config, UserError } from "./config.ts";
 import { evaluateSamples, readBlocks, readSamples } from "./evaluate.ts";
 import { share } from "./flow.ts";
@@ -61,11 +62,12 @@ async function boundsOf(
   const limit = config.blockSize - config.slack;
   const blocks = await readBlocks(config.evaluate!, models.tokenizers, limit);
   const nlls = await Promise.all(
-    teachers.map(async (teacher) =>
-      (await teacher.score(blocks.map(({ encodings }) => encodings[teacher.encoding].ids))).map(
-        ({ nll }) => nll,
-      ),
-    ),
+    teachers.map(async ({ name, encoding, score, explain }) => {
+      const [scores] = await score([wholeGroup(blocks.map(({ encodings }) => encodings[encoding].ids))]);
+      if (findNotFiniteScore(scores))
+        throw new UserError(`${name}: its scores are not finite: ${await explain()}`);
+      return scores.map(({ nll }) => nll);
+    }),
   );
   const texts = blocks.map(({ domain, encodings }, i) =>
     overStretches(teachers.map(({ encoding }, m) => ({ ...encodings[encoding], domain, nll: nlls[m][i] }))),
@@ -74,11 +76,11 @@ async function boundsOf(
   return Object.fromEntries(names.map((name, i) => [name, bitsPerByte(texts.map((text) => text[i]))]));
 }
 
-/** Whether an arm listens to a teacher. */
-function hears({ fusion, sources }: Config, { encoding, folder }: LoadedTeacher): boolean {
+/** Whether an arm listens to a teacher, whose place among all sources is one before its encoding's. */
+function hears({ fusion, sources }: Config, all: Config["sources"], { encoding }: LoadedTeacher): boolean {
   if (fusion.lmWeight === 1) return false;
   if (encoding === 0) return fusion.withTarget;
-  return sources.some((source) => (typeof source === "string" ? source : source.path) === folder);
+  return sources.some((source) => JSON.stringify(source) === JSON.stringify(all[encoding - 1]));
 }
 
 /** Trains every arm from the same start on the same tokens in the same order, which the seed decides. */
@@ -105,7 +107,9 @@ export async function experiment(
     let untrained: Bits = {};
     const learnAs = async ([arm, own]: Arms[number], i: number): Promise<Outcome> => {
       const settings = { ...own, data: config.data };
-      const chosen = await listenersOf(teachers, tokenizers[0], settings, (teacher) => hears(own, teacher));
+      const chosen = await listenersOf(teachers, tokenizers[0], settings, (teacher) =>
+        hears(own, config.sources, teacher),
+      );
       const entries = entriesOf(own.fusion, chosen.length);
       const trainer = await models.trainer(own, entries);
       if (i === 0) untrained = await evaluateSamples(samples, trainer.nll);

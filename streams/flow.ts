@@ -20,8 +20,15 @@ export interface Gauge {
   mostBytes: number;
 }
 
+/** What a prefetch pulls ahead at most, in whatever its items are used up. */
+export interface Limit<T> {
+  readonly most: number;
+  readonly weigh: (item: T) => number;
+}
+
 /**
- * Pulls ahead of its consumer while what it holds stays within a budget of bytes.
+ * Pulls ahead of its consumer while what it holds stays within a budget of bytes, and until it holds as much as
+ * the limit says.
  *
  * The size of an item is known only once it is there, so room is kept for the largest so far; with
  * nothing held one item is always pulled, so that a budget smaller than an item makes progress.
@@ -32,18 +39,20 @@ export async function* prefetch<T>(
   budget: number,
   sizeOf: (item: T) => number,
   gauge: Gauge = { bytes: 0, mostBytes: 0 },
+  { most, weigh }: Limit<T> = { most: Infinity, weigh: () => 0 },
 ): AsyncGenerator<T> {
   if (budget <= 0) return yield* source;
   const iterator = source[Symbol.asyncIterator]();
   const held: { item: T; size: number }[] = [];
   let largest = 0;
+  let weight = 0;
   let state: "running" | "done" | { error: unknown } = "running";
   let changed = Promise.withResolvers<void>();
   const change = () => {
     changed.resolve();
     changed = Promise.withResolvers();
   };
-  const hasRoom = () => held.length === 0 || gauge.bytes + largest <= budget;
+  const hasRoom = () => held.length === 0 || (gauge.bytes + largest <= budget && weight < most);
   const fill = async () => {
     try {
       while (state === "running") {
@@ -56,6 +65,7 @@ export async function* prefetch<T>(
         const size = sizeOf(value);
         largest = Math.max(largest, size);
         gauge.bytes += size;
+        weight += weigh(value);
         gauge.mostBytes = Math.max(gauge.mostBytes, gauge.bytes);
         held.push({ item: value, size });
         change();
@@ -72,6 +82,7 @@ export async function* prefetch<T>(
       const next = held.shift();
       if (next) {
         gauge.bytes -= next.size;
+        weight -= weigh(next.item);
         change();
         yield next.item;
       } else if (state === "running") await changed.promise;
@@ -149,21 +160,6 @@ export async function* batch<T>(
     [group, weight] = [[], 0];
   }
   if (group.length) yield group;
-}
-
-/** Ends after the item with which the weights add up to `total`, so that no source works for nothing. */
-export async function* takeWeight<T>(
-  source: AsyncIterable<T>,
-  total: number,
-  weigh: (item: T) => number,
-): AsyncGenerator<T> {
-  let weight = 0;
-  if (total <= 0) return;
-  for await (const item of source) {
-    yield item;
-    weight += weigh(item);
-    if (weight >= total) return;
-  }
 }
 
 /**

@@ -92,7 +92,7 @@ export async function* fuse(
   const { method, vocabulary, entries, tokensPerStep, steps } = options;
   const fuser = new Fuser(method, vocabulary, entries);
   let before = start.steps * tokensPerStep - start.taken;
-  for await (const [{ block, target, teachings }, nllsAt] of withNlls(aligned, options, start)) {
+  for await (const [{ block, group, target, teachings }, nllsAt] of withNlls(aligned, options, start)) {
     const tokensBefore = before;
     const λ = (t: number) => {
       const step = Math.floor((tokensBefore + t) / tokensPerStep);
@@ -100,7 +100,7 @@ export async function* fuse(
     };
     const rows = teachings.map((teaching) => teaching.rows);
     const trust = (t: number) => teacherWeights(options, nllsAt(t));
-    yield { block, ids: target.ids, teachings, ...fuser.fuse(rows, trust, target.ids, λ) };
+    yield { block, group, ids: target.ids, teachings, ...fuser.fuse(rows, trust, target.ids, λ) };
     before += target.ids.length;
   }
 }

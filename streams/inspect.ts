@@ -7,7 +7,7 @@ import { fetchModels } from "./hub.ts";
 import { Meter } from "./meter.ts";
 import { Models, entriesOf, listenersOf } from "./models.ts";
 import type { Document, Fused } from "./records.ts";
-import { split } from "./split.ts";
+import { mostTokens, split } from "./split.ts";
 import { tokenize } from "./tokenize.ts";
 import type { SparseRows } from "../src/fusion/sparse.ts";
 
@@ -81,9 +81,14 @@ export async function inspect(given: Config, text: string, most: number): Promis
     async function* documents(): AsyncGenerator<Document> {
       yield { id: "text", domain: "all", text, cursor: { epoch: 0, file: 0, row: 0 } };
     }
-    const { fusion, pack, train, blockSize, slack } = config;
-    const blocks = split(documents(), tokenizers, blockSize - slack);
-    const scored = forward(tokenize(blocks, tokenizers), teachers, blockSize, 1);
+    const { fusion, pack, train, blockSize } = config;
+    const blocks = split(documents(), tokenizers, mostTokens(config));
+    const scored = forward(tokenize(blocks, tokenizers), teachers, {
+      ...config.forward,
+      blockSize,
+      had: 0,
+      enough: Infinity,
+    });
     const options = {
       ...fusion,
       entries: entriesOf(fusion, teachers.length),

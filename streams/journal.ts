@@ -29,9 +29,15 @@ export interface Listener {
 /** A chart for each number, with a line for each teacher. */
 function teacherScalars({ withoutTeacher, teachers }: FusionSummary): Record<string, number> {
   const values = Object.entries(teachers).flatMap(([name, summary]) =>
-    Object.entries(summary).map(([field, value]): [string, number] => [`teachers_${field}/${name}`, value]),
+    Object.entries(summary).map(([field, value]): [string, number | null] => [
+      `teachers_${field}/${name}`,
+      value,
+    ]),
   );
-  return { "teachers/none": withoutTeacher, ...Object.fromEntries(values) };
+  const measured = [["teachers/none", withoutTeacher] as const, ...values].filter(
+    ([, value]) => value !== null,
+  );
+  return Object.fromEntries(measured) as Record<string, number>;
 }
 
 export class Journal {
@@ -62,7 +68,7 @@ export class Journal {
     this.#listener.step?.(progress);
     this.#events.scalars(step, {
       "loss/total": loss,
-      "loss/language_model": lmLoss,
+      ...(lmLoss !== undefined && { "loss/language_model": lmLoss }),
       ...(fusionLoss !== undefined && { "loss/fusion": fusionLoss }),
       learning_rate: learningRate,
       gradient_norm: gradientNorm,

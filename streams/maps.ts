@@ -8,7 +8,7 @@ import type { Tokenizer } from "../src/text/tokenizer.ts";
 import type { Vocabulary } from "../src/text/vocabulary.ts";
 import type { Config } from "./config.ts";
 import { read } from "./read.ts";
-import { split } from "./split.ts";
+import { mostTokens, split } from "./split.ts";
 import { tokenize } from "./tokenize.ts";
 
 /** exact: equal strings. minED: the nearest by edit distance. The others also look at text; see src/fusion/corpus-maps.ts. */
@@ -55,8 +55,8 @@ export function keptMinEditMap(
 
 /** The first text of a run in the tokens of both. */
 async function pairsOf(config: Config, source: Tokenizer, target: Tokenizer): Promise<Pair[]> {
-  const { data, blockSize, slack } = config;
-  const blocks = split(read({ ...data, epochs: 1 }), [target, source], blockSize - slack);
+  const { data } = config;
+  const blocks = split(read({ ...data, epochs: 1 }), [target, source], mostTokens(config));
   const pairs: Pair[] = [];
   let units = 0;
   for await (const { block, encodings } of tokenize(blocks, [target, source])) {

@@ -1,5 +1,5 @@
 /** @file Counts what each stage does: items, seconds of its own, most bytes waiting behind it. */
-import { type Gauge, abortable, byteSize, prefetch } from "./flow.ts";
+import { type Gauge, type Limit, abortable, byteSize, prefetch } from "./flow.ts";
 
 export interface StageStatistics {
   readonly seconds: number;
@@ -53,11 +53,16 @@ export class Meter {
     return this.#stages.get(name)!;
   }
 
-  /** Makes a generator a stage: it is counted, may be aborted, and works ahead within the budget. */
-  stage<T>(name: string, source: AsyncIterable<T>, budget = this.#budget): AsyncGenerator<T> {
+  /** Makes a generator a stage: it is counted, may be aborted, and works ahead within the budget and the limit. */
+  stage<T>(
+    name: string,
+    source: AsyncIterable<T>,
+    budget = this.#budget,
+    limit?: Limit<T>,
+  ): AsyncGenerator<T> {
     const stage = this.#of(name);
     const inner = timed(abortable(source, this.#signal), stage.inner, () => stage.items++);
-    return timed(prefetch(inner, budget, byteSize, stage.gauge), stage.outer, () => {});
+    return timed(prefetch(inner, budget, byteSize, stage.gauge, limit), stage.outer, () => {});
   }
 
   /** Time that a stage's worker spent; it counts instead of the time that the pipeline waited. */

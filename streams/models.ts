@@ -4,6 +4,7 @@ import { type AlignTeacher, teachBySpans, teachByTokens, teachInPlace } from "..
 import { mostEntries } from "../src/fusion/select.ts";
 import type { ResolvedDevice } from "../src/onnx/session.ts";
 import { type Remote, spawn } from "../src/onnx/worker.ts";
+import type { Group } from "../src/score/score.ts";
 import type { ScorerHandlers } from "../src/score/worker.ts";
 import type { Tokenizer } from "../src/text/tokenizer.ts";
 import type { Batch, StepResult } from "../src/train/trainer.ts";
@@ -15,11 +16,10 @@ import { takeTurns } from "./flow.ts";
 import type { Teacher } from "./forward.ts";
 import { vocabularyMap } from "./maps.ts";
 import type { Meter } from "./meter.ts";
-import { type Source, checkModels } from "./sources.ts";
+import { type Source, checkModels, frozenName } from "./sources.ts";
 
 /** A frozen model in its worker. */
 export interface LoadedTeacher extends Teacher {
-  readonly name: string;
   readonly folder: string;
   readonly device: ResolvedDevice;
   readonly tokenizer: Tokenizer;
@@ -91,7 +91,7 @@ export class Models {
     this.#meter = meter;
     this.#onLoading = onLoading;
     this.#target = target;
-    const itself = { ...target, name: `${target.name} (frozen)` };
+    const itself = { ...target, name: frozenName(target.name) };
     const all = [itself, ...sources].map((source, encoding) => ({ source, encoding }));
     const { lmWeight, withTarget } = config.fusion;
     // With λ = 1 the fusion term has no weight: no teacher runs.
@@ -144,14 +144,15 @@ export class Models {
           threads: this.#threads,
         };
         const loaded = await worker.call("load", load, (share) => this.#onLoading(name, share));
-        const score = async (sequences: readonly Int32Array[]) => {
+        const score = async (groups: readonly Group[]) => {
           const { scores, seconds } = await this.#run(loaded.device, () =>
-            worker.call("score", { model: loaded.model, sequences }),
+            worker.call("scoreGroups", { model: loaded.model, groups }),
           );
           this.#meter.add("forward", seconds);
           return scores;
         };
-        return { name, folder, device: loaded.device, encoding, tokenizer, score };
+        const explain = () => worker.call("explain", loaded.model);
+        return { name, folder, device: loaded.device, encoding, tokenizer, score, explain };
       }),
     );
   }

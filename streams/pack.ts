@@ -1,5 +1,5 @@
 /** @file Stage 7: blocks to rows of equal length. */
-import type { Fused, Packed, Position } from "./records.ts";
+import type { Fused, Heard, Packed, Position } from "./records.ts";
 
 export interface PackOptions {
   readonly rowLength: number;
@@ -64,6 +64,19 @@ class Row {
   }
 }
 
+function heard({ block: { domain }, ids, won, alone, teachings }: Fused): Heard {
+  const teachers = teachings.map(({ aligned, spelled, dropped, tail, nllPerByte, bytes }, i) => ({
+    won: won[i],
+    aligned,
+    spelled,
+    dropped,
+    tail,
+    nats: nllPerByte * bytes,
+    bytes,
+  }));
+  return { domain, positions: Math.max(0, ids.length - 1), alone, teachers };
+}
+
 /** @param skip tokens of the first block to leave out, where the stream goes on in the middle of one. */
 export async function* pack(
   fused: AsyncIterable<Fused>,
@@ -73,17 +86,20 @@ export async function* pack(
   let row = new Row(options);
   let next: Position | undefined;
   let from = skip;
+  let begun: Heard[] = [];
   const finish = (): Packed => {
     const { ids, positions, documents, targets, probabilities, weights, length } = row;
+    const filled = { ids, positions, documents, targets, probabilities, weights, tokens: length, begun };
     row = new Row(options);
-    return { ids, positions, documents, targets, probabilities, weights, tokens: length, next: next! };
+    begun = [];
+    return { ...filled, next: next! };
   };
   for await (const item of fused) {
-    const { cursor } = item.block;
     for (let t = from; t < item.ids.length; t++) {
       if (t === from || row.length === 0) row.startBlock(item, t);
+      if (t === 0) begun.push(heard(item));
       row.push(item, t);
-      next = { cursor, start: item.block.start, taken: t + 1 };
+      next = { ...item.group, taken: t + 1 };
       if (row.length === options.rowLength) yield finish();
     }
     from = 0;

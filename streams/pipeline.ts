@@ -1,15 +1,15 @@
 /** @file The whole run, top to bottom: text in, training steps out, nothing stored in between. */
 import { type Listening, align } from "./align.ts";
 import type { Config } from "./config.ts";
-import { takeWeight, tap } from "./flow.ts";
-import { type Teacher, forward } from "./forward.ts";
+import { tap } from "./flow.ts";
+import { type Teacher, forward, tokensOf, tokensUnderWay } from "./forward.ts";
 import { fuse } from "./fuse.ts";
 import type { Meter } from "./meter.ts";
 import { pack } from "./pack.ts";
 import { read, start } from "./read.ts";
 import type { Position, Scored } from "./records.ts";
 import { shuffle } from "./shuffle.ts";
-import { split } from "./split.ts";
+import { mostTokens, split } from "./split.ts";
 import type { TeacherStatistics } from "./statistics.ts";
 import { tokenize } from "./tokenize.ts";
 import { type Step, type TrainStep, train } from "./train.ts";
@@ -21,7 +21,7 @@ export interface From {
   readonly position: Position;
 }
 
-const beginning: From = { steps: 0, position: { cursor: start, start: 0, taken: 0 } };
+const beginning: From = { steps: 0, position: { cursor: start, start: 0, before: 0, taken: 0 } };
 
 export const tokensPerStep = ({ train, pack }: Config) => train.rows * train.accumulation * pack.rowLength;
 
@@ -34,16 +34,17 @@ export function score(
   skipped: (reason: string) => void,
   { steps, position }: From = beginning,
 ): AsyncGenerator<Scored> {
-  const { data, blockSize, slack, forward: f } = config;
-  const { cursor, start: skipUnits, taken } = position;
-  const tokensLeft = (config.train.steps - steps) * tokensPerStep(config) + taken;
+  const { data, blockSize, forward: f } = config;
+  const { cursor, start: skipUnits, before: had, taken } = position;
+  const enough = had + taken + (config.train.steps - steps) * tokensPerStep(config);
 
-  const documents = meter.stage("read", read(data, cursor, skipped));
+  // Text is made ready for the teachers' next call and no further.
+  const documents = meter.stage("read", read(data, cursor, skipped), 0);
   const shuffled = shuffle(documents, data.shuffle, data.seed, cursor);
-  const blocks = meter.stage("split", split(shuffled, tokenizers, blockSize - slack, skipUnits));
-  const encoded = meter.stage("tokenize", tokenize(blocks, tokenizers));
-  const enough = takeWeight(encoded, tokensLeft, ({ encodings }) => encodings[0].ids.length);
-  return meter.stage("forward", forward(enough, teachers, 4 * f.rows * blockSize, f.concurrency));
+  const blocks = meter.stage("split", split(shuffled, tokenizers, mostTokens(config), skipUnits), 0);
+  const ahead = { weigh: tokensOf, most: tokensUnderWay({ ...f, blockSize }) };
+  const encoded = meter.stage("tokenize", tokenize(blocks, tokenizers), undefined, ahead);
+  return meter.stage("forward", forward(encoded, teachers, { ...f, blockSize, had, enough }));
 }
 
 /**
@@ -67,7 +68,7 @@ export function learn(
 
   const aligned = meter.stage("align", align(scored, teachers, fusion.unit));
   const fused = meter.stage("fuse", fuse(aligned, selection, { steps, taken }));
-  const counted = tap(fused, statistics.add);
-  const rows = meter.stage("pack", pack(counted, { ...p, entries }, taken));
-  return meter.stage("train", train(rows, { ...schedule, loss: fusion.loss }, trainer.step, steps), 0);
+  const rows = meter.stage("pack", pack(fused, { ...p, entries }, taken));
+  const counted = tap(rows, ({ begun }) => begun.forEach(statistics.add));
+  return meter.stage("train", train(counted, { ...schedule, loss: fusion.loss }, trainer.step, steps), 0);
 }

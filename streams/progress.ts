@@ -7,7 +7,7 @@ const quietSeconds = 10;
 /** Models that are loaded sooner are not worth a word. */
 const shortSeconds = 1;
 
-const percent = (share: number) => `${Math.round(share * 100)} %`;
+const percent = (share: number | null) => (share === null ? "–" : `${Math.round(share * 100)} %`);
 
 function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
@@ -30,7 +30,7 @@ function line(progress: Progress): string {
   const fusion = fusionLoss === undefined ? "" : `, fusion ${fusionLoss.toFixed(3)}`;
   return [
     `step ${step}/${steps}`,
-    `loss: text ${lmLoss.toFixed(3)}${fusion}`,
+    `loss: text ${lmLoss?.toFixed(3) ?? "–"}${fusion}`,
     `${Math.round(tokensPerSecond)} tokens/s`,
     `${duration(eta)} left`,
     ...(won.length ? [`won: ${won.join(", ")}`] : []),
@@ -103,7 +103,7 @@ export function report(summary: Summary, out: string): string {
   const each = Object.entries(fusion.teachers).map(
     ([name, { won, aligned, spelled, dropped, tail, nllPerByte }]) =>
       `  ${name.padEnd(28)} won ${percent(won)}, aligned ${percent(aligned)}, spelled ${percent(spelled)}, ` +
-      `dropped ${percent(dropped)} and tail ${percent(tail)} of the probability, ${nllPerByte.toFixed(3)} nats per byte`,
+      `dropped ${percent(dropped)} and tail ${percent(tail)} of the probability, ${nllPerByte?.toFixed(3) ?? "–"} nats per byte`,
   );
   return [
     `${steps} steps, ${tokens} tokens in ${duration(seconds)}, ${Math.round(tokensPerSecond)} tokens/s`,

@@ -39,8 +39,20 @@ export interface Encoded {
   readonly encodings: readonly Encoding[];
 }
 
+/**
+ * Blocks go to the teachers in groups: where the group of a block begins, and how many target tokens of the group
+ * come before the block. What the teachers say of it depends, in the last bits, on the whole group.
+ */
+export interface Place {
+  readonly cursor: Cursor;
+  /** UTF-16 units of the document before the group. */
+  readonly start: number;
+  readonly before: number;
+}
+
 /** What the teachers say about a block. */
 export interface Scored extends Encoded {
+  readonly group: Place;
   /** In the order of the teachers; each names the model whose tokens it speaks of. */
   readonly scores: readonly Scores[];
 }
@@ -50,12 +62,15 @@ export interface ScoredTeaching extends Teaching {
   /** Mean −log p of the block's text, in the unit in which teachers are compared, and per byte. */
   readonly nll: number;
   readonly nllPerByte: number;
+  /** Bytes of the block that it predicts: all but those of its first token. */
+  readonly bytes: number;
   /** f32[T]: −log p of the token after each position, in nats per byte. */
   readonly nlls: Float32Array;
 }
 
 export interface Aligned {
   readonly block: Block;
+  readonly group: Place;
   readonly target: Encoding;
   readonly teachings: readonly ScoredTeaching[];
 }
@@ -63,6 +78,7 @@ export interface Aligned {
 /** One soft target per position t, about token t + 1: the true token first, then what was fused. */
 export interface Fused {
   readonly block: Block;
+  readonly group: Place;
   readonly ids: Int32Array;
   /** Probabilities that sum to 1; the row at the last position is empty. */
   readonly targets: SparseRows;
@@ -76,11 +92,29 @@ export interface Fused {
   readonly teachings: readonly ScoredTeaching[];
 }
 
-/** How far the stream has come: after this many tokens of the block that starts there in its document. */
-export interface Position {
-  readonly cursor: Cursor;
-  readonly start: number;
+/** How far the stream has come: after so many tokens of a block. It goes on from where the block's group begins. */
+export interface Position extends Place {
   readonly taken: number;
+}
+
+/** What came of each teacher in a block, in sums over its positions. */
+export interface Heard {
+  readonly domain: string;
+  /** Positions that have a next token, and those at which no teacher speaks. */
+  readonly positions: number;
+  readonly alone: number;
+  readonly teachers: readonly HeardTeacher[];
+}
+
+export interface HeardTeacher {
+  readonly won: number;
+  readonly aligned: number;
+  readonly spelled: number;
+  readonly dropped: number;
+  readonly tail: number;
+  /** −log p of the bytes that it predicts. */
+  readonly nats: number;
+  readonly bytes: number;
 }
 
 /** One row of L tokens, ready for training; K entries per soft target. */
@@ -96,6 +130,8 @@ export interface Packed {
   readonly weights: Float32Array;
   /** Tokens of text in it. */
   readonly tokens: number;
+  /** What came of the teachers in the blocks that begin in it. */
+  readonly begun: readonly Heard[];
   /** Where the stream goes on after it. */
   readonly next: Position;
 }

@@ -191,7 +191,11 @@ async function runIn(
         ? state.baseline?.bits
         : undefined
       : await measure(0);
-    const statistics = new TeacherStatistics(teachers.map(({ name }) => name));
+    const statistics = new TeacherStatistics(
+      teachers.map(({ name }) => name),
+      state?.heard,
+    );
+    let heard = statistics.soFar;
     const from = state && { steps: state.steps, position: state.position };
     const [stepsBefore, tokensBefore, secondsBefore] = [
       state?.steps ?? 0,
@@ -212,6 +216,7 @@ async function runIn(
         tokens,
         seconds: secondsBefore + secondsHere(),
         position: last.next,
+        heard,
         ...(before && text !== undefined && { baseline: { bits: before, text } }),
         inputs: await inputs,
       };
@@ -228,6 +233,7 @@ async function runIn(
       const scored = score(config, tokenizers, teachers, meter, statistics.skipped, from);
       for await (const step of learn(scored, config, listening, trainer, meter, statistics, from)) {
         last = step;
+        heard = statistics.soFar;
         tokens += step.tokens;
         const perStep = secondsHere() / (step.step - stepsBefore);
         journal.step({

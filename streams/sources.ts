@@ -1,11 +1,11 @@
 /** @file What is known of a run's models before any is loaded, and whether they fit each other and the settings. */
-import { basename } from "node:path";
 import type { OnnxDtype } from "../src/models/onnx-files.ts";
 import { hasWeights } from "../src/models/weights.ts";
 import type { Device } from "../src/onnx/session.ts";
 import { readFrozen } from "../src/score/frozen.ts";
 import { type Tokenizer, readTokenizer } from "../src/text/tokenizer.ts";
 import { type Config, type Model, UserError } from "./config.ts";
+import { mostTokens } from "./split.ts";
 
 export interface Source {
   readonly name: string;
@@ -17,10 +17,49 @@ export interface Source {
   readonly tokenizer: Tokenizer;
 }
 
+const given = (model: Model) => (typeof model === "string" ? { path: model } : model);
+
+/** What the target is called where it is one of the teachers. */
+export const frozenName = (target: string) => `${target} (frozen)`;
+
+/**
+ * What reports call the target and the sources, each name once: the one that is given, or else the folder's, with as
+ * many of the folders around it in front as tell it apart (every fused model is called `model`).
+ *
+ * @throws UserError if names that are given are equal, or a folder is there twice.
+ */
+export function namesOf(models: readonly Model[]): string[] {
+  const parts = models.map((model) => given(model).path.split("/").filter(Boolean));
+  const depths = models.map(() => 1);
+  for (;;) {
+    const names = models.map((model, i) => given(model).name ?? parts[i].slice(-depths[i]).join("/"));
+    const all = [...names, frozenName(names[0])];
+    const deeper = models.flatMap((model, i) =>
+      all.indexOf(names[i]) !== all.lastIndexOf(names[i]) &&
+      given(model).name === undefined &&
+      depths[i] < parts[i].length
+        ? [i]
+        : [],
+    );
+    for (const i of deeper) depths[i]++;
+    if (deeper.length) continue;
+    const twice = all.find((name, i) => all.indexOf(name) !== i);
+    if (twice !== undefined)
+      throw new UserError(
+        `sources: two models are called ${twice}; leave one out, or give it another name, as in {path: …, name: …}`,
+      );
+    const odd = names.find((name) => name.trim() === "" || /\p{Cc}/u.test(name));
+    if (odd !== undefined)
+      throw new UserError(
+        `name: ${JSON.stringify(odd)} cannot be shown; give the model another name, as in {path: …, name: …}`,
+      );
+    return names;
+  }
+}
+
 /** Reads a folder's config and tokenizer, and checks that they fit each other and the run. */
-function readSource(model: Model, config: Config): Source {
-  const given = typeof model === "string" ? { path: model } : model;
-  const { path: folder, name = basename(folder), device = config.device, dtype } = given;
+function readSource(model: Model, name: string, config: Config): Source {
+  const { path: folder, device = config.device, dtype } = given(model);
   const { vocabulary, context } = readFrozen(folder, dtype);
   const tokenizer = readTokenizer(folder);
   const known = tokenizer.vocabulary.tokens.length;
@@ -40,10 +79,12 @@ function readSource(model: Model, config: Config): Source {
 /** Everything about the models that can be wrong is found here, before a worker starts. */
 export function checkModels(config: Config): { target: Source; sources: Source[] } {
   const { fusion, pack, blockSize, slack } = config;
-  if (slack >= blockSize)
+  if (mostTokens(config) < 1)
     throw new UserError(`slack: ${slack} leaves nothing of a blockSize of ${blockSize}`);
   try {
-    const target = readSource(config.target, config);
+    const used = fusion.lmWeight === 1 ? [] : config.sources;
+    const [name, ...names] = namesOf([config.target, ...used]);
+    const target = readSource(config.target, name, config);
     if (target.dtype !== undefined)
       throw new UserError(`target.dtype: ${target.dtype} is of no use: a target is trained in float32`);
     if (!hasWeights(target.folder))
@@ -52,7 +93,7 @@ export function checkModels(config: Config): { target: Source; sources: Source[]
       throw new UserError(
         `pack.rowLength: ${pack.rowLength} is more than the ${target.context} tokens that ${target.folder} takes`,
       );
-    const sources = (fusion.lmWeight === 1 ? [] : config.sources).map((source) => readSource(source, config));
+    const sources = used.map((source, i) => readSource(source, names[i], config));
     if (fusion.lmWeight < 1 && sources.length === 0 && !fusion.withTarget)
       throw new UserError(`fusion.lmWeight: ${fusion.lmWeight} needs a teacher; add sources, or set it to 1`);
     return { target, sources };

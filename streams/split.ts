@@ -3,6 +3,10 @@ import { splitText } from "../src/text/split.ts";
 import type { Tokenizer } from "../src/text/tokenizer.ts";
 import type { Block, Document } from "./records.ts";
 
+/** Tokens that text may have in a block: at least one of blockSize is left to the end of a document. */
+export const mostTokens = ({ blockSize, slack }: { readonly blockSize: number; readonly slack: number }) =>
+  blockSize - Math.max(1, slack);
+
 /**
  * @param limit most tokens of a block under any of the tokenizers.
  * @param skip UTF-16 units of the first document to leave out: the start of one of its blocks.

@@ -1,67 +1,73 @@
 /** @file What came of each teacher, and of the data. */
-import type { Fused } from "./records.ts";
+import type { Heard, HeardTeacher } from "./records.ts";
+
+/** null where there was nothing to measure it on. */
+type Measured = number | null;
 
 export interface TeacherSummary {
   /** Shares of the positions that have a next token: won, aligned, and spelled by the chain rule. */
-  readonly won: number;
-  readonly aligned: number;
-  readonly spelled: number;
+  readonly won: Measured;
+  readonly aligned: Measured;
+  readonly spelled: Measured;
   /** Mean probability per aligned position of kept candidates without a place, and outside of them. */
-  readonly dropped: number;
-  readonly tail: number;
-  /** Mean −log p of the text, in nats per byte. */
-  readonly nllPerByte: number;
+  readonly dropped: Measured;
+  readonly tail: Measured;
+  /** Mean −log p of the text that it predicts, in nats per byte. */
+  readonly nllPerByte: Measured;
 }
 
 export interface FusionSummary {
   /** Share of the positions at which all teachers were silent. */
-  readonly withoutTeacher: number;
+  readonly withoutTeacher: Measured;
   readonly teachers: Readonly<Record<string, TeacherSummary>>;
 }
 
 const reasonsKept = 5;
 
-const fields = ["won", "aligned", "spelled", "dropped", "tail", "nats", "bytes"] as const;
-type Sums = Record<(typeof fields)[number], number>;
+/** What was heard so far in each domain of the data: a checkpoint keeps it. */
+export type HeardSoFar = readonly Heard[];
 
-interface Counts {
-  positions: number;
-  alone: number;
-  readonly teachers: Sums[];
-}
+const added = (a: HeardTeacher, b: HeardTeacher): HeardTeacher => ({
+  won: a.won + b.won,
+  aligned: a.aligned + b.aligned,
+  spelled: a.spelled + b.spelled,
+  dropped: a.dropped + b.dropped,
+  tail: a.tail + b.tail,
+  nats: a.nats + b.nats,
+  bytes: a.bytes + b.bytes,
+});
 
 export class TeacherStatistics {
   readonly #names: readonly string[];
-  readonly #domains = new Map<string, Counts>();
+  readonly #domains: Map<string, Heard>;
   #skipped = 0;
   readonly #reasons: string[] = [];
 
-  constructor(names: readonly string[]) {
+  /** @param earlier what the steps before had come to, where a run goes on. */
+  constructor(names: readonly string[], earlier: HeardSoFar = []) {
     this.#names = names;
+    this.#domains = new Map(earlier.map((heard) => [heard.domain, heard]));
   }
 
-  #empty(): Counts {
-    const teachers = this.#names.map(() => Object.fromEntries(fields.map((field) => [field, 0])) as Sums);
-    return { positions: 0, alone: 0, teachers };
-  }
-
-  add = ({ block: { domain, text }, ids, won, alone, teachings }: Fused): void => {
-    const counts = this.#domains.get(domain) ?? this.#empty();
-    this.#domains.set(domain, counts);
-    counts.positions += ids.length - 1;
-    counts.alone += alone;
-    const bytes = Buffer.byteLength(text);
-    teachings.forEach(({ aligned, spelled, dropped, tail, nllPerByte }, i) => {
-      const sums = counts.teachers[i];
-      sums.won += won[i];
-      sums.aligned += aligned;
-      sums.spelled += spelled;
-      sums.dropped += dropped;
-      sums.tail += tail;
-      sums.nats += nllPerByte * bytes;
-      sums.bytes += bytes;
-    });
+  add = (heard: Heard): void => {
+    const { domain } = heard;
+    const before = this.#domains.get(domain);
+    this.#domains.set(
+      domain,
+      before
+        ? {
+            domain,
+            positions: before.positions + heard.positions,
+            alone: before.alone + heard.alone,
+            teachers: before.teachers.map((teacher, i) => added(teacher, heard.teachers[i])),
+          }
+        : heard,
+    );
   };
+
+  get soFar(): HeardSoFar {
+    return [...this.#domains.values()];
+  }
 
   /** Counts a row or file that was left out, and keeps the first few reasons. */
   skipped = (reason: string): void => {
@@ -77,12 +83,12 @@ export class TeacherStatistics {
     return this.#skipped;
   }
 
-  #summarize(all: readonly Counts[]): FusionSummary {
-    const ratio = (value: number, of: number) => (of > 0 ? value / of : 0);
-    const total = (value: (counts: Counts) => number) => all.reduce((sum, counts) => sum + value(counts), 0);
-    const positions = total((counts) => counts.positions);
+  #summarize(all: readonly Heard[]): FusionSummary {
+    const ratio = (value: number, of: number): Measured => (of > 0 ? value / of : null);
+    const total = (value: (heard: Heard) => number) => all.reduce((sum, heard) => sum + value(heard), 0);
+    const positions = total((heard) => heard.positions);
     const teachers = this.#names.map((name, i): [string, TeacherSummary] => {
-      const sum = (field: keyof Sums) => total((counts) => counts.teachers[i][field]);
+      const sum = (field: keyof HeardTeacher) => total(({ teachers }) => teachers[i][field]);
       const aligned = sum("aligned");
       return [
         name,
@@ -97,7 +103,7 @@ export class TeacherStatistics {
       ];
     });
     const withoutTeacher = ratio(
-      total((counts) => counts.alone),
+      total((heard) => heard.alone),
       positions,
     );
     return { withoutTeacher, teachers: Object.fromEntries(teachers) };
@@ -110,7 +116,7 @@ export class TeacherStatistics {
   /** The same for each domain of the data. */
   byDomain(): Record<string, FusionSummary> {
     return Object.fromEntries(
-      Array.from(this.#domains, ([domain, counts]) => [domain, this.#summarize([counts])]),
+      Array.from(this.#domains, ([domain, heard]) => [domain, this.#summarize([heard])]),
     );
   }
 }

@@ -17,9 +17,20 @@ export interface Step {
   readonly step: number;
   /** Tokens of text in it. */
   readonly tokens: number;
-  /** What was minimized; its two terms, per token that each is about, in nats. */
+  /**
+   * What was minimized, in nats: the mean over the step's tokens, by their weights, of λ·(−log p(next)) + (1 − λ)·(the
+   * cross-entropy of what was fused, or its KL divergence). What it holds depends on the settings.
+   */
   readonly loss: number;
-  readonly lmLoss: number;
+  /**
+   * Mean −log p(next) per token that is trained on, in nats, whatever the settings weigh it with: before the step's
+   * update, so that runs on the same text compare. None in a step without such a token.
+   */
+  readonly lmLoss: number | undefined;
+  /**
+   * Cross-entropy of what the teachers say, or its KL divergence, in nats: the mean by the weight, 1 − λ, that it has at
+   * each token. None in a step in which it has no weight.
+   */
   readonly fusionLoss: number | undefined;
   readonly learningRate: number;
   readonly gradientNorm: number;
@@ -93,7 +104,7 @@ export async function* train(
     const totalWeight = group.reduce((sum, { weights }) => sum + weights.reduce((a, b) => a + b, 0), 0);
     const batches: Batch[] = [];
     for (let i = 0; i < group.length; i += options.rows)
-      batches.push(toBatch(group.slice(i, i + options.rows), options.rows, Math.max(1, totalWeight)));
+      batches.push(toBatch(group.slice(i, i + options.rows), options.rows, totalWeight || 1));
     const rate = learningRate(options, step);
     const fusion = fusionShare(batches);
     const { loss: crossEntropy, nll, nllPart, gradientNorm } = await trainStep(batches, rate);

@@ -440,11 +440,12 @@ test("the recipe fusellm packs texts as the reference does, and takes each row's
         tail: 0,
         nll: items[i].metric_ce,
         nllPerByte: 0,
+        bytes: 1,
         nlls: new Float32Array(ids.length),
       }));
       const cursor = { epoch: 0, file: 0, row: i };
       const block = { text: "", start: 0, last: true, id: "", domain: "", cursor };
-      yield { block, target: { ids, ends: ids }, teachings };
+      yield { block, group: { cursor, start: 0, before: 0 }, target: { ids, ends: ids }, teachings };
     }
   }
   const { fusion, pack: packing } = recipes.fusellm;

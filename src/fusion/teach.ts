@@ -125,7 +125,7 @@ export function teachByTokens(
   const places = new Int32Array(target.tokens.length);
   return (encoding, { ids }, candidates) => {
     const { topIds, topLogProbs } = prepare(candidates, encoding.ids.length, options);
-    const k = topIds.length / encoding.ids.length;
+    const k = encoding.ids.length > 0 ? topIds.length / encoding.ids.length : 0;
     const scores = { ids: encoding.ids, topIds, topScores: topLogProbs, k };
     const path = aligner.align(encoding.ids, ids);
     const { rows, sources } = projector.project(scores, ids, path, options);

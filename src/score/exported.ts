@@ -2,30 +2,18 @@
 import { type ExportedDecoder, openExported } from "../onnx/exported.ts";
 import { type Program, compile, free } from "../onnx/session.ts";
 import { logitsGraph } from "./graph.ts";
-import type { ScorerOptions, Scores } from "./score.ts";
+import { type Group, type ScorerOptions, type Scores, scoresOf } from "./score.ts";
 
-/** Logits that may be alive at a time (512 MiB): they all come out at once. */
-const mostLogits = 2 ** 27;
-
-/** As Scorer, but sequence by row: such a file knows no documents that share a row. */
+/**
+ * As Scorer, but one sequence at a time: such a file knows no documents that share a row, and one in 8 bits takes
+ * one scale for all of a batch, so that each sequence would depend on the others. On a CPU that costs no time.
+ */
 export class ExportedScorer {
-  readonly #path: string;
   readonly #decoder: ExportedDecoder;
-  readonly #options: ScorerOptions;
-  readonly #vocabulary: number;
   readonly #program: Program;
 
-  private constructor(
-    path: string,
-    decoder: ExportedDecoder,
-    options: ScorerOptions,
-    vocabulary: number,
-    program: Program,
-  ) {
-    this.#path = path;
+  private constructor(decoder: ExportedDecoder, program: Program) {
     this.#decoder = decoder;
-    this.#options = options;
-    this.#vocabulary = vocabulary;
     this.#program = program;
   }
 
@@ -38,57 +26,34 @@ export class ExportedScorer {
     if (known > vocabulary)
       throw new Error(`${path}: it has logits of ${vocabulary} tokens, its tokenizer has ${known}`);
     const program = await compile(logitsGraph(vocabulary, k, known), "cpu", threads);
-    return new ExportedScorer(path, decoder, options, vocabulary, program);
+    return new ExportedScorer(decoder, program);
   }
 
   /** Scores sequences of at most `rowLength` tokens; results are in the order of the sequences. */
   async score(sequences: readonly Int32Array[]): Promise<Scores[]> {
-    const { rows } = this.#options;
-    const scores: Scores[] = Array(sequences.length);
-    // Of similar length, so that little is filled up.
-    const order = sequences.map((_, i) => i).sort((a, b) => sequences[b].length - sequences[a].length);
-    for (let first = 0; first < order.length;) {
-      const length = sequences[order[first]].length;
-      const most = Math.max(1, Math.min(rows, Math.floor(mostLogits / (length * this.#vocabulary))));
-      const batch = order.slice(first, first + most);
-      await this.#batch(batch, sequences, length, scores);
-      first += batch.length;
-    }
+    const scores: Scores[] = [];
+    for (const sequence of sequences) scores.push(await this.#scoreOne(sequence));
     return scores;
   }
 
-  async #batch(
-    batch: readonly number[],
-    sequences: readonly Int32Array[],
-    length: number,
-    scores: Scores[],
-  ): Promise<void> {
-    const ids = new Int32Array(batch.length * length);
-    const mask = new Int32Array(ids.length);
-    batch.forEach((i, row) => {
-      ids.set(sequences[i], row * length);
-      mask.fill(1, row * length, row * length + sequences[i].length);
-    });
-    const { data, vocabulary } = await this.#decoder.run(batch.length, ids, mask);
-    for (const [row, i] of batch.entries()) {
-      const tokens = sequences[i].length;
-      const next = new Int32Array(tokens);
-      next.set(sequences[i].subarray(1));
-      const start = row * length * vocabulary;
-      const logits = data.subarray(start, start + tokens * vocabulary);
-      const said = await this.#program.run({ logits, next }, { tokens });
-      const nll = (said.nll as Float32Array).slice();
-      nll[tokens - 1] = 0;
-      if (nll.some((value) => !Number.isFinite(value)))
-        throw new Error(`${this.#path}: its logits are not finite`);
-      scores[i] = {
-        nll,
-        topIds: (said.topIds as Int32Array | undefined)?.slice() ?? new Int32Array(0),
-        topLogProbs: (said.topLogProbs as Float32Array | undefined)?.slice() ?? new Float32Array(0),
-      };
-      free(Object.values(said));
-    }
-    free([data]);
+  /** Scores what is asked for of each group. */
+  async scoreGroups(groups: readonly Group[]): Promise<Scores[][]> {
+    const scores: Scores[][] = [];
+    for (const { sequences, from, to } of groups) scores.push(await this.score(sequences.slice(from, to)));
+    return scores;
+  }
+
+  async #scoreOne(ids: Int32Array): Promise<Scores> {
+    const tokens = ids.length;
+    if (tokens === 0) return scoresOf({ nextProbs: new Float32Array(0) }, 0, 0);
+    const { data: logits } = await this.#decoder.run(1, ids, new Int32Array(tokens).fill(1));
+    const next = new Int32Array(tokens);
+    next.set(ids.subarray(1));
+    const said = await this.#program.run({ logits, next }, { tokens });
+    free([logits]);
+    const scores = scoresOf(said, 0, tokens);
+    free(Object.values(said));
+    return scores;
   }
 
   async close(): Promise<void> {

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { notFinite } from "../graph/finite.ts";
 import { readConfig, readDecoder } from "../models/folder.ts";
 import { type OnnxDtype, onnxDtypes, onnxFile } from "../models/onnx-files.ts";
 import { hasWeights, readWeights } from "../models/weights.ts";
@@ -38,6 +39,16 @@ function exported(folder: string, dtype: OnnxDtype): Frozen {
   return { ...limits.data, open: (options) => ExportedScorer.create(join(folder, onnxFile(dtype)), options) };
 }
 
+const fromWeights = (folder: string, dtype?: OnnxDtype) =>
+  hasWeights(folder) && (dtype === undefined || dtype === "fp32" || dtype === "q8");
+
+/** Why a folder's model may say what is no number: every weight is looked at, which takes its time. */
+export async function explainNotFinite(folder: string, dtype?: OnnxDtype): Promise<string> {
+  if (!fromWeights(folder, dtype))
+    return `${join(folder, onnxFile(dtype ?? "fp32"))} computes it; another dtype may not`;
+  return notFinite(await readWeights(folder, readDecoder(folder))) ?? `${folder}: all weights are numbers`;
+}
+
 /**
  * How a folder's model is run. Without a dtype it is exact: from its weights, or else its fp32 ONNX file.
  * q8 quantizes the weights as it loads them; other dtypes are ONNX files that are there.
@@ -45,13 +56,16 @@ function exported(folder: string, dtype: OnnxDtype): Frozen {
  * @throws naming the folder and what it has, if it has no such form.
  */
 export function readFrozen(folder: string, dtype?: OnnxDtype): Frozen {
-  if (hasWeights(folder) && (dtype === undefined || dtype === "fp32" || dtype === "q8")) {
+  if (fromWeights(folder, dtype)) {
     const decoder = readDecoder(folder);
     return {
       vocabulary: decoder.vocabulary,
       context: decoder.context,
       open: async (options, onQuantized) => {
         const stored = await readWeights(folder, decoder);
+        // Products in 8 bits round what is no number to some number, so that nothing would show it.
+        const wrong = dtype === "q8" ? notFinite(stored) : undefined;
+        if (wrong) throw new Error(wrong);
         return Scorer.create(
           decoder,
           { stored, int8: dtype === "q8" ? new Map() : undefined, onQuantized },

@@ -8,25 +8,26 @@ import { packedTokens, parametersOf } from "../models/tokens.ts";
 
 // Shapes: R rows, L row length, T = R·L tokens, C tokens of a chunk, V vocabulary, K kept candidates.
 
-const outputNames = ["nll", "topIds", "topLogProbs"] as const;
+const outputNames = ["nextProbs", "topIds", "topProbs"] as const;
 
-/** nll [C, 1], and for k > 0 the ids i32[C, K] and log-probabilities [C, K] of the most likely tokens. */
+/** p(next) [C, 1], and for k > 0 the ids i32[C, K] and probabilities [C, K] of the most likely tokens. */
 type Said = readonly Value[];
 
 function said(b: Builder, logits_CV: Value, next_C1: Value, k: number, known: number): Said {
   const vocabulary = logits_CV.shape[1];
   const p_CV = b.softmax(logits_CV);
-  const nll = negativeLog(b, b.gatherElements(p_CV, next_C1));
-  if (k === 0) return [nll];
+  const next = b.gatherElements(p_CV, next_C1);
+  if (k === 0) return [next];
   const [known_CV] = known < vocabulary ? b.split(p_CV, 1, [known, vocabulary - known]) : [p_CV];
   const [top_CK, topIds] = b.topK(known_CV, k);
-  return [nll, topIds, b.log(top_CK)];
+  return [next, topIds, top_CK];
 }
 
 /**
  * Inputs: each parameter by name; `ids` i32[T]; `positions` and `documents` i32[R, L]; `next`
- * i32[T, 1], the true next token. Outputs: `nll` [T, 1] = −log p(next), over the whole vocabulary,
- * and for k > 0 `topIds` i32[T, K] and `topLogProbs` [T, K], in descending order.
+ * i32[T, 1], the true next token. Outputs: `nextProbs` [T, 1] = p(next), over the whole vocabulary,
+ * and for k > 0 `topIds` i32[T, K] and `topProbs` [T, K], in descending order. Their logarithms are not taken here:
+ * ONNX Runtime's, in its last bit, depends on an element's place in the tensor.
  *
  * @param known ids below this may be candidates: a padded vocabulary has rows that no token has.
  */
@@ -67,14 +68,18 @@ export function scoringGraph(
 
 /**
  * The same of a part of a text whose beginning is in its slot, beside all that the graph of slots
- * (models/inference.ts) gives, with inputs as it says, and `next` i32[rows·length, 1].
+ * (models/inference.ts) gives, with inputs as it says, and `next` i32[rows·length, 1], and `nll` and
+ * `topLogProbs` in place of the probabilities.
  */
 export function slotScoringGraph(decoder: Decoder, k: number, known: number): Graph {
   const b = new Builder();
   const { tokens, hidden_TD, head_VD, fresh } = slotHidden(b, decoder, false);
   const logits_TV = logitsOf(b, decoder, hidden_TD, head_VD);
   const next_T1 = b.input("next", [tokens.rows * tokens.length, 1], "i32");
-  said(b, logits_TV, next_T1, k, known).forEach((value, output) => b.output(outputNames[output], value));
+  const [next, topIds, top] = said(b, logits_TV, next_T1, k, known);
+  b.output("nll", negativeLog(b, next));
+  if (k > 0) b.output("topIds", topIds);
+  if (k > 0) b.output("topLogProbs", b.log(top));
   b.output("logits", b.gather(logits_TV, b.input("ends", [tokens.rows], "i32")));
   b.output("fresh", fresh);
   return b.graph();

@@ -1,5 +1,6 @@
 /** @file Scores token sequences with one model: batches of packed rows through the scoring graph. */
 import type { Decoder } from "../models/decoder.ts";
+import { findNotFinite } from "../graph/finite.ts";
 import type { Tensor } from "../graph/stored.ts";
 import {
   type Data,
@@ -14,6 +15,9 @@ import { layRows } from "./rows.ts";
 
 // T tokens of a sequence, K kept candidates.
 
+/** What is too small for float32 counts as 1e−37, 85 nats. */
+const smallest = 1e-37;
+
 /** What a model says about one sequence. Row t is about token t + 1. */
 export interface Scores {
   /** i32[T·K] and f32[T·K], descending; exact log-probabilities over the whole vocabulary */
@@ -23,10 +27,60 @@ export interface Scores {
   readonly nll: Float32Array;
 }
 
+/**
+ * Sequences that share rows, and which of them are asked for: from ≤ i < to. What is said of a sequence depends,
+ * in the last bits, on its place in a row, and so on the whole group, but neither on what is asked for of it, nor on
+ * which groups are scored with it.
+ */
+export interface Group {
+  readonly sequences: readonly Int32Array[];
+  readonly from: number;
+  readonly to: number;
+}
+
+export const wholeGroup = (sequences: readonly Int32Array[]): Group => ({
+  sequences,
+  from: 0,
+  to: sequences.length,
+});
+
+/** Scores of tokens from `start` to `end`, of what a scoring graph says of many. */
+export function scoresOf(said: Readonly<Record<string, Data>>, start: number, end: number): Scores {
+  const nll = (said.nextProbs as Float32Array).subarray(start, end).map((p) => -Math.log(p + smallest));
+  nll[nll.length - 1] = 0;
+  if (!said.topIds) return { nll, topIds: new Int32Array(0), topLogProbs: new Float32Array(0) };
+  const k = said.topIds.length / said.nextProbs.length;
+  const topLogProbs = (said.topProbs as Float32Array).subarray(start * k, end * k).map((p) => Math.log(p));
+  return { nll, topIds: said.topIds.slice(start * k, end * k) as Int32Array, topLogProbs };
+}
+
+/** Where the first score is that is no number: of which sequence, about which token, and what it is instead. */
+export interface NotFiniteScore {
+  readonly sequence: number;
+  readonly token: number;
+  readonly value: number;
+}
+
+/** Finds it. A candidate's probability may be 0, and its logarithm −∞. */
+export function findNotFiniteScore(scores: readonly Scores[]): NotFiniteScore | undefined {
+  for (const [sequence, { nll, topLogProbs }] of scores.entries()) {
+    const t = findNotFinite(nll);
+    if (t >= 0) return { sequence, token: t + 1, value: nll[t] };
+    const c = topLogProbs.findIndex((value) => !(value < Infinity));
+    if (c >= 0)
+      return {
+        sequence,
+        token: Math.floor((c * nll.length) / topLogProbs.length) + 1,
+        value: topLogProbs[c],
+      };
+  }
+  return undefined;
+}
+
 export interface ScorerOptions {
   /** Most tokens of a sequence. */
   readonly rowLength: number;
-  /** Rows of a batch. */
+  /** Rows of a batch, which changes no result. */
   readonly rows: number;
   /** Candidates kept per position; 0 for the nll alone. */
   readonly k: number;
@@ -34,6 +88,13 @@ export interface ScorerOptions {
   readonly known: number;
   readonly device: ResolvedDevice;
   readonly threads: number;
+}
+
+/** A sequence in a row, and where its scores go, if they are asked for. */
+interface Placed {
+  readonly sequence: Int32Array;
+  readonly start: number;
+  readonly keep: ((scores: Scores) => void) | undefined;
 }
 
 export class Scorer {
@@ -52,8 +113,10 @@ export class Scorer {
   static async create(
     decoder: Decoder,
     weights: ReadonlyMap<string, Tensor> | FrozenWeights,
-    options: ScorerOptions,
+    given: ScorerOptions,
   ): Promise<Scorer> {
+    // Products in 8 bits take one scale for all rows of a batch, so that each row would depend on the others.
+    const options = "stored" in weights && weights.int8 ? { ...given, rows: 1 } : given;
     const { rows, rowLength, k, known, device, threads } = options;
     const graph = scoringGraph(decoder, rows, rowLength, k, known);
     if ("stored" in weights) return new Scorer(await compile(graph, device, threads, weights), options, {});
@@ -61,47 +124,50 @@ export class Scorer {
     return new Scorer(await compile(graph, device, threads), options, fed);
   }
 
-  /** Scores sequences of at most `rowLength` tokens; results are in the order of the sequences. */
+  /** Scores sequences of at most `rowLength` tokens as one group; results are in the order of the sequences. */
   async score(sequences: readonly Int32Array[]): Promise<Scores[]> {
-    const { rows, rowLength, k } = this.#options;
-    const layout = layRows(
-      sequences.map(({ length }) => length),
-      rowLength,
-    );
-    const scores: Scores[] = Array(sequences.length);
-    for (let first = 0; first < layout.rows; first += rows) {
-      const here = layout.places.flatMap((place, i) =>
-        place.row >= first && place.row < first + rows
-          ? [{ i, start: (place.row - first) * rowLength + place.start }]
-          : [],
-      );
-      const result = await this.#program.run({ ...this.#weights, ...this.#feeds(sequences, here) });
-      for (const { i, start } of here) {
-        const end = start + sequences[i].length;
-        const nll = (result.nll as Float32Array).slice(start, end);
-        nll[nll.length - 1] = 0;
-        scores[i] = {
-          nll,
-          topIds: k ? (result.topIds as Int32Array).slice(start * k, end * k) : new Int32Array(0),
-          topLogProbs: k
-            ? (result.topLogProbs as Float32Array).slice(start * k, end * k)
-            : new Float32Array(0),
-        };
-      }
+    return (await this.scoreGroups([wholeGroup(sequences)]))[0];
+  }
+
+  /** Scores what is asked for of each group, in its order. Rows that hold nothing of that are not computed. */
+  async scoreGroups(groups: readonly Group[]): Promise<Scores[][]> {
+    const { rows, rowLength } = this.#options;
+    const scores = groups.map(({ from, to }): Scores[] => Array(to - from));
+    const laid = groups.flatMap((group, g) => this.#lay(group, (i, one) => (scores[g][i] = one)));
+    for (let first = 0; first < laid.length; first += rows) {
+      const here = laid
+        .slice(first, first + rows)
+        .flatMap((row, r) => row.map((placed) => ({ ...placed, start: r * rowLength + placed.start })));
+      const result = await this.#program.run({ ...this.#weights, ...this.#feeds(here) });
+      for (const { sequence, start, keep } of here) keep?.(scoresOf(result, start, start + sequence.length));
       free(Object.values(result));
     }
     return scores;
   }
 
-  #feeds(
-    sequences: readonly Int32Array[],
-    here: readonly { i: number; start: number }[],
-  ): Record<string, Data> {
+  /** The rows of a group in which there is something that is asked for. */
+  #lay({ sequences, from, to }: Group, keep: (i: number, scores: Scores) => void): Placed[][] {
+    const { rows, places } = layRows(
+      sequences.map(({ length }) => length),
+      this.#options.rowLength,
+    );
+    const laid = Array.from({ length: rows }, (): Placed[] => []);
+    places.forEach(({ row, start }, i) => {
+      const asked = i >= from && i < to;
+      laid[row].push({
+        sequence: sequences[i],
+        start,
+        keep: asked ? (scores) => keep(i - from, scores) : undefined,
+      });
+    });
+    return laid.filter((row) => row.some((placed) => placed.keep));
+  }
+
+  #feeds(here: readonly Placed[]): Record<string, Data> {
     const size = this.#options.rows * this.#options.rowLength;
     const [ids, next, positions] = [new Int32Array(size), new Int32Array(size), new Int32Array(size)];
     const documents = new Int32Array(size).fill(-1);
-    here.forEach(({ i, start }, document) => {
-      const sequence = sequences[i];
+    here.forEach(({ sequence, start }, document) => {
       ids.set(sequence, start);
       next.set(sequence.subarray(1), start);
       documents.fill(document, start, start + sequence.length);

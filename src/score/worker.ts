@@ -3,8 +3,8 @@ import type { OnnxDtype } from "../models/onnx-files.ts";
 import { type Device, type ResolvedDevice, resolveDevice } from "../onnx/session.ts";
 import { type Report, serve } from "../onnx/worker.ts";
 import type { ExportedScorer } from "./exported.ts";
-import { readFrozen } from "./frozen.ts";
-import type { Scorer, ScorerOptions, Scores } from "./score.ts";
+import { explainNotFinite, readFrozen } from "./frozen.ts";
+import { type Group, type Scorer, type ScorerOptions, type Scores, findNotFiniteScore } from "./score.ts";
 
 interface Load extends Omit<ScorerOptions, "device"> {
   readonly folder: string;
@@ -12,7 +12,11 @@ interface Load extends Omit<ScorerOptions, "device"> {
   readonly device: Device;
 }
 
-const scorers: (Scorer | ExportedScorer)[] = [];
+interface Loaded extends Pick<Load, "folder" | "dtype"> {
+  readonly scorer: Scorer | ExportedScorer;
+}
+
+const models: Loaded[] = [];
 
 const handlers = {
   /** Loads a model; answers with its number in this worker and the device that it is on. */
@@ -22,8 +26,9 @@ const handlers = {
   ): Promise<{ model: number; device: ResolvedDevice }> {
     const device = await resolveDevice(options.device);
     const scorer = await readFrozen(folder, dtype).open({ ...options, device }, report);
-    return { model: scorers.push(scorer) - 1, device };
+    return { model: models.push({ folder, dtype, scorer }) - 1, device };
   },
+  /** @throws naming the folder, if a score is not finite. */
   async score({
     model,
     sequences,
@@ -32,11 +37,30 @@ const handlers = {
     sequences: readonly Int32Array[];
   }): Promise<{ scores: Scores[]; seconds: number }> {
     const start = performance.now();
-    const scores = await scorers[model].score(sequences);
+    const { scorer, folder, dtype } = models[model];
+    const scores = await scorer.score(sequences);
+    const wrong = findNotFiniteScore(scores);
+    if (wrong)
+      throw new Error(
+        `${folder}: what it says of token ${wrong.token} of a text is ${wrong.value}: ${await explainNotFinite(folder, dtype)}`,
+      );
     return { scores, seconds: (performance.now() - start) / 1000 };
   },
+  /** Scores groups; whoever asks looks whether they are finite, and may then ask why they are not. */
+  async scoreGroups({
+    model,
+    groups,
+  }: {
+    model: number;
+    groups: readonly Group[];
+  }): Promise<{ scores: Scores[][]; seconds: number }> {
+    const start = performance.now();
+    const scores = await models[model].scorer.scoreGroups(groups);
+    return { scores, seconds: (performance.now() - start) / 1000 };
+  },
+  explain: (model: number): Promise<string> => explainNotFinite(models[model].folder, models[model].dtype),
   async close(): Promise<void> {
-    for (const scorer of scorers.splice(0)) await scorer.close();
+    for (const { scorer } of models.splice(0)) await scorer.close();
   },
 };
 

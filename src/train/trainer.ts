@@ -1,14 +1,18 @@
 /** @file The model being trained: gradients over micro-batches, AdamW steps, evaluation, its state on disk. */
 import { sizeOf } from "../graph/ops.ts";
 import type { Decoder } from "../models/decoder.ts";
+import { notFinite } from "../graph/finite.ts";
 import { type Tensor, isStored, load } from "../graph/stored.ts";
 import { readSafetensors, writeSafetensors } from "../models/safetensors.ts";
 import { type Data, type Program, type ResolvedDevice, compile, free } from "../onnx/session.ts";
-import { Scorer } from "../score/score.ts";
+import { Scorer, findNotFiniteScore } from "../score/score.ts";
 import { type AdamWOptions, type Slot, adamWStep } from "./adamw.ts";
 import { type BatchShape, gradientOf, gradientSumOf, trainingGraph } from "./loss.ts";
 
 // R rows, L row length, T = R·L tokens, K entries of a soft target.
+
+/** The square of a larger number is infinite in float32, so that no norm can be taken of it. */
+const largestWeight = 2 ** 64;
 
 /** One micro-batch. Row after row; places that are not trained on have weight 0. */
 export interface Batch {
@@ -36,8 +40,9 @@ export interface TrainerOptions extends AdamWOptions {
 export interface StepResult {
   /** Σ w·(−Σ q log p): the loss that was minimized. */
   readonly loss: number;
-  /** Σ w·(−log p(next)), and the same times q(next): the part of the loss that is due to the true token. */
-  readonly nll: number;
+  /** Mean −log p(next) of the tokens that are trained on, each counting the same; none where there are none. */
+  readonly nll: number | undefined;
+  /** Σ w·q(next)·(−log p(next)): the part of the loss that is due to the true token. */
   readonly nllPart: number;
   readonly gradientNorm: number;
 }
@@ -93,10 +98,10 @@ export class Trainer {
 
   /**
    * The gradients of the micro-batches together. The caller frees them.
-   * @throws if the loss is not finite, before any weight has changed.
+   * @throws if the loss or the gradient's norm is not finite, before any weight has changed.
    */
   async gradients(batches: readonly Batch[]) {
-    let [loss, nll, nllPart, gradientNorm] = [0, 0, 0, 0];
+    let [loss, nlls, tokens, nllPart, gradientNorm] = [0, 0, 0, 0, 0];
     const { entries } = this.#options.shape;
     let gradients = new Map<string, Float32Array>();
     if (this.#options.accumulate)
@@ -116,17 +121,31 @@ export class Trainer {
       loss += results.loss[0];
       results.nll.forEach((value, t) => {
         if (weights[t] === 0) return;
-        nll += weights[t] * value;
+        nlls += value;
+        tokens++;
         nllPart += weights[t] * value * probabilities[t * entries];
       });
       gradientNorm = Math.sqrt(results.squaredNorm[0]);
       free([results.loss, results.nll, results.squaredNorm]);
     }
-    if (!Number.isFinite(loss)) throw new Error(`train: the loss is ${loss}; a lower learning rate may help`);
+    const wrong = !Number.isFinite(loss)
+      ? `the loss is ${loss}`
+      : !Number.isFinite(gradientNorm) && `the gradient's norm is ${gradientNorm}`;
+    if (wrong) {
+      free(gradients.values());
+      throw new Error(
+        `train: ${wrong}, and no weight was changed; all of them are numbers, so a lower train.learningRate may help`,
+      );
+    }
+    const nll = tokens > 0 ? nlls / tokens : undefined;
     return { loss, nll, nllPart, gradientNorm, gradients };
   }
 
-  /** One optimizer step on the micro-batches together. */
+  /**
+   * One optimizer step on the micro-batches together.
+   * @throws as `gradients` does; or if a weight is no number afterwards, or so large that its square is none: from
+   *   then on nothing can be saved.
+   */
   async step(batches: readonly Batch[], learningRate: number): Promise<StepResult> {
     const { gradients, ...losses } = await this.gradients(batches);
     // As PyTorch's clip_grad_norm_, the small constant included.
@@ -135,26 +154,59 @@ export class Trainer {
     for (const [name, slot] of this.#slots)
       adamWStep(slot, gradients.get(name)!, this.#options, this.#steps, learningRate, scale);
     free(gradients.values());
+    const wrong = notFinite(this.#parameters, largestWeight);
+    if (wrong)
+      throw new Error(
+        `train: ${wrong} after step ${this.#steps}: the learning rate of ${learningRate} is too large; lower train.learningRate`,
+      );
     return losses;
   }
 
-  /** −log p(next) at each position of each sequence, under the weights as they are now. */
+  /**
+   * −log p(next) at each position of each sequence, under the weights as they are now.
+   * @throws if one is not finite.
+   */
   async nll(sequences: readonly Int32Array[]): Promise<Float32Array[]> {
     const { shape, device, threads } = this.#options;
+    // A sample may be longer than what is trained on at a time.
+    const rowLength = sequences.reduce((most, { length }) => Math.max(most, length), shape.length);
     const options = {
-      rows: shape.rows,
-      rowLength: shape.length,
+      rows: Math.ceil((shape.rows * shape.length) / rowLength),
+      rowLength,
       k: 0,
       known: this.#decoder.vocabulary,
       device,
       threads,
     };
     this.#scorer ??= await Scorer.create(this.#decoder, this.#parameters, options);
-    return (await this.#scorer.score(sequences)).map(({ nll }) => nll);
+    const scores = await this.#scorer.score(sequences);
+    const wrong = findNotFiniteScore(scores);
+    if (wrong)
+      throw new Error(
+        `evaluate: −log p of a token is ${wrong.value} after step ${this.#steps}; a lower train.learningRate may help`,
+      );
+    return scores.map(({ nll }) => nll);
   }
 
-  /** Writes weights and moments to one file. */
+  /** @throws if a weight or a moment is no number, or such a weight too large: such a state is of no use, and would take a better one's place. */
+  checkState(): void {
+    for (const [name, { value, first, second }] of this.#slots) {
+      const { shape } = this.#parameters.get(name)!;
+      const of = (key: string, data: Float32Array) => new Map([[key, { shape, data }]]);
+      const wrong =
+        notFinite(of(name, value), largestWeight) ??
+        notFinite(of(`adamw.first.${name}`, first)) ??
+        notFinite(of(`adamw.second.${name}`, second));
+      if (wrong) throw new Error(`train: ${wrong} after step ${this.#steps}; it is not saved`);
+    }
+  }
+
+  /**
+   * Writes weights and moments to one file.
+   * @throws as `checkState` does, before anything is written.
+   */
   async save(path: string): Promise<void> {
+    this.checkState();
     const tensors = new Map<string, Tensor>();
     for (const [name, { value, first, second }] of this.#slots) {
       const { shape } = this.#parameters.get(name)!;
@@ -167,7 +219,7 @@ export class Trainer {
 
   /**
    * Goes on from what `save` wrote after that many steps.
-   * @throws naming the file and tensor, if the file is of another model.
+   * @throws naming the file and tensor, if the file is of another model, or holds what is no number.
    */
   restore(path: string, steps: number): void {
     const tensors = readSafetensors(path);
@@ -178,7 +230,8 @@ export class Trainer {
         throw new Error(
           `${path}: tensor ${name} has ${length ?? "no"} elements, the model needs ${into.length}`,
         );
-      load(tensor, into);
+      const wrong = notFinite(new Map([[name, load(tensor, into)]]));
+      if (wrong) throw new Error(`${path}: ${wrong}`);
     };
     for (const [name, { value, first, second }] of this.#slots) {
       copy(name, value);

@@ -1,5 +1,6 @@
 /** @file The worker that the trained model lives in. */
 import { type ExportOptions, writeFolder } from "../export/folder.ts";
+import { notFinite } from "../graph/finite.ts";
 import { readDecoder, readParameters } from "../models/folder.ts";
 import { type Device, type ResolvedDevice, resolveDevice } from "../onnx/session.ts";
 import { type Report, serve } from "../onnx/worker.ts";
@@ -25,6 +26,8 @@ const handlers = {
     const decoder = readDecoder(folder);
     const device = await resolveDevice(options.device);
     const parameters = await readParameters(folder, decoder, report);
+    const wrong = notFinite(parameters);
+    if (wrong) throw new Error(`${folder}: ${wrong}; a model with such a weight cannot be trained`);
     trainer = await Trainer.create(decoder, parameters, { ...options, device });
     origin = folder;
     if (checkpoint) trainer.restore(checkpoint.path, checkpoint.steps);
@@ -40,8 +43,10 @@ const handlers = {
   nll: (sequences: readonly Int32Array[]): Promise<{ nll: Float32Array[]; seconds: number }> =>
     timed(trainer.nll(sequences).then((nll) => ({ nll }))),
   saveCheckpoint: (path: string): Promise<void> => trainer.save(path),
-  saveModel: ({ folder, ...options }: ExportOptions & { folder: string }): Promise<void> =>
-    writeFolder(folder, origin, trainer.parameters, options),
+  saveModel: ({ folder, ...options }: ExportOptions & { folder: string }): Promise<void> => {
+    trainer.checkState();
+    return writeFolder(folder, origin, trainer.parameters, options);
+  },
   close: (): Promise<void> => trainer?.close(),
 };
 

@@ -45,3 +45,12 @@ test("ids that were added before are found, whatever an earlier writer left in t
     expect(row(written, 1)).toEqual([[order[0], 1]]);
   }
 });
+
+test("a row of zeros stays one where it is normalized", () => {
+  const writer = new RowWriter(1, 2);
+  writer.push(3, 0);
+  writer.push(4, 0);
+  expect(writer.normalizeRow()).toBe(0);
+  writer.endRow();
+  expect([...writer.finish().values]).toEqual([0, 0]);
+});

@@ -31,7 +31,8 @@ const stateAt = (steps: number): RunState => ({
   steps,
   tokens: 100 * steps,
   seconds: 1.5 * steps,
-  position: { cursor: { epoch: 0, file: 0, row: steps }, start: 0, taken: 3 },
+  position: { cursor: { epoch: 0, file: 0, row: steps }, start: 0, before: 0, taken: 3 },
+  heard: [],
   baseline: { bits: { all: 1.25 }, text: "which" },
   inputs: { settings: { blockSize: 512 }, models: [], data: [] },
 });

@@ -137,6 +137,30 @@ test("the table has mean, deviation and paired difference", () => {
   differences(results, "new", "CLM", "a").forEach((difference) => expect(difference).toBeCloseTo(-0.01, 10));
 });
 
+test("one seed has no deviation", () => {
+  const outcomes = results.outcomes.filter(({ seed }) => seed === 1);
+  expect(
+    table({ ...results, outcomes }, "CLM")
+      .split("\n")
+      .slice(3, 5),
+  ).toEqual(["| CLM | 1.6000 | 2.5000 |", "| new | 1.5900 (−0.0100) | 2.5000 (+0.0000) |"]);
+});
+
+test("an arm hears its own sources only, also where another's are of the same folder", async () => {
+  const path = join(folder, "same-folder.yaml");
+  const mpt = `${demo}/models/pocket-mpt`;
+  writeFileSync(
+    path,
+    `${common}out: ${folder}/same\nseeds: [1]\narms:\n  exact: { sources: [${mpt}] }\n  small: { sources: [{ path: ${mpt}, name: mpt in 8 bits, dtype: q8 }] }\n`,
+  );
+  const read = readExperiment(path, ["train.steps=1"]);
+  const { outcomes } = await experiment(read.arms, 1, new AbortController().signal);
+  expect(outcomes.map(({ fusion }) => Object.keys(fusion.teachers))).toEqual([
+    ["pocket-llama (frozen)", "pocket-mpt"],
+    ["pocket-llama (frozen)", "mpt in 8 bits"],
+  ]);
+});
+
 test("plot and page take names as text", () => {
   for (const text of [plot(results, "CLM"), page(results, "CLM", "bun run <x>")]) {
     expect(text).not.toContain("<b>");

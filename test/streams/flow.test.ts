@@ -7,7 +7,6 @@ import {
   prefetch,
   share,
   takeTurns,
-  takeWeight,
   tap,
 } from "../../streams/flow.ts";
 
@@ -42,7 +41,8 @@ const operators: Record<string, (source: AsyncIterable<number>) => AsyncIterable
   "prefetch with a budget smaller than an item": (source) => prefetch(source, 1, () => 10),
   parallelMap: (source) => parallelMap(source, 4, async (item) => item),
   batch: (source) => batch(source, 1, () => 1),
-  takeWeight: (source) => takeWeight(source, 1e9, () => 1),
+  "prefetch with a limit": (source) =>
+    prefetch(source, 1000, () => 10, undefined, { most: 3, weigh: () => 1 }),
   tap: (source) => tap(source, () => {}),
   "share of one": (source) => share(source, 1)[0],
 };
@@ -184,10 +184,14 @@ test("batch closes a group when its weight is reached, and keeps what is left", 
   expect(groups).toEqual([[0, 1, 2], [3, 4, 5], [6]]);
 });
 
-test("takeWeight pulls nothing more once it has enough", async () => {
+test("a prefetch holds no more than its limit, however many bytes it may hold", async () => {
   const { seen, source } = counted(100);
-  expect(await collect(takeWeight(source, 5, () => 2))).toEqual([0, 1, 2]);
-  expect(seen).toEqual({ pulled: 3, closed: 1 });
+  const ahead = prefetch(source, 1e9, () => 1, undefined, { most: 10, weigh: () => 4 });
+  await ahead.next();
+  await settle();
+  // One has been taken, and three weigh as much as may be held.
+  expect(seen.pulled).toBe(4);
+  await ahead.return(undefined);
 });
 
 test("an aborted signal ends a stream with its reason and closes the source", async () => {

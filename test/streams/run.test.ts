@@ -93,11 +93,11 @@ test("a finished run leaves a model that loads, events, a summary and its last c
   expect(Object.keys(summary.bitsPerByte.end).sort()).toEqual(["scripture", "sea", "speeches"]);
   const teachers = Object.values(summary.fusion.teachers);
   expect(Object.keys(summary.fusionByDomain).length).toBeGreaterThan(0);
-  expect(teachers.map(({ won }) => won).reduce((a, b) => a + b)).toBeCloseTo(1, 2);
+  expect(teachers.map(({ won }) => won!).reduce((a, b) => a + b)).toBeCloseTo(1, 2);
   for (const { aligned, dropped, tail } of teachers) {
     expect(aligned).toBeGreaterThan(0.6);
-    expect(dropped + tail).toBeGreaterThan(0.1);
-    expect(dropped + tail).toBeLessThan(0.9);
+    expect(dropped! + tail!).toBeGreaterThan(0.1);
+    expect(dropped! + tail!).toBeLessThan(0.9);
   }
   expect(steps[0].fusionLoss).toBeGreaterThan(0);
   const decoder = readDecoder(join(out, "model"));
@@ -150,7 +150,7 @@ for (const settings of [
     const teachers = Object.values(summary.fusion.teachers);
     expect(teachers.length).toBe(settings[0] === "recipe=kd" ? 1 : 3);
     for (const { aligned } of teachers) expect(aligned).toBeGreaterThan(0.5);
-    const heard = teachers.reduce((sum, { won }) => sum + won, summary.fusion.withoutTeacher);
+    const heard = teachers.reduce((sum, { won }) => sum + won!, summary.fusion.withoutTeacher!);
     expect(heard).toBeCloseTo(1, 2);
   });
 
@@ -217,7 +217,7 @@ function configOf(name: string, rows: readonly string[], ...more: string[]) {
   const given = config(name, `data={files: [${path}]}`, ...more);
   return { ...given, data: { ...given.data, domain: undefined, id: undefined } };
 }
-const bad = (count: number) => [...lines(20), '{"text": 3}', ...lines(count - 21)];
+const bad = (count: number, at = 20) => [...lines(at), '{"text": 3}', ...lines(count - at - 1)];
 
 test("a bad row is found before the first step, where all of the text is needed", async () => {
   const given = configOf("bad", bad(40), "train.steps=20");
@@ -226,16 +226,22 @@ test("a bad row is found before the first step, where all of the text is needed"
 });
 
 test("an error in the data surfaces once, with its place and what is safe, and no worker stays", async () => {
-  const given = configOf("late", bad(400), "prefetchBytes=0", "train.steps=20", "train.checkpointEvery=100");
+  const given = configOf(
+    "late",
+    bad(400, 40),
+    "prefetchBytes=0",
+    "train.steps=20",
+    "train.checkpointEvery=100",
+  );
   await expect(run(given)).rejects.toThrow(
-    /late\.jsonl: row 20: column "text" is number, expected a string \(after step \d+; .*late\/checkpoint-\d+ is safe: go on with --resume\)/,
+    /late\.jsonl: row 40: column "text" is number, expected a string \(after step \d+; .*late\/checkpoint-\d+ is safe: go on with --resume\)/,
   );
   // Of the row's error the steps before it are not lost.
   const skipping = { ...given, data: { ...given.data, onBadRow: "skip" as const } };
   const summary = await run(skipping, { resume: true });
   expect(summary).toMatchObject({ steps: 20, finished: true, skippedRows: 1 });
   expect(summary.skippedReasons).toEqual([
-    expect.stringMatching(/late\.jsonl: row 20: column "text" is number/),
+    expect.stringMatching(/late\.jsonl: row 40: column "text" is number/),
   ]);
 });
 

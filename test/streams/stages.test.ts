@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { align } from "../../streams/align.ts";
-import { forward } from "../../streams/forward.ts";
+import { type ForwardOptions, forward } from "../../streams/forward.ts";
 import { type FuseOptions, fuse } from "../../streams/fuse.ts";
 import { pack } from "../../streams/pack.ts";
 import { start } from "../../streams/read.ts";
@@ -18,6 +18,7 @@ import type {
 import { split } from "../../streams/split.ts";
 import { tokenize } from "../../streams/tokenize.ts";
 import { type TrainOptions, train } from "../../streams/train.ts";
+import type { Group } from "../../src/score/score.ts";
 import type { Batch } from "../../src/train/trainer.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel, demoModels } from "../close.ts";
@@ -55,6 +56,7 @@ const block = (text: string, last = true, row = 0): Block => ({
   domain: "sea",
   cursor: cursor(row),
 });
+const group = { cursor: cursor(0), start: 0, before: 0 };
 const speech = "We the people, and the whale, and the waters. ".repeat(60);
 
 const encodedOf = (length: number): Encoded => ({
@@ -66,6 +68,7 @@ function fusedOf(ids: number[], row = 0): Fused {
   const T = ids.length;
   return {
     block: block("x", true, row),
+    group: { ...group, before: T * row },
     ids: Int32Array.from(ids),
     targets: {
       offsets: Int32Array.from({ length: T + 1 }, (_, t) => Math.min(t, T - 1)),
@@ -92,7 +95,15 @@ const fuseOptions = {
   tokensPerStep: 8,
   steps: 10,
 } as const;
+const forwardOptions = { rows: 4, concurrency: 1, had: 0, enough: Infinity };
 const packOptions = { rowLength: 4, entries: 2, boundaries: true };
+
+const nothing = {
+  nll: new Float32Array(0),
+  topIds: new Int32Array(0),
+  topLogProbs: new Float32Array(0),
+};
+const silent = { encoding: 0, name: "silent", explain: async () => "it is silent" };
 
 const stages: Record<
   string,
@@ -109,15 +120,25 @@ const stages: Record<
   forward: {
     items: Array.from({ length: 50 }, () => encodedOf(4)),
     run: (source) =>
-      forward(source, [{ encoding: 0, score: async (all) => all.map(() => ({}) as never) }], 8, 2),
+      forward(
+        source,
+        [
+          {
+            ...silent,
+            score: async (all) => all.map(({ from, to }) => Array.from({ length: to - from }, () => nothing)),
+          },
+        ],
+        { ...forwardOptions, blockSize: 1, concurrency: 2 },
+      ),
   },
   align: {
-    items: Array.from({ length: 50 }, () => ({ ...encodedOf(4), scores: [] }) satisfies Scored),
+    items: Array.from({ length: 50 }, () => ({ ...encodedOf(4), group, scores: [] }) satisfies Scored),
     run: (source) => align(source, [], "byte"),
   },
   fuse: {
     items: Array.from({ length: 50 }, () => ({
       block: block("x"),
+      group,
       target: encodedOf(4).encodings[0],
       teachings: [],
     })),
@@ -184,28 +205,57 @@ test("the end of a document is each model's own end-of-text token, and inside of
   });
 });
 
-test("forward gives the same for any number of groups under way", async () => {
-  const items = Array.from({ length: 23 }, (_, i) => encodedOf(1 + (i % 7)));
-  const calls: number[][] = [];
+describe("forward", () => {
+  // Groups of 16 tokens.
+  const options = { ...forwardOptions, blockSize: 1 };
+  const items = Array.from({ length: 40 }, (_, i) => encodedOf(1 + (i % 7)));
+  const asked: string[] = [];
+  /** Says of each text how long it and its whole group are. */
   const teacher = {
-    encoding: 0,
-    score: async (all: readonly Int32Array[]) => {
-      calls.push(all.map(({ length }) => length));
+    ...silent,
+    score: async (groups: readonly Group[]) => {
+      for (const { sequences, from, to } of groups) asked.push(`${sequences.length}: ${from}-${to}`);
       await new Promise((resolve) => setImmediate(resolve));
-      return all.map(({ length }) => ({
-        nll: new Float32Array(length),
-        topIds: new Int32Array(0),
-        topLogProbs: new Float32Array(0),
-      }));
+      return groups.map(({ sequences, from, to }) =>
+        sequences.slice(from, to).map(({ length }) => ({
+          nll: Float32Array.of(
+            length,
+            sequences.reduce((sum, other) => sum + other.length, 0),
+          ),
+          topIds: new Int32Array(0),
+          topLogProbs: new Float32Array(0),
+        })),
+      );
     },
   };
-  const run = async (concurrency: number) => {
-    calls.length = 0;
-    const scored = await Array.fromAsync(forward(counted(items).source, [teacher], 10, concurrency));
-    return { lengths: scored.map(({ scores }) => scores[0].nll.length), calls: [...calls] };
-  };
-  expect(await run(1)).toEqual(await run(5));
-  expect((await run(3)).lengths).toEqual(items.map(({ encodings }) => encodings[0].ids.length));
+  const run = (changes: Partial<ForwardOptions> = {}) =>
+    Array.fromAsync(forward(counted(items).source, [teacher], { ...options, ...changes }));
+
+  test("gives the same for any number of rows in a batch and of calls under way", async () => {
+    const all = await run();
+    expect(all.map(({ scores: [{ nll }] }) => nll[0])).toEqual(
+      items.map(({ encodings }) => encodings[0].ids.length),
+    );
+    for (const rows of [1, 3, 8, 100])
+      for (const concurrency of [1, 5]) expect(await run({ rows, concurrency })).toEqual(all);
+  });
+
+  test("leaves out what was had and ends with what is enough, in the same groups as the whole", async () => {
+    const all = await run();
+    const tokens = items.map(({ encodings }) => encodings[0].ids.length);
+    const upTo = (n: number) => tokens.slice(0, n).reduce((a, b) => a + b, 0);
+    const firstGroup = all.filter(({ group: { before } }, i) => before === upTo(i)).length;
+    for (let from = 0; from < firstGroup; from++)
+      for (const to of [from + 1, 9, 23, 40])
+        expect(await run({ had: upTo(from), enough: upTo(to) })).toEqual(all.slice(from, to));
+  });
+
+  test("asks the teachers for nothing else", async () => {
+    asked.length = 0;
+    await run({ had: 1 + 2 + 3, enough: 1 + 2 + 3 + 4 + 5 + 6 + 7 });
+    // The second group is 7, 1, 2, 3, 4.
+    expect(asked).toEqual(["6: 3-6", "5: 0-1"]);
+  });
 });
 
 describe("pack", () => {
@@ -237,7 +287,7 @@ describe("pack", () => {
 
   test("each row tells where the stream goes on after it", async () => {
     const [first, second] = await packed(items);
-    expect(first.next).toEqual({ cursor: cursor(1), start: 0, taken: 1 });
+    expect(first.next).toEqual({ ...group, before: 3, taken: 1 });
     const [again] = await packed(items.slice(1), packOptions, first.next.taken);
     expect(again).toEqual(second);
   });
@@ -260,7 +310,8 @@ describe("train", () => {
     probabilities: Float32Array.of(0.75, 0.25, 1, 0),
     weights: Float32Array.of(1, 0),
     tokens: 2,
-    next: { cursor: cursor(id), start: 0, taken: 0 },
+    begun: [],
+    next: { ...group, cursor: cursor(id), taken: 0 },
   });
   const run = async (count: number, done = 0, loss: "ce" | "kl" = "ce") => {
     const { seen, source } = counted(Array.from({ length: count }, (_, i) => row(i)));
@@ -297,6 +348,17 @@ describe("train", () => {
     });
   });
 
+  test("weights of a step add up to 1, however small they are together", async () => {
+    const { source } = counted([{ ...row(0), weights: Float32Array.of(0.125, 0.0625) }]);
+    let sum = 0;
+    const step = async (batches: Batch[]) => {
+      for (const { weights } of batches) for (const weight of weights) sum += weight;
+      return { loss: 1, nll: 1, nllPart: 1, gradientNorm: 1 };
+    };
+    await Array.fromAsync(train(source, { ...options, loss: "ce" }, step));
+    expect(sum).toBeCloseTo(1, 6);
+  });
+
   test("as a KL divergence, the loss is without the entropy of what was fused", async () => {
     const [{ loss, fusionLoss }] = (await run(4, 0, "kl")).steps;
     // A quarter of each token is one id with all of the fused probability, so that its entropy is 0.
@@ -316,6 +378,7 @@ describe("fuse", () => {
   /** Two teachers, each sure of its own id: the first where `first` is the smaller of the nlls. */
   const aligned = (length: number, nlls: readonly [number, number], nllsAt?: readonly number[][]) => ({
     block: block("x"),
+    group,
     target: { ids: new Int32Array(length), ends: new Int32Array(length) },
     teachings: nlls.map((nll, teacher) => ({
       rows: {
@@ -329,6 +392,7 @@ describe("fuse", () => {
       tail: 0,
       nll,
       nllPerByte: nll,
+      bytes: 1,
       nlls: Float32Array.from(nllsAt?.[teacher] ?? Array<number>(length).fill(nll)),
     })),
   });

@@ -1,0 +1,105 @@
+/** What models are called in reports. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { readConfig } from "../../streams/config-file.ts";
+import { run } from "../../streams/run.ts";
+import { namesOf } from "../../streams/sources.ts";
+import { demoModel } from "../close.ts";
+
+const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
+let folder: string;
+beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-names-"))));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe("a name", () => {
+  for (const [paths, names] of [
+    [
+      ["/m/llama", "/m/mpt"],
+      ["llama", "mpt"],
+    ],
+    [
+      ["/runs/a/model", "/runs/b/model", "/runs/c"],
+      ["a/model", "b/model", "c"],
+    ],
+    [
+      ["/x/a/model", "/y/a/model/", "/y/b/model"],
+      ["x/a/model", "y/a/model", "b/model"],
+    ],
+    [
+      ["/model", "/a/model"],
+      ["model", "a/model"],
+    ],
+    [
+      ["/m/llama", "/m/llama (frozen)"],
+      ["llama", "m/llama (frozen)"],
+    ],
+  ] as const)
+    test(`tells ${paths.join(", ")} apart`, () => expect(namesOf(paths)).toEqual([...names]));
+
+  test("that is given stays, and what would be called the same gives way", () => {
+    expect(namesOf(["/m/t", { path: "/a/model", name: "model" }, "/b/model"])).toEqual([
+      "t",
+      "model",
+      "b/model",
+    ]);
+    expect(
+      namesOf(["/m/t", { path: "/a", name: "a: in 8 bits, 50 % off" }, { path: "/a", name: "モデル" }]),
+    ).toEqual(["t", "a: in 8 bits, 50 % off", "モデル"]);
+  });
+
+  for (const [models, message] of [
+    [["/m/t", "/a", "/a"], "two models are called a;"],
+    [["/m/t", "/m/t"], "two models are called m/t;"],
+    [["/m/t", { path: "/a", name: "x" }, { path: "/b", name: "x" }], "two models are called x;"],
+    [["/m/t", { path: "/a", name: "t" }], "none"],
+    [
+      [
+        { path: "/m/t", name: "t" },
+        { path: "/a", name: "t" },
+      ],
+      "two models are called t;",
+    ],
+    [
+      [
+        { path: "/m/t", name: "t" },
+        { path: "/a", name: "t (frozen)" },
+      ],
+      "two models are called t (frozen);",
+    ],
+    [["/m/t", { path: "/a", name: "" }], 'name: "" cannot be shown'],
+    [["/m/t", { path: "/a", name: "two\nlines" }], 'name: "two\\nlines" cannot be shown'],
+  ] as const)
+    test(`${JSON.stringify(models)}: ${message}`, () => {
+      if (message === "none") expect(namesOf(models)).toEqual(["m/t", "t"]);
+      else expect(() => namesOf(models)).toThrow(message);
+    });
+});
+
+test("two models whose folders have the same name are told apart in all that a run reports", async () => {
+  const [a, b] = ["a", "b"].map((name) => join(folder, name, "model"));
+  cpSync(demoModel("pocket-openllama"), a, { recursive: true });
+  cpSync(demoModel("pocket-mpt"), b, { recursive: true });
+  const config = readConfig(demo, [
+    "device=cpu",
+    "blockSize=64",
+    "slack=14",
+    "pack.rowLength=64",
+    "train.rows=1",
+    "train.steps=1",
+    "evaluate.bytesPerDomain=300",
+    `sources=[${a}, ${b}]`,
+    `out=${join(folder, "out")}`,
+  ]);
+  const summary = await run(config);
+  expect(Object.keys(summary.devices)).toEqual([
+    "pocket-llama",
+    "pocket-llama (frozen)",
+    "a/model",
+    "b/model",
+  ]);
+  const teachers = Object.entries(summary.fusion.teachers);
+  expect(teachers.map(([name]) => name)).toEqual(["pocket-llama (frozen)", "a/model", "b/model"]);
+  expect(teachers.reduce((sum, [, { won }]) => sum + won!, summary.fusion.withoutTeacher!)).toBeCloseTo(1, 5);
+});

@@ -1,0 +1,171 @@
+/** Texts and settings at the edges: nothing is divided by nothing, and nothing is told that was not measured. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { teachBySpans, teachByTokens, teachInPlace } from "../../src/fusion/teach.ts";
+import { exactMap } from "../../src/fusion/vocabulary-map.ts";
+import { liveWorkers } from "../../src/onnx/worker.ts";
+import { readTokenizer } from "../../src/text/tokenizer.ts";
+import { align } from "../../streams/align.ts";
+import { readConfig } from "../../streams/config-file.ts";
+import { fuse } from "../../streams/fuse.ts";
+import { pack } from "../../streams/pack.ts";
+import type { Progress } from "../../streams/journal.ts";
+import type { Scored } from "../../streams/records.ts";
+import { run } from "../../streams/run.ts";
+import { TeacherStatistics } from "../../streams/statistics.ts";
+import { demoModel } from "../close.ts";
+
+const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
+let folder: string;
+beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-odd-"))));
+afterAll(() => rmSync(folder, { recursive: true }));
+afterEach(() => expect(liveWorkers.size).toBe(0));
+
+async function runOn(texts: readonly string[], ...settings: string[]) {
+  const file = join(folder, "odd.jsonl");
+  writeFileSync(file, texts.map((text) => JSON.stringify({ text })).join("\n"));
+  const config = readConfig(demo, [
+    "device=cpu",
+    "blockSize=64",
+    "slack=14",
+    "pack.rowLength=64",
+    "train.rows=1",
+    "train.steps=3",
+    "evaluate.bytesPerDomain=300",
+    ...settings,
+    `out=${join(folder, "out")}`,
+  ]);
+  const steps: Progress[] = [];
+  const summary = await run(
+    { ...config, data: { ...config.data, files: [file], id: undefined, domain: undefined } },
+    { restart: true, listener: { step: (progress) => void steps.push(progress) } },
+  );
+  return { summary, steps };
+}
+
+const odd = [
+  "",
+  " ",
+  "a",
+  "\n\n\n",
+  "\u00a0",
+  "\u200b",
+  "🙂",
+  " ".repeat(900),
+  "\0",
+  "\ufeff",
+  "e\u0301",
+  "\ud83d",
+];
+
+for (const settings of [
+  [],
+  ["recipe=fusellm"],
+  [
+    "fusion.method=mixture",
+    "fusion.scope=row",
+    "fusion.lmSchedule=soft",
+    "fusion.tail=keep",
+    "fusion.lmWeight=0",
+  ],
+])
+  test(`of odd texts all numbers are finite (${settings.join(" ") || "default"})`, async () => {
+    const { summary, steps } = await runOn(odd, ...settings);
+    expect(steps.length).toBeGreaterThan(0);
+    for (const { loss, lmLoss, gradientNorm, fusionLoss } of steps)
+      for (const value of [loss, lmLoss, gradientNorm, fusionLoss]) expect(value).toBeFinite();
+    for (const { nllPerByte, won } of Object.values(summary.fusion.teachers)) {
+      expect(nllPerByte).toBeGreaterThan(0);
+      expect(won).toBeFinite();
+    }
+  });
+
+test("of a teacher that has heard nothing there are no figures", () => {
+  expect(new TeacherStatistics(["pocket-llama (frozen)"]).summary()).toEqual({
+    withoutTeacher: null,
+    teachers: {
+      "pocket-llama (frozen)": {
+        won: null,
+        aligned: null,
+        spelled: null,
+        dropped: null,
+        tail: null,
+        nllPerByte: null,
+      },
+    },
+  });
+});
+
+test("a document that fills its last block still ends with the token that says so", async () => {
+  const tokenizer = readTokenizer(demoModel("pocket-llama"));
+  let text = "";
+  while ((await tokenizer.encode(text)).ids.length < 64) text += "a ";
+  expect((await tokenizer.encode(text)).ids.length).toBe(64);
+  const { steps } = await runOn([text, text, text], "slack=0", "sources=[]");
+  expect(steps.map(({ tokens }) => tokens).reduce((a, b) => a + b)).toBe(3 * 64);
+});
+
+test("rows may be shorter than blocks", async () => {
+  const { summary } = await runOn(
+    Array.from({ length: 4 }, () => "And God said, Let there be light. ".repeat(40)),
+    "pack.rowLength=16",
+  );
+  for (const bits of Object.values(summary.bitsPerByte.end)) expect(bits).toBeGreaterThan(0);
+});
+
+describe("a teacher whose tokenizer makes nothing of a text", () => {
+  const [target, source] = ["pocket-llama", "pocket-mpt"].map((name) => readTokenizer(demoModel(name)));
+  const options = { temperature: 1, tail: "text", topK: 2 } as const;
+  const vocabularies = [source.vocabulary, target.vocabulary] as const;
+  const none = { ids: new Int32Array(0), ends: new Int32Array(0) };
+  const cursor = { epoch: 0, file: 0, row: 0 };
+  for (const [name, teach] of [
+    ["spans", teachBySpans(source, target, options)],
+    [
+      "soft",
+      teachByTokens(...vocabularies, exactMap(...vocabularies), {
+        ...options,
+        align: "soft",
+        fallback: "none",
+        duplicates: "sum",
+      }),
+    ],
+    ["in place", teachInPlace(options, target.vocabulary.tokens.length)],
+  ] as const)
+    test(`is silent, and nothing is told of it (${name})`, async () => {
+      const text = name === "in place" ? none : await target.encode(" \n ");
+      async function* scored(): AsyncGenerator<Scored> {
+        yield {
+          block: { text: " \n ", start: 0, last: false, id: "d", domain: "all", cursor },
+          group: { cursor, start: 0, before: 0 },
+          encodings: [text, none],
+          scores: [{ nll: new Float32Array(0), topIds: new Int32Array(0), topLogProbs: new Float32Array(0) }],
+        };
+      }
+      const listening = [{ score: 0, encoding: 1, align: teach }];
+      const statistics = new TeacherStatistics(["t"]);
+      const { fusion, train } = readConfig(demo);
+      const fuseOptions = {
+        ...fusion,
+        entries: 4,
+        vocabulary: target.vocabulary.tokens.length,
+        rowLength: 8,
+        tokensPerStep: 8,
+        steps: train.steps,
+      };
+      const fused = await Array.fromAsync(fuse(align(scored(), listening, "byte"), fuseOptions));
+      async function* again() {
+        yield* fused;
+      }
+      for await (const { begun } of pack(again(), { rowLength: 8, entries: 4, boundaries: true }))
+        begun.forEach(statistics.add);
+      const [{ targets, alone }] = fused;
+      expect(alone).toBe(Math.max(0, text.ids.length - 1));
+      expect([...targets.values]).toEqual(Array(alone).fill(1));
+      const { withoutTeacher, teachers } = statistics.summary();
+      expect(withoutTeacher).toBe(alone > 0 ? 1 : null);
+      expect(teachers.t).toMatchObject({ dropped: null, tail: null, nllPerByte: null });
+    });
+});

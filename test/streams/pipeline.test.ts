@@ -1,0 +1,34 @@
+/** What the stages do together. */
+import { expect, test } from "bun:test";
+import { readTokenizer } from "../../src/text/tokenizer.ts";
+import { dataFiles } from "../../src/data/files.ts";
+import { readConfig } from "../../streams/config-file.ts";
+import { Meter } from "../../streams/meter.ts";
+import { score } from "../../streams/pipeline.ts";
+import { demoModel, demoModels } from "../close.ts";
+
+const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
+
+test("no stage prepares more text than the steps need and one call of the teachers besides", async () => {
+  const given = readConfig(demo, [
+    "train.steps=3",
+    "blockSize=128",
+    "pack.rowLength=128",
+    "prefetchBytes=1e8",
+  ]);
+  const config = { ...given, data: { ...given.data, files: dataFiles(given.data.files) } };
+  const tokenizers = demoModels.map((name) => readTokenizer(demoModel(name)));
+  const meter = new Meter(new AbortController().signal, config.prefetchBytes);
+  let tokens = 0;
+  for await (const { encodings } of score(config, tokenizers, [], meter, () => {}))
+    tokens += encodings[0].ids.length;
+  const needed = 3 * 4 * 128;
+  expect(tokens).toBeGreaterThanOrEqual(needed);
+  expect(tokens).toBeLessThan(needed + 128);
+  const { read, split, tokenize, forward } = meter.statistics();
+  const perBlock = tokens / forward.items;
+  // The group that the last block is in, and what is ready for a call after it: 16 rows each.
+  const most = forward.items + (2 * 16 * 128) / (perBlock * 0.8);
+  for (const { items } of [split, tokenize]) expect(items).toBeLessThan(most);
+  expect(read.items).toBeLessThanOrEqual(split.items);
+});

@@ -1,0 +1,145 @@
+/** What comes out of a run does not depend on where it was interrupted, to the last bit. */
+import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { createHash } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { writeFolder } from "../../src/export/folder.ts";
+import { readDecoder } from "../../src/models/folder.ts";
+import { readWeights } from "../../src/models/weights.ts";
+import { liveWorkers } from "../../src/onnx/worker.ts";
+import type { Batch } from "../../src/train/trainer.ts";
+import type { Config } from "../../streams/config.ts";
+import { readConfig } from "../../streams/config-file.ts";
+import { Meter } from "../../streams/meter.ts";
+import { Models, entriesOf, listenersOf } from "../../streams/models.ts";
+import { type From, learn, score } from "../../streams/pipeline.ts";
+import { run } from "../../streams/run.ts";
+import { TeacherStatistics } from "../../streams/statistics.ts";
+import type { Step } from "../../streams/train.ts";
+import { demoModel } from "../close.ts";
+
+const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
+let folder: string;
+beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-resume-"))));
+afterAll(() => rmSync(folder, { recursive: true }));
+afterEach(() => expect(liveWorkers.size).toBe(0));
+
+const config = (...settings: string[]) =>
+  readConfig(demo, [
+    "device=cpu",
+    "blockSize=64",
+    "slack=14",
+    "pack.rowLength=64",
+    "train.rows=2",
+    "train.steps=12",
+    "data.shuffle=40",
+    ...settings,
+    `out=${join(folder, "out")}`,
+  ]);
+
+const hash = (batches: readonly Batch[]) => {
+  const sha = createHash("sha256");
+  for (const batch of batches)
+    for (const field of ["ids", "positions", "documents", "targets", "probabilities", "weights"] as const)
+      sha.update(batch[field]);
+  return sha.digest("hex");
+};
+
+/** The teachers of a configuration, and what they make of its text: each step's batches as a hash, and its end. */
+async function teachersOf(given: Config) {
+  const models = new Models(given, new Meter(new AbortController().signal, 0));
+  const teachers = await models.teachers();
+  const listening = await listenersOf(teachers, models.tokenizers[0], given);
+  const entries = entriesOf(given.fusion, teachers.length);
+  const { tokenizers, vocabulary } = models;
+  const steps = async (settings: Config = given, from?: From) => {
+    const meter = new Meter(new AbortController().signal, settings.prefetchBytes);
+    const seen: string[] = [];
+    const ends: Step[] = [];
+    const step = async (batches: Batch[]) => {
+      seen.push(hash(batches));
+      return { loss: 1, nll: 1, nllPart: 1, gradientNorm: 1 };
+    };
+    const scored = score(settings, tokenizers, teachers, meter, () => {}, from);
+    const statistics = new TeacherStatistics(teachers.map(({ name }) => name));
+    const trainer = { vocabulary, entries, step };
+    for await (const end of learn(scored, settings, listening, trainer, meter, statistics, from))
+      ends.push(end);
+    return { seen, ends };
+  };
+  return { steps, [Symbol.asyncDispose]: () => models.close() };
+}
+
+const after = ({ step, next }: Step): From => ({ steps: step, position: next });
+
+for (const [every, ...settings] of [
+  [1, "data.seed=1", "forward.rows=2"],
+  [3, "data.seed=2", "data.shuffle=0", "fusion.scope=row", "fusion.lmSchedule=hard_and_decay"],
+  [4, "data.seed=3", "pack.boundaries=false", "pack.rowLength=40", "forward.rows=16", "forward.workers=1"],
+] as const)
+  test(`a stream goes on with the same bits after a step: ${settings.join(" ")}`, async () => {
+    const given = config(...settings);
+    await using teachers = await teachersOf(given);
+    const whole = await teachers.steps();
+    expect(whole.seen.length).toBe(12);
+    for (const [i, end] of whole.ends.slice(0, -1).entries()) {
+      if (i % every) continue;
+      const settings = { ...given, prefetchBytes: i % 2 ? 0 : 10 ** i };
+      expect((await teachers.steps(settings, after(end))).seen).toEqual(whole.seen.slice(i + 1));
+    }
+    // In the middle of groups, that is.
+    expect(new Set(whole.ends.map(({ next }) => next.before)).size).toBeGreaterThan(6);
+  });
+
+test("fewer steps are the beginning of more, and go on to them", async () => {
+  const given = config();
+  await using teachers = await teachersOf(given);
+  const whole = await teachers.steps();
+  for (const steps of [3, 9]) {
+    const short = await teachers.steps({ ...given, train: { ...given.train, steps } });
+    expect(short.seen).toEqual(whole.seen.slice(0, steps));
+    expect((await teachers.steps(given, after(short.ends.at(-1)!))).seen).toEqual(whole.seen.slice(steps));
+  }
+});
+
+test("the number of rows in a batch changes no bit, of weights, in 8 bits or of an ONNX file", async () => {
+  const onnx = join(folder, "onnx-only");
+  const origin = demoModel("pocket-openllama");
+  await writeFolder(onnx, origin, await readWeights(origin, readDecoder(origin)), { onnx: ["fp32", "q8"] });
+  rmSync(join(onnx, "model.safetensors"));
+  const sources = `sources=[{path: ${demoModel("pocket-mpt")}, dtype: q8}, {path: ${onnx}, name: exact}, {path: ${onnx}, name: q8, dtype: q8}]`;
+  const all = [];
+  for (const rows of [1, 12]) {
+    await using teachers = await teachersOf(config(sources, "fusion.method=avgCE", `forward.rows=${rows}`));
+    all.push((await teachers.steps()).seen);
+  }
+  expect(all[1]).toEqual(all[0]);
+});
+
+test("a run that is interrupted again and again ends with the same weights and figures", async () => {
+  const settings = ["train.steps=6", "evaluate.bytesPerDomain=500", "train.accumulation=2"];
+  const weights = () => readFileSync(join(folder, "out", "model", "model.safetensors"));
+  const { fusion, fusionByDomain } = await run(config(...settings));
+  const whole = weights();
+  const stops = [1, 4];
+  for (const [i, at] of stops.entries()) {
+    const controller = new AbortController();
+    const step = (done: { step: number }) => {
+      if (done.step === at) controller.abort();
+    };
+    const other = config(...settings, `prefetchBytes=${i % 2 ? 0 : 4_000_000}`, `forward.rows=${1 + i}`);
+    await run(other, {
+      ...(i ? { resume: true } : { restart: true }),
+      signal: controller.signal,
+      listener: { step },
+    });
+  }
+  expect(await run(config(...settings), { resume: true })).toMatchObject({
+    steps: 6,
+    finished: true,
+    fusion,
+    fusionByDomain,
+  });
+  expect(weights().equals(whole)).toBe(true);
+});

@@ -1,0 +1,208 @@
+/** What is no number is found where it enters, and takes no good state's place. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { writeFolder } from "../../src/export/folder.ts";
+import { findNotFinite } from "../../src/graph/finite.ts";
+import { readDecoder, readParameters } from "../../src/models/folder.ts";
+import { readSafetensors } from "../../src/models/safetensors.ts";
+import { readWeights } from "../../src/models/weights.ts";
+import { liveWorkers, spawn } from "../../src/onnx/worker.ts";
+import type { ScorerHandlers } from "../../src/score/worker.ts";
+import { type Batch, Trainer } from "../../src/train/trainer.ts";
+import { readConfig } from "../../streams/config-file.ts";
+import { run } from "../../streams/run.ts";
+import { demoModel, plainTraining } from "../close.ts";
+import { type Folder, copyOf } from "../folder.ts";
+
+const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
+let folder: string;
+beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-finite-"))));
+afterAll(() => rmSync(folder, { recursive: true }));
+afterEach(() => expect(liveWorkers.size).toBe(0));
+
+const config = (out: string, ...settings: string[]) =>
+  readConfig(demo, [
+    "device=cpu",
+    "blockSize=64",
+    "slack=14",
+    "pack.rowLength=64",
+    "train.rows=2",
+    "train.steps=4",
+    "evaluate.bytesPerDomain=500",
+    ...settings,
+    `out=${join(folder, out)}`,
+  ]);
+const problem = (work: Promise<unknown>) =>
+  work.then(
+    () => "none",
+    ({ message }: Error) => message,
+  );
+
+/** Writes a number over element [i, j] of a tensor in a file of weights. */
+function poke(path: string, name: string, [i, j]: readonly [number, number], value: number): void {
+  const { offset, dtype, shape } = readSafetensors(path).get(name)!;
+  const at = i * shape[1] + j;
+  const file = openSync(path, "r+");
+  const bytes = new Uint8Array(Float32Array.of(value).buffer);
+  if (dtype === "BF16") writeSync(file, bytes, 2, 2, offset + 2 * at);
+  else writeSync(file, bytes, 0, 4, offset + 4 * at);
+  closeSync(file);
+}
+
+/** A copy of a demo's model in which one weight is something else. */
+function broken(model: string, name: string, at: readonly [number, number], value: number): Folder {
+  const copy = copyOf(demoModel(model));
+  poke(join(copy.path, "model.safetensors"), name, at, value);
+  return copy;
+}
+const up = "transformer.blocks.2.ffn.up_proj.weight";
+
+for (const [value, settings] of [
+  [NaN, "fusion.method=minCE"],
+  [Infinity, "fusion.method=avgCE"],
+] as const)
+  test(`a source with a weight that is ${value} ends the run by name, place and weight (${settings})`, async () => {
+    using source = broken("pocket-mpt", up, [5, 7], value);
+    expect(await problem(run(config("source", settings, `sources=[${source.path}]`)))).toMatch(
+      new RegExp(
+        `^pocket-mpt: what it says of token 1 of document \\S+ from character 0 on is NaN: ${source.path}/model.safetensors: ${up}\\[5, 7\\] is ${value}`,
+      ),
+    );
+    expect(existsSync(join(folder, "source", "model"))).toBe(false);
+  });
+
+test("a weight that is NaN is found in a source in 8 bits, and in one that is an ONNX file", async () => {
+  using source = broken("pocket-mpt", up, [5, 7], NaN);
+  const q8 = config("q8", `sources=[{path: ${source.path}, name: small, dtype: q8}]`);
+  expect(await problem(run(q8))).toContain(`${up}[5, 7] is NaN`);
+  const onnx = join(folder, "onnx-only");
+  await writeFolder(onnx, source.path, await readWeights(source.path, readDecoder(source.path)), {
+    onnx: ["fp32"],
+  });
+  rmSync(join(onnx, "model.safetensors"));
+  expect(await problem(run(config("onnx", `sources=[${onnx}]`)))).toMatch(
+    /^onnx-only: what it says of token 1 of document .* is NaN: .*onnx-only\/onnx\/model\.onnx computes it/,
+  );
+});
+
+test("a target with a weight that is no number is refused before the first step", async () => {
+  using target = broken("pocket-llama", "model.layers.1.mlp.up_proj.weight", [3, 4], -Infinity);
+  expect(await problem(run(config("target", `target=${target.path}`, "sources=[]")))).toBe(
+    `${target.path}: model.layers.1.mlp.up_proj.weight[3, 4] is -Infinity; a model with such a weight cannot be trained`,
+  );
+});
+
+test("a model that is measured and says what is no number is named, with the weight", async () => {
+  using model = broken("pocket-mpt", up, [0, 1], NaN);
+  const worker = spawn<ScorerHandlers>(new URL("../../src/score/worker.ts", import.meta.url));
+  const options = { rowLength: 16, rows: 1, k: 0, known: 100, device: "cpu", threads: 1 } as const;
+  const { model: number } = await worker.call("load", { folder: model.path, ...options });
+  expect(
+    await problem(worker.call("score", { model: number, sequences: [Int32Array.of(5, 6, 7)] })),
+  ).toContain(
+    `${model.path}: what it says of token 1 of a text is NaN: ${model.path}/model.safetensors: ${up}[0, 1]`,
+  );
+  await worker.call("close", undefined);
+  await worker.close();
+});
+
+test("with a learning rate that is far too large a run ends at once, says so, and saves nothing", async () => {
+  const settings = ["train.learningRate=1e30", "train.checkpointEvery=1", "sources=[]"];
+  expect(await problem(run(config("diverges", ...settings)))).toMatch(
+    /^train: \S+\[\d+(, \d+)?\] is -?[\d.e+]+ after step 1: the learning rate of 1e\+30 is too large; lower train\.learningRate/,
+  );
+  expect(existsSync(join(folder, "diverges", "model"))).toBe(false);
+  expect(readdirSync(join(folder, "diverges"), { recursive: true, encoding: "utf8" })).not.toContainEqual(
+    expect.stringContaining("state.safetensors"),
+  );
+});
+
+describe("a trainer", () => {
+  const shape = { rows: 1, length: 8, entries: 2 };
+  const target = demoModel("pocket-llama");
+  const decoder = readDecoder(target);
+  const create = async (parameters = readParameters(target, decoder)) =>
+    Trainer.create(decoder, await parameters, { ...plainTraining, shape, threads: 1 });
+  const ids = Int32Array.from({ length: 8 }, (_, i) => 10 + i);
+  const batch: Batch = {
+    ids,
+    positions: Int32Array.from(ids.keys()),
+    documents: new Int32Array(8),
+    targets: Int32Array.from({ length: 16 }, (_, i) => (i % 2 ? 0 : 11 + i / 2)),
+    probabilities: Float32Array.from({ length: 16 }, (_, i) => (i % 2 ? 0 : 1)),
+    weights: new Float32Array(8).fill(1 / 8),
+  };
+
+  test("a step whose gradient is not finite changes no weight", async () => {
+    const trainer = await create();
+    // Each is a number, and their products are not.
+    for (const { data } of trainer.parameters.values()) for (let i = 0; i < data.length; i++) data[i] *= 1e18;
+    const before = Array.from(trainer.parameters.values(), ({ data }) => data.slice());
+    expect(await problem(trainer.step([batch], 1e-4))).toMatch(
+      /is (NaN|Infinity), and no weight was changed/,
+    );
+    expect(Array.from(trainer.parameters.values(), ({ data }) => data)).toEqual(before);
+    expect(await problem(trainer.nll([ids]))).toMatch(/^(none|evaluate: −log p of a token is NaN)/);
+    await trainer.close();
+  });
+
+  test("a weight that overflows in a step is told, and neither it nor the state is saved", async () => {
+    const trainer = await create();
+    const path = join(folder, "state.safetensors");
+    await trainer.save(path);
+    const good = readFileSync(path);
+    expect(await problem(trainer.step([batch], 3e38))).toMatch(
+      /^train: \S+\[\d+(, \d+)?\] is \S+ after step 1: the learning rate of 3e\+38 is too large/,
+    );
+    expect(await problem(trainer.save(path))).toMatch(/ after step 1; it is not saved$/);
+    expect(readFileSync(path).equals(good)).toBe(true);
+    await trainer.close();
+  });
+
+  test("without a token to train on there is no loss to tell, and no gradient", async () => {
+    const trainer = await create();
+    const result = await trainer.step([{ ...batch, weights: new Float32Array(8) }], 1e-4);
+    expect(result).toEqual({ loss: 0, nll: undefined, nllPart: 0, gradientNorm: 0 });
+    await trainer.close();
+  });
+
+  test("a checkpoint that holds what is no number is not gone on from", async () => {
+    const trainer = await create();
+    const path = join(folder, "damaged.safetensors");
+    await trainer.save(path);
+    poke(path, "adamw.second.model.layers.0.mlp.up_proj.weight", [1, 2], NaN);
+    expect(() => trainer.restore(path, 1)).toThrow(
+      `${path}: adamw.second.model.layers.0.mlp.up_proj.weight[1, 2] is NaN`,
+    );
+    await trainer.close();
+  });
+});
+
+test("the first number that is none is found wherever it is, and infinities of both signs do not cancel", () => {
+  fc.assert(
+    fc.property(
+      fc.float32Array({ noNaN: true, noDefaultInfinity: true, minLength: 1 }),
+      fc.nat(),
+      (all, n) => {
+        expect(findNotFinite(all)).toBe(-1);
+        const at = n % all.length;
+        all[at] = Infinity;
+        expect(findNotFinite(all)).toBe(at);
+        all[all.length - 1] = at === all.length - 1 ? NaN : -Infinity;
+        expect(findNotFinite(all)).toBe(at);
+      },
+    ),
+  );
+});
