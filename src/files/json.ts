@@ -5,7 +5,8 @@ const asWritten = (_key: string, value: unknown, { source }: { source?: string }
   typeof value === "number" ? rawNumber(source!) : value;
 
 /** A number that is written as this text. */
-export const rawNumber = (text: string): unknown => (JSON as never as { rawJSON(text: string): unknown }).rawJSON(text);
+export const rawNumber = (text: string): unknown =>
+  (JSON as never as { rawJSON(text: string): unknown }).rawJSON(text);
 
 /** Parses JSON of which each number stays the text that it is; `formatJson` writes it again. */
 export const parseAsWritten = (text: string): unknown =>

@@ -5,8 +5,9 @@ import type { Shape, Value } from "../graph/ops.ts";
 import { activationName, activations } from "./activations.ts";
 import { attention, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
+import { layerKinds, slidingLayers } from "./layer-kinds.ts";
 import { readRotary, rotaryTables } from "./rotary.ts";
-import { checkMultiple, layerKinds, settings, size, sizes } from "./settings.ts";
+import { checkMultiple, settings, size, sizes } from "./settings.ts";
 
 const cap = z.number().positive().nullable();
 
@@ -38,14 +39,10 @@ export function gemma2(json: JsonObject): Decoder {
   const E = config.head_dim;
   checkMultiple("num_attention_heads", H, "num_key_value_heads", G);
   checkMultiple("head_dim", E, "rotary halves", 2);
-  const kinds = config.layer_types;
-  if (kinds && kinds.length !== config.num_hidden_layers)
-    throw new Error(`layer_types: ${kinds.length} for ${config.num_hidden_layers} layers`);
   const context = config.max_position_embeddings;
-  const layers = Array.from({ length: config.num_hidden_layers }, (_, i) => {
-    const kind = kinds?.[i] ?? (i % 2 === 0 ? "sliding_attention" : "full_attention");
-    return { name: `model.layers.${i}`, sliding: kind === "sliding_attention" };
-  });
+  const layers = slidingLayers(config.layer_types, config.num_hidden_layers, (i) => i % 2 === 0).map(
+    (sliding, i) => ({ name: `model.layers.${i}`, sliding }),
+  );
   const embedding = "model.embed_tokens.weight";
   const head = config.tie_word_embeddings ? embedding : "lm_head.weight";
   const parameters = new Map<string, Shape>([

@@ -57,13 +57,15 @@ export interface Variant {
   readonly headNorm: boolean;
   /** Tokens that a token sees, itself included; none: all before it. */
   readonly window?: number | undefined;
+  /** Which layers have the window; all by default. */
+  readonly sliding?: readonly boolean[];
 }
 
 /** @param json the config.json that `config` was read from. */
 export function llamaLike(
   json: JsonObject,
   config: z.infer<typeof Common>,
-  { biases, mlp, headNorm, window }: Variant,
+  { biases, mlp, headNorm, window, sliding }: Variant,
 ): Decoder {
   const D = config.hidden_size;
   const H = config.num_attention_heads;
@@ -106,9 +108,10 @@ export function llamaLike(
     hidden(b, parameter, tokens) {
       const { rows, length, longest, ids, positions, mask } = tokens;
       const [cos, sin] = rotaryTables(b, longest, rotary);
-      const masks = window !== undefined && window < longest ? [mask, tokens.window(window)] : [mask];
+      const near = window !== undefined && window < longest ? [mask, tokens.window(window)] : [mask];
       let x = b.gather(parameter("model.embed_tokens.weight"), ids);
-      for (const layer of layers) {
+      for (const [i, layer] of layers.entries()) {
+        const masks = (sliding?.[i] ?? true) ? near : [mask];
         const to = (input: Value, name: string, bias: boolean) =>
           linear(b, input, parameter, `${layer}.${name}`, bias);
         const norm = (value: Value, name: string) =>

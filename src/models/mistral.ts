@@ -1,6 +1,7 @@
 /** @file Mistral (Jiang et al., 2023): Llama's build, with attention over a sliding window. */
 import type { JsonObject } from "../files/read.ts";
 import type { Decoder } from "./decoder.ts";
+import { layerKinds, slidingLayers } from "./layer-kinds.ts";
 import { common, llamaLike, usualMlp } from "./llama.ts";
 import { settings, size, sizes } from "./settings.ts";
 
@@ -11,6 +12,7 @@ const Config = settings({
   num_key_value_heads: size.nullable().default(8),
   max_position_embeddings: size.default(131072),
   sliding_window: size.nullable().default(4096),
+  layer_types: layerKinds,
 });
 
 export function mistral(json: JsonObject): Decoder {
@@ -20,5 +22,6 @@ export function mistral(json: JsonObject): Decoder {
     mlp: usualMlp(config),
     headNorm: false,
     window: config.sliding_window ?? undefined,
+    sliding: slidingLayers(config.layer_types, config.num_hidden_layers, () => true),
   });
 }

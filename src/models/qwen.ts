@@ -2,8 +2,9 @@
 import { z } from "zod";
 import type { JsonObject } from "../files/read.ts";
 import type { Decoder } from "./decoder.ts";
+import { layerKinds, slidingLayers } from "./layer-kinds.ts";
 import { common, llamaLike, usualMlp } from "./llama.ts";
-import { layerKinds, settings, size, sizes } from "./settings.ts";
+import { settings, size, sizes } from "./settings.ts";
 
 /** Defaults of transformers where they are not Llama's. */
 const shared = {
@@ -18,24 +19,17 @@ const shared = {
 };
 const Shared = settings(shared);
 
-/** @throws if some layers would see less than all of a text: a window over some of them is not supported. */
-function checkWindows(config: z.infer<typeof Shared>): void {
-  const { use_sliding_window, max_window_layers, num_hidden_layers, layer_types } = config;
-  const window = (use_sliding_window && config.sliding_window) || Infinity;
-  if (layer_types && layer_types.length !== num_hidden_layers)
-    throw new Error(`layer_types: ${layer_types.length} for ${num_hidden_layers} layers`);
-  const some = layer_types?.includes("sliding_attention") ?? max_window_layers < num_hidden_layers;
-  if (some && window < config.max_position_embeddings)
-    throw new Error(
-      `${layer_types ? "layer_types" : "use_sliding_window"} is not supported: a sliding_window of ${window} tokens in some of the layers`,
-    );
+/** The last layers have the window, where there is one. */
+function windows(config: z.infer<typeof Shared>) {
+  const { use_sliding_window, sliding_window, max_window_layers, num_hidden_layers, layer_types } = config;
+  const window = use_sliding_window ? (sliding_window ?? undefined) : undefined;
+  return { window, sliding: slidingLayers(layer_types, num_hidden_layers, (i) => i >= max_window_layers) };
 }
 
 export function qwen2(json: JsonObject): Decoder {
   const config = Shared.parse(json);
-  checkWindows(config);
   const biases = { qkv: true, output: false };
-  return llamaLike(json, config, { biases, mlp: usualMlp(config), headNorm: false });
+  return llamaLike(json, config, { biases, mlp: usualMlp(config), headNorm: false, ...windows(config) });
 }
 
 const Qwen3 = settings({
@@ -47,7 +41,6 @@ const Qwen3 = settings({
 
 export function qwen3(json: JsonObject): Decoder {
   const config = Qwen3.parse(json);
-  checkWindows(config);
   const biases = { qkv: config.attention_bias, output: config.attention_bias };
-  return llamaLike(json, config, { biases, mlp: usualMlp(config), headNorm: true });
+  return llamaLike(json, config, { biases, mlp: usualMlp(config), headNorm: true, ...windows(config) });
 }

@@ -5,19 +5,23 @@ interface RopeFields {
   readonly theta: readonly [field: string, otherwise: number];
   /** Where only a part of a head is turned. */
   readonly partial?: readonly [field: string, otherwise: number];
+  /** Layers are of several kinds, of which each may have positions of its own. */
+  readonly kinds?: true;
 }
 
 const usual: RopeFields = { theta: ["rope_theta", 10000] };
 
+const withKinds: RopeFields = { ...usual, kinds: true };
+
 /** Of each architecture that has rotary positions, by its `model_type`. */
 const fieldsOf: Readonly<Record<string, RopeFields>> = {
-  gemma2: usual,
+  gemma2: withKinds,
   gpt_neox: { theta: ["rotary_emb_base", 10000], partial: ["rotary_pct", 0.25] },
   llama: usual,
   mistral: usual,
   mixtral: { theta: ["rope_theta", 1e6] },
-  qwen2: usual,
-  qwen3: usual,
+  qwen2: withKinds,
+  qwen3: withKinds,
 };
 
 export const ropeFields = ({ model_type }: Config): RopeFields | undefined =>

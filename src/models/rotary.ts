@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { Builder } from "../graph/build.ts";
 import type { Value } from "../graph/ops.ts";
+import { kinds } from "./layer-kinds.ts";
 import { ropeField, ropeFields, ropeParameters } from "./rope-parameters.ts";
 
 const factor = z.number().positive();
@@ -50,20 +51,15 @@ export interface Rotary {
  * How the heads of width `head` are turned, by what a config.json says.
  * @throws naming the field, where it says what is not supported.
  */
-export function readRotary(
-  config: Readonly<Record<string, unknown>>,
-  head: number,
-  context: number,
-): Rotary {
+export function readRotary(config: Readonly<Record<string, unknown>>, head: number, context: number): Rotary {
   const fields = ropeFields(config)!;
   const field = ropeField(config);
   const given = config[field];
   if (given && (typeof given !== "object" || Array.isArray(given)))
     throw new Error(`${field} is not supported: expected an object of settings`);
-  const perKind = Object.entries(given ?? {}).find(
-    ([, value]) => typeof value === "object" && value !== null && !Array.isArray(value),
-  );
-  if (perKind) throw new Error(`${field}.${perKind[0]} is not supported: positions that differ by layer`);
+  const kind = Object.keys(given ?? {}).find((key) => kinds.some((one) => one === key));
+  if (fields.kinds && kind)
+    throw new Error(`${field}.${kind} is not supported: positions that differ by layer`);
   const parsed = Rope.safeParse(ropeParameters({ ...config, max_position_embeddings: context }, fields));
   if (!parsed.success) {
     const [{ path, message }] = parsed.error.issues;

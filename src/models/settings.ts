@@ -36,7 +36,8 @@ const unread = (neutral: readonly unknown[]) =>
   z
     .unknown()
     .refine((value) => value === null || neutral.some((one) => Bun.deepEquals(one, value)), {
-      error: "it is not known for this architecture, and may change what the model computes; remove it if it does not",
+      error:
+        "it is not known for this architecture, and may change what the model computes; remove it if it does not",
     })
     .optional();
 
@@ -59,9 +60,6 @@ export const size = z
   .max(2 ** 24);
 export const layerCount = z.int().positive().max(4096);
 
-/** Of each layer, which tokens its queries see, by the names of transformers. */
-export const layerKinds = z.array(z.enum(["sliding_attention", "full_attention"])).nullish();
-
 /** How large a model is, by the names that most architectures have, and by their defaults in transformers. */
 export const sizes = (vocabulary: number, hidden: number, inner: number, layers: number, heads: number) => ({
   vocab_size: size.default(vocabulary),
@@ -81,13 +79,17 @@ export function checkMultiple(of: string, whole: number, field: string, part: nu
  * @param names other names of fields, which count where both are there (`attribute_map` of transformers).
  */
 export function settings<T extends z.ZodRawShape>(fields: T, names: Readonly<Record<string, string>> = {}) {
-  const refused = Object.fromEntries(Object.entries(foreign).map(([name, neutral]) => [name, unread(neutral)]));
+  const refused = Object.fromEntries(
+    Object.entries(foreign).map(([name, neutral]) => [name, unread(neutral)]),
+  );
   const schema = z.object({ ...(refused as {}), quantization_config: quantization, ...fields });
   return z.preprocess((config) => {
     const renamed = Object.entries(names).filter(([other]) => Object.hasOwn(config as {}, other));
     return {
       ...(config as {}),
-      ...Object.fromEntries(renamed.map(([other, name]) => [name, (config as Record<string, unknown>)[other]])),
+      ...Object.fromEntries(
+        renamed.map(([other, name]) => [name, (config as Record<string, unknown>)[other]]),
+      ),
     };
   }, schema);
 }
