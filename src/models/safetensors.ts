@@ -36,10 +36,14 @@ function checkNesting(path: string, text: Uint8Array): void {
     else if ((byte | 32) === 123) {
       values++;
       if (++depth > mostDepth)
-        throw new Error(`${path}: its header is not JSON of tensors: it is nested more than ${mostDepth} deep`);
+        throw new Error(
+          `${path}: its header is not JSON of tensors: it is nested more than ${mostDepth} deep`,
+        );
     } else if ((byte | 32) === 125) depth--;
     if (values > mostValues)
-      throw new Error(`${path}: its header has more than ${mostValues} values, as many as 200000 tensors have`);
+      throw new Error(
+        `${path}: its header has more than ${mostValues} values, as many as 200000 tensors have`,
+      );
   }
 }
 

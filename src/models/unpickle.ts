@@ -77,7 +77,8 @@ class Reader {
 
   text(length: number): string {
     const bytes = this.take(length);
-    if (length > longestText) throw new Error(`it has a text of ${length} bytes, expected at most ${longestText}`);
+    if (length > longestText)
+      throw new Error(`it has a text of ${length} bytes, expected at most ${longestText}`);
     return decoder.decode(bytes);
   }
 

@@ -122,9 +122,7 @@ export async function readWeights(folder: string, decoder: Decoder): Promise<Map
     const tensor = tensors.get(name)!;
     if (tied && heads.includes(name)) checkSecondHead(name, tensor, weights.get(decoder.head)!);
     else if (!isBuffer(tensor, name))
-      throw new Error(
-        `${tensor.path}: tensor ${name} has no place in the model that config.json describes`,
-      );
+      throw new Error(`${tensor.path}: tensor ${name} has no place in the model that config.json describes`);
   }
   return weights;
 }

@@ -12,6 +12,7 @@ export class ExportedScorer {
   readonly #path: string;
   readonly #decoder: ExportedDecoder;
   readonly #options: ScorerOptions;
+  readonly #context: number;
   readonly #vocabulary: number;
   readonly #program: Program;
 
@@ -19,18 +20,23 @@ export class ExportedScorer {
     path: string,
     decoder: ExportedDecoder,
     options: ScorerOptions,
+    context: number,
     vocabulary: number,
     program: Program,
   ) {
     this.#path = path;
     this.#decoder = decoder;
     this.#options = options;
+    this.#context = context;
     this.#vocabulary = vocabulary;
     this.#program = program;
   }
 
-  /** @param path a file in the layout of transformers.js. */
-  static async create(path: string, options: ScorerOptions): Promise<ExportedScorer> {
+  /**
+   * @param path a file in the layout of transformers.js.
+   * @param context most tokens of a text, as its config.json has it.
+   */
+  static async create(path: string, context: number, options: ScorerOptions): Promise<ExportedScorer> {
     const { k, known, device, threads } = options;
     const decoder = await openExported(path, device, threads);
     const { vocabulary, data } = await decoder.run(1, new Int32Array(1), new Int32Array([1]));
@@ -38,11 +44,19 @@ export class ExportedScorer {
     if (known > vocabulary)
       throw new Error(`${path}: it has logits of ${vocabulary} tokens, its tokenizer has ${known}`);
     const program = await compile(logitsGraph(vocabulary, k, known), "cpu", threads);
-    return new ExportedScorer(path, decoder, options, vocabulary, program);
+    return new ExportedScorer(path, decoder, options, context, vocabulary, program);
   }
 
-  /** Scores sequences of at most `rowLength` tokens; results are in the order of the sequences. */
+  /**
+   * Scores sequences; results are in their order.
+   * @throws naming the limit, if one is longer than the context.
+   */
   async score(sequences: readonly Int32Array[]): Promise<Scores[]> {
+    const longest = sequences.reduce((most, { length }) => Math.max(most, length), 0);
+    if (longest > this.#context)
+      throw new Error(
+        `${this.#path}: a text of ${longest} tokens is longer than the ${this.#context} that its config.json allows (max_position_embeddings)`,
+      );
     const { rows } = this.#options;
     const scores: Scores[] = Array(sequences.length);
     // Of similar length, so that little is filled up.
@@ -69,7 +83,11 @@ export class ExportedScorer {
       ids.set(sequences[i], row * length);
       mask.fill(1, row * length, row * length + sequences[i].length);
     });
-    const { data, vocabulary } = await this.#decoder.run(batch.length, ids, mask);
+    const { data, vocabulary } = await this.#decoder.run(batch.length, ids, mask).catch((cause: Error) => {
+      throw new Error(`${this.#path}: ${batch.length} texts of ${length} tokens: ${cause.message}`, {
+        cause,
+      });
+    });
     for (const [row, i] of batch.entries()) {
       const tokens = sequences[i].length;
       const next = new Int32Array(tokens);
