@@ -83,7 +83,7 @@ async function compare(
   options: {},
 ): Promise<string> {
   const out = join(place, "logits");
-  python.stdin.write(`${JSON.stringify({ folder, ids: [ids], out, remote: false, ...options })}\n`);
+  void python.stdin.write(`${JSON.stringify({ folder, ids: [ids], out, remote: false, ...options })}\n`);
   void python.stdin.flush();
   const { error } = await answer();
   if (error !== null) return error;

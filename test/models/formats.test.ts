@@ -153,6 +153,12 @@ test("gpt2 lies on the hub without the name of the base model in front of its te
   for (const [name, tensor] of renamed) expect(load(tensor)).toEqual(load(stored.get(name)!));
 });
 
+const problemOf = (work: Promise<unknown>) =>
+  work.then(
+    () => "no error",
+    (error: Error) => error.message,
+  );
+
 /** A model with its tensors changed, and fields of its config.json. */
 async function withTensors(
   origin: string,
@@ -190,7 +196,7 @@ describe("a head in the file of a model whose embedding is its head", () => {
       using other = await withTensors(origin, (all) =>
         all.set("lm_head.weight", rolled(all.get(embedding)!)),
       );
-      await expect(readWeights(other.path, readDecoder(other.path))).rejects.toThrow(
+      expect(await problemOf(readWeights(other.path, readDecoder(other.path)))).toContain(
         `${other.path}/model.safetensors: tensor lm_head.weight is not the embedding, with which tie_word_embeddings in config.json shares it; set that to false to use lm_head.weight, or remove the tensor`,
       );
     });
@@ -240,14 +246,16 @@ test("a mask or table that is none is not passed over for its name", async () =>
     origin,
     (all) => void all.set(name, { shape: [64], data: new Float32Array(64) }),
   );
-  await expect(readWeights(bias.path, readDecoder(bias.path))).rejects.toThrow(`tensor ${name} has no place`);
+  expect(await problemOf(readWeights(bias.path, readDecoder(bias.path)))).toContain(
+    `tensor ${name} has no place`,
+  );
 });
 
 test("a text longer than an ONNX file takes is an error that names the limit", async () => {
   const folder = join(import.meta.dir, "../fixtures/onnx");
   const { context } = readFrozen(folder);
   const scorer = await readFrozen(folder).open({ ...options, k: 2, known: 4 });
-  await expect(scorer.score([new Int32Array(3), new Int32Array(context + 1)])).rejects.toThrow(
+  expect(await problemOf(scorer.score([new Int32Array(3), new Int32Array(context + 1)]))).toContain(
     `${folder}/onnx/model.onnx: a text of ${context + 1} tokens is longer than the ${context} that its config.json allows (max_position_embeddings)`,
   );
   await scorer.close();
