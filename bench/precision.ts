@@ -85,7 +85,7 @@ for (const folder of folders) {
   });
   const onnx = async (dtype: OnnxDtype): Promise<Form> => ({
     name: `ONNX file ${dtype}`,
-    scorer: await ExportedScorer.create(join(exported, "x", onnxFile(dtype)), options),
+    scorer: await ExportedScorer.create(join(exported, "x", onnxFile(dtype)), decoder.context, options),
   });
   const forms: Form[] = [
     { name: "exact", scorer: await readFrozen(folder).open(options) },

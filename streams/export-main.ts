@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { defaultShardBytes, writeFolder } from "../src/export/folder.ts";
 import { onnxTypes } from "../src/export/onnx.ts";
+import { checkReplaceable } from "../src/export/replace.ts";
 import { storedTypes } from "../src/graph/stored.ts";
 import { modelFolder } from "../src/hub/snapshot.ts";
 import { readDecoder } from "../src/models/folder.ts";
@@ -19,7 +20,7 @@ one that transformers.js and every other ONNX Runtime run, too.
   --dtype TYPE        of the weights: ${storedTypes.join(", ")} (F32)
   --shard-size BYTES  most bytes of a file of weights, such as 500MB or 5GB (5GB)
   --onnx TYPES        ONNX files besides, of ${onnxTypes.join(",")}
-  --overwrite         takes the place of a model that is in DIR
+  --overwrite         takes the place of a model that an export or a run wrote into DIR
   --help
 
   bun run export runs/demo/model --out runs/demo/web --onnx fp32,q8
@@ -68,6 +69,7 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     const onProgress = (bytes: number, total: number) => lines.loading?.(model, bytes / total);
     const folder = await modelFolder(model, { onProgress });
+    checkReplaceable(out, folder);
     const weights = await readWeights(folder, readDecoder(folder));
     await writeFolder(out, folder, weights, { dtype, shardBytes, onnx });
   } finally {

@@ -31,7 +31,7 @@ const allowed: Record<string, readonly string[]> = {
   "src/signals": [],
   "src/hub": ["src/models"],
   "src/generate": ["src/graph", "src/models", "src/onnx", "src/score"],
-  "src/export": ["src/graph", "src/models", "src/onnx", "src/text"],
+  "src/export": ["src/files", "src/graph", "src/models", "src/onnx", "src/text"],
   "src/score": ["src/graph", "src/models", "src/onnx"],
   "src/train": ["src/graph", "src/autodiff", "src/export", "src/models", "src/onnx", "src/score"],
   streams: ["src"],

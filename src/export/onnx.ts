@@ -2,7 +2,7 @@
 import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { basename, join } from "node:path";
 import { sizeOf } from "../graph/ops.ts";
-import { type Weights, bytesPerElement, inMemory } from "../graph/stored.ts";
+import { type Weights, bytesPerElement } from "../graph/stored.ts";
 import type { Decoder } from "../models/decoder.ts";
 import { inferenceGraph } from "../models/inference.ts";
 import { type OnnxDtype, onnxFile } from "../models/onnx-files.ts";
@@ -10,6 +10,7 @@ import { bytesAs } from "../models/safetensors.ts";
 import { type Encoding, encode } from "../onnx/encode.ts";
 import { quantize } from "../onnx/quantize.ts";
 import type { Place } from "../onnx/tensor.ts";
+import { finite } from "./weights.ts";
 
 /** What is written, of the dtypes of transformers.js. */
 export const onnxTypes = ["fp32", "fp16", "q8"] as const satisfies OnnxDtype[];
@@ -66,7 +67,7 @@ export function writeOnnx(
   const beside = sizes.reduce((sum, size) => sum + size, 0) > inlineBytes;
   const path = join(folder, onnxFile(type));
   const placer = new Placer(beside ? `${path}_data` : undefined);
-  const tensor = (name: string) => inMemory(weights.get(name)!);
+  const tensor = (name: string) => finite(name, weights.get(name)!, dtype);
   try {
     const quantized: Encoding["quantized"] = (name, transposed) => {
       const { rows, columns, values, scales } = quantize(tensor(name), transposed);

@@ -8,11 +8,20 @@ export function checkFile(path: string, most = Infinity): void {
   if (stat.size > most) throw new Error(`${path}: ${stat.size} bytes; expected at most ${most}`);
 }
 
-/** @throws naming the file, if it is no file, too large or not JSON. */
-export function readJson(path: string, most: number): unknown {
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/**
+ * @param parse of the text; as values by default.
+ * @throws naming the file, if it is no file, too large or not JSON.
+ */
+export function readJson(
+  path: string,
+  most: number,
+  parse: (text: string) => unknown = (text) => JSON.parse(text),
+): unknown {
   checkFile(path, most);
   try {
-    return JSON.parse(readFileSync(path, "utf8"));
+    return parse(readFileSync(path, "utf8"));
   } catch (cause) {
     throw new Error(`${path}: not JSON: ${(cause as Error).message}`, { cause });
   }

@@ -59,6 +59,20 @@ export type Weights = ReadonlyMap<string, Tensor | Stored>;
 
 export const inMemory = (tensor: Tensor | Stored): Tensor => ("data" in tensor ? tensor : load(tensor));
 
+/** Whether two tensors of one shape hold the same numbers. A part of each is in memory at a time. */
+export function sameNumbers(a: Stored, b: Stored): boolean {
+  if (a.path === b.path && a.offset === b.offset && a.dtype === b.dtype) return true;
+  const size = sizeOf(a.shape);
+  for (let start = 0; start < size; start += chunk) {
+    const [one, other] = [a, b].map((tensor) => {
+      const offset = tensor.offset + start * bytesPerElement[tensor.dtype];
+      return load({ ...tensor, offset, shape: [Math.min(chunk, size - start)] }).data;
+    });
+    for (let i = 0; i < one.length; i++) if (one[i] !== other[i]) return false;
+  }
+  return true;
+}
+
 /** Reads a tensor as float32; of a 16-bit one only a small part is in memory twice. */
 export function load(
   { path, offset, dtype, shape }: Stored,

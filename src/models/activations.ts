@@ -1,4 +1,5 @@
 /** @file What layers are made of: activations by the names of config files, norms and products with biases. */
+import { z } from "zod";
 import type { Builder } from "../graph/build.ts";
 import type { Value } from "../graph/ops.ts";
 
@@ -14,6 +15,9 @@ export const activations = {
   gelu_fast: geluTanh,
   gelu_pytorch_tanh: geluTanh,
 } as const;
+
+/** A field that names one of them. */
+export const activationName = z.enum(Object.keys(activations) as (keyof typeof activations)[]);
 
 /** Layer norm with scale `name`.weight and bias `name`.bias. */
 export function layerNorm(

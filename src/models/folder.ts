@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { readJson } from "../files/read.ts";
+import { type JsonObject, readJson } from "../files/read.ts";
 import { sizeOf } from "../graph/ops.ts";
 import { type Tensor, load } from "../graph/stored.ts";
 import type { Decoder } from "./decoder.ts";
@@ -14,10 +14,9 @@ import { mistral } from "./mistral.ts";
 import { mixtral } from "./mixtral.ts";
 import { mpt } from "./mpt.ts";
 import { qwen2, qwen3 } from "./qwen.ts";
-import { withRopeFields } from "./settings.ts";
 import { jsonLimit, readWeights } from "./weights.ts";
 
-const architectures: Readonly<Record<string, (config: unknown) => Decoder>> = {
+const architectures: Readonly<Record<string, (config: JsonObject) => Decoder>> = {
   gemma2,
   gpt2,
   gpt_neox: gptNeox,
@@ -29,14 +28,27 @@ const architectures: Readonly<Record<string, (config: unknown) => Decoder>> = {
   qwen3,
 };
 
-/** A folder's config.json. @throws naming the file, if it is missing or no object. */
-export function readConfig(folder: string): Record<string, unknown> {
+/**
+ * A folder's config.json.
+ * @param parse of its text; as values by default.
+ * @throws naming the file, if it is missing or no object.
+ */
+export function readConfig(folder: string, parse?: (text: string) => unknown): JsonObject {
   const path = join(folder, "config.json");
   if (!existsSync(path)) throw new Error(`${path}: not found; expected a Hugging Face model folder`);
-  const config = readJson(path, jsonLimit);
+  const config = readJson(path, jsonLimit, parse);
   if (typeof config !== "object" || config === null || Array.isArray(config))
     throw new Error(`${path}: expected an object of settings`);
-  return config as Record<string, unknown>;
+  return config as JsonObject;
+}
+
+/** What to do about an architecture that there is none for. */
+function remedy({ text_config: text }: JsonObject): string {
+  const known = `expected one of ${Object.keys(architectures).join(", ")}`;
+  const source = "as a source, a folder with onnx/model.onnx may be of any architecture";
+  if (typeof text !== "object" || text === null) return `${known}; ${source}`;
+  const inner = JSON.stringify((text as JsonObject).model_type);
+  return `it wraps a language model, its text_config (${inner}), which is to be saved as a folder of its own; ${known}; ${source}`;
 }
 
 /**
@@ -50,20 +62,15 @@ export function readDecoder(folder: string): Decoder {
   const architecture = Object.hasOwn(architectures, name) ? architectures[name] : undefined;
   if (!architecture)
     throw new Error(
-      `${path}: model_type ${JSON.stringify(config.model_type)} is not supported; expected one of ${Object.keys(architectures).join(", ")}`,
+      `${path}: model_type ${JSON.stringify(config.model_type)} is not supported; ${remedy(config)}`,
     );
   try {
-    return architecture(withRopeFields(config));
+    return architecture(config);
   } catch (error) {
     if (!(error instanceof z.ZodError))
       throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
     const [issue] = error.issues;
-    const keys = issue.code === "unrecognized_keys" ? issue.keys : [];
-    const field = [...issue.path, ...keys.slice(0, 1)].join(".");
-    const problem = keys.length
-      ? "it is not known, and may change what the model computes; remove it if it does not"
-      : issue.message;
-    throw new Error(`${path}: ${field} is not supported: ${problem}`, { cause: error });
+    throw new Error(`${path}: ${issue.path.join(".")} is not supported: ${issue.message}`, { cause: error });
   }
 }
 

@@ -1,30 +1,25 @@
 /** @file GPT-NeoX and Pythia (Black et al., 2022): rotary on part of a head, attention and MLP side by side. */
 import { z } from "zod";
+import type { JsonObject } from "../files/read.ts";
 import type { Shape, Value } from "../graph/ops.ts";
-import { activations, layerNorm, linear } from "./activations.ts";
+import { activationName, activations, layerNorm, linear } from "./activations.ts";
 import { attention } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
-import { RopeScaling, rotaryTables } from "./rotary.ts";
+import { readRotary, rotaryTables } from "./rotary.ts";
 import { checkMultiple, settings, size, sizes } from "./settings.ts";
 
 /** Fields that change the computation; those with one legal value are refused by name otherwise. */
 const Config = settings({
-  ...sizes,
-  max_position_embeddings: size,
+  ...sizes(50432, 6144, 24576, 44, 64),
+  max_position_embeddings: size.default(2048),
   layer_norm_eps: z.number().positive().default(1e-5),
-  hidden_act: z.enum(["gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh"]).default("gelu"),
-  /** The older names of the next two. */
-  rotary_pct: z.number().positive().max(1).default(0.25),
-  rotary_emb_base: z.number().positive().default(10000),
-  partial_rotary_factor: z.number().positive().max(1).optional(),
-  rope_theta: z.number().positive().optional(),
-  rope_scaling: RopeScaling,
+  hidden_act: activationName.default("gelu"),
   attention_bias: z.boolean().default(true),
   use_parallel_residual: z.boolean().default(true),
   tie_word_embeddings: z.boolean().default(false),
 });
 
-export function gptNeox(json: unknown): Decoder {
+export function gptNeox(json: JsonObject): Decoder {
   const config = Config.parse(json);
   const D = config.hidden_size;
   const F = config.intermediate_size;
@@ -32,9 +27,10 @@ export function gptNeox(json: unknown): Decoder {
   checkMultiple("hidden_size", D, "num_attention_heads", H);
   const E = D / H;
   // The numbers of a head that positions turn; the others are left as they are.
-  const turned = Math.floor(E * (config.partial_rotary_factor ?? config.rotary_pct));
-  checkMultiple("the turned part of a head", turned, "rotary halves", 2);
   const context = config.max_position_embeddings;
+  const rotary = readRotary(json, E, context);
+  const turned = rotary.width;
+  checkMultiple("the turned part of a head", turned, "rotary halves", 2);
   const layers = Array.from({ length: config.num_hidden_layers }, (_, layer) => `gpt_neox.layers.${layer}`);
   const embedding = "gpt_neox.embed_in.weight";
   const head = config.tie_word_embeddings ? embedding : "embed_out.weight";
@@ -55,12 +51,6 @@ export function gptNeox(json: unknown): Decoder {
     withBias(`${layer}.mlp.dense_4h_to_h`, [D, F]);
   }
   withBias("gpt_neox.final_layer_norm", [D]);
-  const rotary = {
-    width: turned,
-    theta: config.rope_theta ?? config.rotary_emb_base,
-    scaling: config.rope_scaling,
-    context,
-  };
 
   return {
     vocabulary: config.vocab_size,

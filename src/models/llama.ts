@@ -1,23 +1,22 @@
 /** @file Llama (Touvron et al., 2023): RMS norm, rotary positions, grouped queries, gated SiLU. */
 import { z } from "zod";
+import type { JsonObject } from "../files/read.ts";
 import type { Builder } from "../graph/build.ts";
 import type { Shape, Value } from "../graph/ops.ts";
 import { linear } from "./activations.ts";
 import { attention, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
-import { RopeScaling, rotaryTables } from "./rotary.ts";
+import { readRotary, rotaryTables } from "./rotary.ts";
 import { checkMultiple, settings, size, sizes } from "./settings.ts";
 
 /** Fields that all models of this build share; those with one legal value are refused by name otherwise. */
 export const common = {
-  ...sizes,
-  num_key_value_heads: size.optional(),
+  ...sizes(32000, 4096, 11008, 32, 32),
+  num_key_value_heads: size.nullish(),
   head_dim: size.nullish(),
   max_position_embeddings: size.default(2048),
   rms_norm_eps: z.number().positive().default(1e-6),
-  rope_theta: z.number().positive().default(10000),
-  rope_scaling: RopeScaling,
-  hidden_act: z.literal("silu").default("silu"),
+  hidden_act: z.enum(["silu", "swish"]).default("silu"),
   tie_word_embeddings: z.boolean().default(false),
 };
 const Common = settings(common);
@@ -58,11 +57,15 @@ export interface Variant {
   readonly headNorm: boolean;
   /** Tokens that a token sees, itself included; none: all before it. */
   readonly window?: number | undefined;
+  /** Which layers have the window; all by default. */
+  readonly sliding?: readonly boolean[];
 }
 
+/** @param json the config.json that `config` was read from. */
 export function llamaLike(
+  json: JsonObject,
   config: z.infer<typeof Common>,
-  { biases, mlp, headNorm, window }: Variant,
+  { biases, mlp, headNorm, window, sliding }: Variant,
 ): Decoder {
   const D = config.hidden_size;
   const H = config.num_attention_heads;
@@ -92,22 +95,23 @@ export function llamaLike(
   parameters.set("model.norm.weight", [D]);
   const head = config.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight";
   parameters.set(head, [config.vocab_size, D]);
-  const rotary = { width: E, theta: config.rope_theta, scaling: config.rope_scaling, context };
+  const rotary = readRotary(json, E, context);
 
   return {
     vocabulary: config.vocab_size,
     width: D,
     // "dynamic" turns more slowly in rows longer than the model was made for.
-    context: config.rope_scaling?.rope_type === "dynamic" ? context * config.rope_scaling.factor : context,
+    context: rotary.rope.rope_type === "dynamic" ? Math.floor(context * rotary.rope.factor) : context,
     cacheContext: context,
     parameters,
     head,
     hidden(b, parameter, tokens) {
       const { rows, length, longest, ids, positions, mask } = tokens;
       const [cos, sin] = rotaryTables(b, longest, rotary);
-      const masks = window !== undefined && window < longest ? [mask, tokens.window(window)] : [mask];
+      const near = window !== undefined && window < longest ? [mask, tokens.window(window)] : [mask];
       let x = b.gather(parameter("model.embed_tokens.weight"), ids);
-      for (const layer of layers) {
+      for (const [i, layer] of layers.entries()) {
+        const masks = (sliding?.[i] ?? true) ? near : [mask];
         const to = (input: Value, name: string, bias: boolean) =>
           linear(b, input, parameter, `${layer}.${name}`, bias);
         const norm = (value: Value, name: string) =>
@@ -146,10 +150,10 @@ const Config = settings({
   mlp_bias: z.boolean().default(false),
 });
 
-export function llama(json: unknown): Decoder {
+export function llama(json: JsonObject): Decoder {
   const config = Config.parse(json);
   const { attention_bias, mlp_bias } = config;
-  return llamaLike(config, {
+  return llamaLike(json, config, {
     biases: { qkv: attention_bias, output: attention_bias },
     mlp: usualMlp(config, mlp_bias),
     headNorm: false,

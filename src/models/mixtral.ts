@@ -1,18 +1,25 @@
 /** @file Mixtral (Jiang et al., 2024): Mistral with several MLPs in each layer, of which each token takes a few. */
 import { z } from "zod";
+import type { JsonObject } from "../files/read.ts";
 import type { Shape } from "../graph/ops.ts";
 import type { Decoder } from "./decoder.ts";
 import { type Mlp, common, gatedMlp, llamaLike } from "./llama.ts";
-import { layerCount, settings, size } from "./settings.ts";
+import { layerCount, settings, size, sizes } from "./settings.ts";
 
-const Config = settings({
-  ...common,
-  num_key_value_heads: size.default(8),
-  rope_theta: z.number().positive().default(1e6),
-  num_local_experts: layerCount,
-  num_experts_per_tok: size,
-  sliding_window: size.nullish(),
-});
+/** Defaults of transformers where they are not Llama's. */
+const Config = settings(
+  {
+    ...common,
+    ...sizes(32000, 4096, 14336, 32, 32),
+    num_key_value_heads: size.nullable().default(8),
+    max_position_embeddings: size.default(131072),
+    rms_norm_eps: z.number().positive().default(1e-5),
+    num_local_experts: layerCount.default(8),
+    num_experts_per_tok: size.default(2),
+    sliding_window: size.nullish(),
+  },
+  { num_experts: "num_local_experts" },
+);
 
 /**
  * Σ over the chosen experts of their share of the router's softmax. Every expert computes all tokens,
@@ -41,14 +48,14 @@ function experts(D: number, F: number, count: number, chosen: number): Mlp {
   };
 }
 
-export function mixtral(json: unknown): Decoder {
+export function mixtral(json: JsonObject): Decoder {
   const config = Config.parse(json);
   if (config.num_experts_per_tok > config.num_local_experts)
     throw new Error(
       `num_experts_per_tok: ${config.num_experts_per_tok} of ${config.num_local_experts} experts`,
     );
   const { hidden_size: D, intermediate_size: F, num_local_experts, num_experts_per_tok } = config;
-  return llamaLike(config, {
+  return llamaLike(json, config, {
     biases: { qkv: false, output: false },
     mlp: experts(D, F, num_local_experts, num_experts_per_tok),
     headNorm: false,

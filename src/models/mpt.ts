@@ -1,5 +1,6 @@
 /** @file MPT (MosaicML, 2023): layer norm without biases, ALiBi, GELU, tied embeddings. */
 import { z } from "zod";
+import type { JsonObject } from "../files/read.ts";
 import type { Builder } from "../graph/build.ts";
 import type { Shape, Value } from "../graph/ops.ts";
 import { layerNorm, linear } from "./activations.ts";
@@ -8,35 +9,32 @@ import type { Decoder } from "./decoder.ts";
 import { checkMultiple, layerCount, settings, size } from "./settings.ts";
 
 /** Fields that change the computation; those with one legal value are refused by name otherwise. */
-const Config = settings({
-  vocab_size: size,
-  d_model: size,
-  n_layers: layerCount,
-  n_heads: size,
-  max_seq_len: size,
-  layer_norm_epsilon: z.number().positive().default(1e-5),
-  no_bias: z.boolean().default(true),
-  norm_type: z.enum(["low_precision_layernorm", "layernorm"]).optional(),
-  embedding_fraction: z.literal(1).optional(),
-  // Not read by transformers: with ALiBi there are no learned positions, and weights tell the width of the MLP.
-  learned_pos_emb: z.boolean().optional(),
-  expansion_ratio: z.number().optional(),
-  logit_scale: z.null().optional(),
-  attn_config: z.strictObject({
-    model_type: z.unknown().optional(),
-    attn_type: z.literal("multihead_attention").optional(),
-    attn_impl: z.unknown().optional(),
-    attn_pdrop: z.unknown().optional(),
-    alibi_bias_max: z.unknown().optional(),
-    attn_uses_sequence_id: z.literal(false).optional(),
-    alibi: z.literal(true),
-    clip_qkv: z.number().positive().nullish(),
-    prefix_lm: z.literal(false).default(false),
-    qk_ln: z.literal(false).default(false),
-    softmax_scale: z.number().positive().nullish(),
-  }),
-  tie_word_embeddings: z.literal(true).default(true),
-});
+const Config = settings(
+  {
+    vocab_size: size.default(50368),
+    d_model: size.default(2048),
+    n_layers: layerCount.default(24),
+    n_heads: size.default(16),
+    max_seq_len: size.default(2048),
+    layer_norm_epsilon: z.number().positive().default(1e-5),
+    no_bias: z.boolean().default(true),
+    norm_type: z.enum(["low_precision_layernorm", "layernorm"]).optional(),
+    logit_scale: z.literal(1).nullish(),
+    attn_config: z
+      .object({
+        attn_type: z.literal("multihead_attention").optional(),
+        attn_uses_sequence_id: z.literal(false).optional(),
+        alibi: z.literal(true).default(true),
+        clip_qkv: z.number().nonnegative().nullish(),
+        prefix_lm: z.literal(false).default(false),
+        qk_ln: z.literal(false).default(false),
+        softmax_scale: z.number().positive().nullish(),
+      })
+      .nullish(),
+    tie_word_embeddings: z.boolean().default(true),
+  },
+  { hidden_size: "d_model", num_hidden_layers: "n_layers", num_attention_heads: "n_heads" },
+);
 
 /** transformers does not read `alibi_bias_max`: this is what it always takes. */
 const biasMax = 8;
@@ -56,17 +54,18 @@ function alibi(b: Builder, heads: number, places: Value): Value {
   return b.mul(perHead, places);
 }
 
-export function mpt(json: unknown): Decoder {
+export function mpt(json: JsonObject): Decoder {
   const config = Config.parse(json);
   const D = config.d_model;
   // transformers does not read `expansion_ratio`; where weights have another, their shapes say so.
   const F = 4 * D;
   const H = config.n_heads;
   checkMultiple("d_model", D, "n_heads", H);
-  const scale = config.attn_config.softmax_scale ?? 1 / Math.sqrt(D / H);
+  const scale = config.attn_config?.softmax_scale ?? 1 / Math.sqrt(D / H);
   const blocks = Array.from({ length: config.n_layers }, (_, block) => `transformer.blocks.${block}`);
-  const head = "transformer.wte.weight";
-  const parameters = new Map<string, Shape>([[head, [config.vocab_size, D]]]);
+  const embedding = "transformer.wte.weight";
+  const head = config.tie_word_embeddings ? embedding : "lm_head.weight";
+  const parameters = new Map<string, Shape>([[embedding, [config.vocab_size, D]]]);
   const bias = !config.no_bias;
   const add = (name: string, shape: Shape) => {
     parameters.set(`${name}.weight`, shape);
@@ -81,6 +80,7 @@ export function mpt(json: unknown): Decoder {
     add(`${block}.ffn.down_proj`, [D, F]);
   }
   add("transformer.norm_f", [D]);
+  parameters.set(head, [config.vocab_size, D]);
 
   return {
     vocabulary: config.vocab_size,
@@ -92,12 +92,12 @@ export function mpt(json: unknown): Decoder {
       const { rows, length, ids, mask } = tokens;
       const distances = b.add(mask, alibi(b, H, tokens.keyPlaces()));
       const epsilon = config.layer_norm_epsilon;
-      const clip = config.attn_config.clip_qkv;
+      const clip = config.attn_config?.clip_qkv;
       const normed = (value: Value, name: string) =>
         bias
           ? layerNorm(b, value, parameter, name, epsilon)
           : b.layerNorm(value, parameter(`${name}.weight`), epsilon);
-      let x = b.gather(parameter(head), ids);
+      let x = b.gather(parameter(embedding), ids);
       for (const block of blocks) {
         const to = (input: Value, name: string) => linear(b, input, parameter, `${block}.${name}`, bias);
         const norm = (name: string) => normed(x, `${block}.${name}`);

@@ -16,6 +16,37 @@ import {
 /** Largest header that the format's own reader accepts. */
 const headerLimit = 100_000_000;
 
+/** Values of a header, of which a tensor has about ten, and how deep they lie. */
+const mostValues = 2_000_000;
+const mostDepth = 3;
+const longestName = 1000;
+
+/** @throws if the text is no table of tensors, before it is parsed: 100 MB of brackets would take gigabytes. */
+function checkNesting(path: string, text: Uint8Array): void {
+  const [quote, backslash, comma] = [34, 92, 44];
+  let [depth, values, quoted] = [0, 0, false];
+  for (let i = 0; i < text.length; i++) {
+    const byte = text[i];
+    if (quoted) {
+      if (byte === backslash) i++;
+      else if (byte === quote) quoted = false;
+    } else if (byte === quote) quoted = true;
+    else if (byte === comma) values++;
+    // [ and {, which differ in one bit, as ] and } do.
+    else if ((byte | 32) === 123) {
+      values++;
+      if (++depth > mostDepth)
+        throw new Error(
+          `${path}: its header is not JSON of tensors: it is nested more than ${mostDepth} deep`,
+        );
+    } else if ((byte | 32) === 125) depth--;
+    if (values > mostValues)
+      throw new Error(
+        `${path}: its header has more than ${mostValues} values, as many as 200000 tensors have`,
+      );
+  }
+}
+
 /** Bytes per element of all that the format knows. */
 const widths = new Map(
   Object.entries({
@@ -41,14 +72,21 @@ function readHeader(path: string): { entries: z.infer<typeof Header>; start: num
       `${path}: its header claims ${length} bytes, the file has ${size}: truncated or not safetensors`,
     );
   let header: unknown;
+  const text = readBytes(path, 8, length);
+  checkNesting(path, text);
   try {
-    header = JSON.parse(new TextDecoder().decode(readBytes(path, 8, length)));
+    header = JSON.parse(new TextDecoder().decode(text));
   } catch (cause) {
     throw new Error(`${path}: its header is not JSON`, { cause });
   }
   if (typeof header !== "object" || header === null)
     throw new Error(`${path}: its header is not an object of tensors`);
   const { __metadata__: _, ...tensors } = header as Record<string, unknown>;
+  const long = Object.keys(tensors).find((name) => name.length > longestName);
+  if (long !== undefined)
+    throw new Error(
+      `${path}: a tensor has a name of ${long.length} characters (${long.slice(0, 40)}…), expected at most ${longestName}`,
+    );
   const result = Header.safeParse(tensors);
   if (!result.success) {
     const [{ path: place, message }] = result.error.issues;

@@ -1,42 +1,57 @@
-/** @file The fields of a config.json: those that an architecture reads, those that change nothing, and no others. */
+/** @file The fields of a config.json: those that an architecture reads, and those that it would have to. */
 import { z } from "zod";
 
 /**
- * Fields that say nothing about what a decoder computes from its weights when it is run or trained here:
- * where it comes from, special tokens and generation, how it was trained, heads that are not there.
+ * Fields by which relatives of these architectures compute something else, each with the values that leave
+ * everything as it is. Whatever else a file says, transformers reads none of it for these architectures: it
+ * changes nothing, and stays in the file when that is written again.
  */
-const harmless = `
-  model_type architectures auto_map _name_or_path _commit_hash transformers_version torch_dtype dtype
-  unsloth_version unsloth_fixed transformers.js_config license
-  bos_token_id eos_token_id pad_token_id unk_token_id tokenizer_class tokenizer_name use_cache
-  cache_implementation task_specific_params return_dict output_attentions output_hidden_states
-  is_decoder is_encoder_decoder
-  initializer_range initializer_factor attention_dropout hidden_dropout classifier_dropout embd_pdrop
-  attn_pdrop resid_pdrop emb_pdrop gradient_checkpointing use_flash_attn _flash_attn_2_enabled
-  _attn_implementation attn_implementation _attn_implementation_autoset pretraining_tp init_device
-  init_config init_std router_aux_loss_coef output_router_logits router_jitter_noise verbose
-  fsdp_activation_checkpointing
-  id2label label2id num_labels problem_type finetuning_task summary_activation summary_type
-  summary_first_dropout summary_proj_to_labels summary_use_proj
-`
-  .trim()
-  .split(/\s+/);
+const foreign: Readonly<Record<string, readonly unknown[]>> = {
+  // Granite, MiniCPM, Cohere, Falcon H1
+  embedding_multiplier: [1],
+  residual_multiplier: [1],
+  attention_multiplier: [],
+  logits_scaling: [1],
+  logit_scale: [1],
+  lm_head_multiplier: [1],
+  scale_emb: [1],
+  scale_depth: [],
+  // SmolLM 3, Qwen 2 VL, EXAONE
+  rope_interleaved: [false],
+  no_rope_layers: [[]],
+  use_mrope: [false],
+  // OLMo, Qwen 3, StableLM, Falcon
+  clip_qkv: [],
+  qk_norm: [false],
+  use_qk_norm: [false],
+  qk_layernorm: [false],
+  alibi: [false],
+  // Gemma
+  attn_logit_softcapping: [],
+  final_logit_softcapping: [],
+  use_bidirectional_attention: [false],
+};
 
-/**
- * A config.json with its rotary positions where all but the newest have them: transformers 5 puts
- * `rope_theta`, `partial_rotary_factor` and what was `rope_scaling` into one field, `rope_parameters`.
- */
-export function withRopeFields(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const { rope_parameters: rope, ...rest } = config;
-  if (typeof rope !== "object" || rope === null) return { ...config };
-  const { rope_theta, partial_rotary_factor, ...scaling } = rope as Record<string, unknown>;
-  const given = {
-    rope_theta,
-    partial_rotary_factor,
-    ...(scaling.rope_type !== "default" && { rope_scaling: scaling }),
-  };
-  return { ...rest, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };
-}
+const unread = (neutral: readonly unknown[]) =>
+  z
+    .unknown()
+    .refine((value) => value === null || neutral.some((one) => Bun.deepEquals(one, value)), {
+      error:
+        "it is not known for this architecture, and may change what the model computes; remove it if it does not",
+    })
+    .optional();
+
+/** What is said of weights in 4 or 8 bits, such as FP8, GPTQ, AWQ or bitsandbytes. */
+const quantization = z
+  .unknown()
+  .superRefine((value, context) => {
+    if (value === null || value === undefined) return;
+    const { quant_method: method } = value as { quant_method?: unknown };
+    context.addIssue(
+      `its weights are quantized${typeof method === "string" ? ` (${method})` : ""}; expected a folder with weights in F32, F16 or BF16, or, as a source, one with onnx/model.onnx`,
+    );
+  })
+  .optional();
 
 /** A number of layers, heads or tokens, or a width: of models that exist none is near the limit. */
 export const size = z
@@ -45,14 +60,14 @@ export const size = z
   .max(2 ** 24);
 export const layerCount = z.int().positive().max(4096);
 
-/** How large a model is, by the names that most architectures have. */
-export const sizes = {
-  vocab_size: size,
-  hidden_size: size,
-  intermediate_size: size,
-  num_hidden_layers: layerCount,
-  num_attention_heads: size,
-};
+/** How large a model is, by the names that most architectures have, and by their defaults in transformers. */
+export const sizes = (vocabulary: number, hidden: number, inner: number, layers: number, heads: number) => ({
+  vocab_size: size.default(vocabulary),
+  hidden_size: size.default(hidden),
+  intermediate_size: size.default(inner),
+  num_hidden_layers: layerCount.default(layers),
+  num_attention_heads: size.default(heads),
+});
 
 /** @throws naming the fields, if one number is no multiple of the other. */
 export function checkMultiple(of: string, whole: number, field: string, part: number): void {
@@ -60,10 +75,21 @@ export function checkMultiple(of: string, whole: number, field: string, part: nu
 }
 
 /**
- * A schema that reads these fields, passes over the harmless ones and refuses all others: a field that
- * nobody has heard of may change what the model computes.
+ * A schema that reads these fields, refuses those that would have to be read, and passes over all others.
+ * @param names other names of fields, which count where both are there (`attribute_map` of transformers).
  */
-export function settings<T extends z.ZodRawShape>(fields: T) {
-  const passed = Object.fromEntries(harmless.map((name) => [name, z.unknown().optional()]));
-  return z.strictObject({ ...(passed as {}), ...fields });
+export function settings<T extends z.ZodRawShape>(fields: T, names: Readonly<Record<string, string>> = {}) {
+  const refused = Object.fromEntries(
+    Object.entries(foreign).map(([name, neutral]) => [name, unread(neutral)]),
+  );
+  const schema = z.object({ ...(refused as {}), quantization_config: quantization, ...fields });
+  return z.preprocess((config) => {
+    const renamed = Object.entries(names).filter(([other]) => Object.hasOwn(config as {}, other));
+    return {
+      ...(config as {}),
+      ...Object.fromEntries(
+        renamed.map(([other, name]) => [name, (config as Record<string, unknown>)[other]]),
+      ),
+    };
+  }, schema);
 }

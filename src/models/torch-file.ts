@@ -3,7 +3,7 @@ import { statSync } from "node:fs";
 import { type Entry, RandomAccessReader, fromRandomAccessReaderPromise } from "yauzl";
 import { type Shape, sizeOf } from "../graph/ops.ts";
 import { type Listed, bytesPerElement, readBytes } from "../graph/stored.ts";
-import { Global, unpickle } from "./unpickle.ts";
+import { Global, shown, unpickle } from "./unpickle.ts";
 
 const storages: Readonly<Record<string, string>> = {
   "torch.FloatStorage": "F32",
@@ -17,6 +17,9 @@ const storages: Readonly<Record<string, string>> = {
   "torch.ByteStorage": "U8",
   "torch.BoolStorage": "BOOL",
 };
+
+/** Files of a zip, one for each tensor. */
+const mostFiles = 200_000;
 
 /** Largest pickle that is read: that of a model with 100,000 tensors is smaller. */
 const pickleLimit = 64_000_000;
@@ -104,6 +107,8 @@ async function filesOf(path: string): Promise<Map<string, { offset: number; size
   });
   try {
     const entries: Entry[] = [];
+    if (zip.entryCount > mostFiles)
+      throw new Error(`it has ${zip.entryCount} files, expected at most ${mostFiles}`);
     for await (const entry of zip.eachEntry()) entries.push(entry);
     for (const entry of entries) {
       if (entry.compressionMethod !== 0) throw new Error(`${entry.fileName} is compressed`);
@@ -157,7 +162,7 @@ export async function readTorchFile(path: string): Promise<Map<string, Listed>> 
   if (!(value instanceof Map)) return fail("expected a dict of tensors");
   const tensors = new Map<string, Listed>();
   for (const [name, view] of value) {
-    if (typeof name !== "string" || !isView(view)) return fail(`${String(name)} is no tensor`);
+    if (typeof name !== "string" || !isView(view)) return fail(`${shown(name)} is no tensor`);
     const { dtype, key } = view.storage;
     const data = files.get(`${archive}data/${key}`) ?? fail(`tensor ${name}: its data/${key} is missing`);
     if (!isContiguous(view)) fail(`tensor ${name} [${view.shape}] is a strided view; save it contiguous`);

@@ -21,6 +21,17 @@ export interface Known {
   readonly persistent: (id: unknown) => unknown;
 }
 
+/** Opcodes that are obeyed: a file of 50,000 tensors has fewer. Each makes one value at most. */
+const mostOpcodes = 2_000_000;
+/** Of _rebuild_tensor_v2, with room. */
+const mostArguments = 16;
+/** Bytes of a name. */
+const longestText = 2 ** 16;
+
+/** A value in a message. A tuple may hold one twice, and that another twice: its text would never end. */
+export const shown = (value: unknown): string =>
+  typeof value === "string" || typeof value === "number" ? String(value).slice(0, 100) : "a value";
+
 const mark = Symbol("mark");
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
@@ -59,12 +70,17 @@ class Reader {
   line(): string {
     const end = this.#bytes.indexOf(10, this.#at);
     if (end < 0) throw new Error("it ends in the middle");
-    const text = decoder.decode(this.take(end - this.#at));
+    const text = this.text(end - this.#at);
     this.#at++;
     return text;
   }
 
-  text = (length: number) => decoder.decode(this.take(length));
+  text(length: number): string {
+    const bytes = this.take(length);
+    if (length > longestText)
+      throw new Error(`it has a text of ${length} bytes, expected at most ${longestText}`);
+    return decoder.decode(bytes);
+  }
 
   /** Two's complement, little-endian, of any length that a size or stride may have. */
   long(length: number): number {
@@ -116,7 +132,7 @@ class Machine {
   #append(values: readonly unknown[]): void {
     const list = this.#top();
     if (!Array.isArray(list)) throw new Error("it appends to what is no list");
-    list.push(...values);
+    for (const value of values) list.push(value);
   }
 
   #recall(index: number): void {
@@ -126,14 +142,14 @@ class Machine {
 
   #mention(name: string): void {
     if (!Object.hasOwn(this.#known.functions, name) && !this.#known.mentions(name))
-      throw new Error(`it asks for ${name}, which is no tensor`);
+      throw new Error(`it asks for ${shown(name)}, which is no tensor`);
     this.#stack.push(new Global(name));
   }
 
   #call(): void {
     const [callee, args] = this.#tuple(2);
     const name = callee instanceof Global ? callee.name : "";
-    if (!Object.hasOwn(this.#known.functions, name) || !Array.isArray(args))
+    if (!Object.hasOwn(this.#known.functions, name) || !Array.isArray(args) || args.length > mostArguments)
       throw new Error(`it calls ${name || "a value"}, which makes no tensor`);
     this.#stack.push(this.#known.functions[name](...args));
   }
@@ -172,7 +188,7 @@ class Machine {
     h: () => this.#recall(this.#in.integer(1)),
     j: () => this.#recall(this.#in.integer(4)),
     c: () => this.#mention(`${this.#in.line()}.${this.#in.line()}`), // GLOBAL
-    "\x93": () => this.#mention(this.#tuple(2).map(String).join(".")), // STACK_GLOBAL
+    "\x93": () => this.#mention(this.#tuple(2).map(shown).join(".")), // STACK_GLOBAL
     Q: () => this.#stack.push(this.#known.persistent(this.#pop())), // BINPERSID
     R: () => this.#call(), // REDUCE
     // BUILD gives an object its attributes, of which a dict of tensors needs none.
@@ -180,7 +196,8 @@ class Machine {
   };
 
   run(): unknown {
-    for (;;) {
+    for (let count = 0; ; count++) {
+      if (count > mostOpcodes) throw new Error(`it has more than ${mostOpcodes} opcodes`);
       const opcode = String.fromCharCode(this.#in.integer(1));
       if (opcode === ".") return this.#pop();
       const operation = this.#operations[opcode];

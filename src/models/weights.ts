@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { checkFile, readJson } from "../files/read.ts";
-import { sameShape } from "../graph/ops.ts";
-import { type Listed, type Stored, isStored, storedTypes } from "../graph/stored.ts";
+import { type Shape, sameShape, sizeOf } from "../graph/ops.ts";
+import { type Listed, type Stored, isStored, sameNumbers, storedTypes } from "../graph/stored.ts";
 import type { Decoder } from "./decoder.ts";
 import { readTorchFile } from "./torch-file.ts";
 import { readSafetensors } from "./safetensors.ts";
@@ -64,9 +64,31 @@ async function readAll(folder: string): Promise<{ path: string; tensors: Map<str
   );
 }
 
-/** What old files hold besides weights: tables and masks that are computed, and buffers of them. */
-const buffers =
-  /(rotary_emb\.(inv_freq|cos_cached|sin_cached)|\.attn\.(masked_)?bias|\.attention\.(masked_)?bias|position_ids)$/;
+/** What old files hold besides weights, tables and masks that are computed, with the shapes of such. */
+const buffers: readonly (readonly [RegExp, (shape: Shape) => boolean])[] = [
+  [/rotary_emb\.inv_freq$/, (shape) => shape.length === 1],
+  [/rotary_emb\.(cos|sin)_cached$/, (shape) => shape.length >= 2],
+  [/(^|\.)(attn|attention)\.bias$/, (shape) => shape.length === 4 && shape[0] === 1 && shape[1] === 1],
+  [/(^|\.)(attn|attention)\.masked_bias$/, (shape) => sizeOf(shape) === 1],
+  [/(^|\.)position_ids$/, () => true],
+];
+
+const isBuffer = ({ shape }: Listed, name: string) =>
+  buffers.some(([pattern, fits]) => pattern.test(name) && fits(shape));
+
+/** Names of a head that is not the embedding itself; the second is GPT-NeoX's, which transformers 5 calls as all others. */
+const heads = ["lm_head.weight", "embed_out.weight"];
+
+/**
+ * Where the head is the embedding, a file may hold it a second time.
+ * @throws where that is another one: dropping it would make another model.
+ */
+function checkSecondHead(name: string, second: Listed, first: Stored): void {
+  if (isStored(second) && sameShape(second.shape, first.shape) && sameNumbers(second, first)) return;
+  throw new Error(
+    `${second.path}: tensor ${name} is not the embedding, with which tie_word_embeddings in config.json shares it; set that to false to use ${name}, or remove the tensor`,
+  );
+}
 
 /**
  * Where the weights of a folder lie, exactly those that the decoder names. Nothing but headers is read.
@@ -81,23 +103,26 @@ export async function readWeights(folder: string, decoder: Decoder): Promise<Map
   const left = new Set(tensors.keys());
   const weights = new Map<string, Stored>();
   for (const [name, shape] of decoder.parameters) {
-    const own = tensors.has(name) ? name : bare(name);
+    // A head may lie under another name, that of the embedding under either of the two.
+    const others = name === decoder.head ? heads : [];
+    const own = [name, bare(name), ...others].find((each) => tensors.has(each)) ?? name;
     const tensor = tensors.get(own);
     if (!tensor) throw new Error(`${path}: tensor ${name} is missing`);
     if (!sameShape(tensor.shape, shape))
       throw new Error(`${tensor.path}: tensor ${name} is [${tensor.shape}], config.json makes it [${shape}]`);
     if (!isStored(tensor))
       throw new Error(
-        `${tensor.path}: tensor ${name} is ${tensor.dtype}, expected ${storedTypes.join(", ")}`,
+        `${tensor.path}: tensor ${name} is ${tensor.dtype}, expected ${storedTypes.join(", ")}; take a folder with such weights, or, as a source, one with onnx/model.onnx`,
       );
     left.delete(own);
     weights.set(name, tensor);
   }
-  for (const name of left)
-    // Where the head is the embedding itself, some files hold it a second time.
-    if (!buffers.test(name) && name !== "lm_head.weight")
-      throw new Error(
-        `${tensors.get(name)!.path}: tensor ${name} has no place in the model that config.json describes`,
-      );
+  const tied = !heads.includes(decoder.head);
+  for (const name of left) {
+    const tensor = tensors.get(name)!;
+    if (tied && heads.includes(name)) checkSecondHead(name, tensor, weights.get(decoder.head)!);
+    else if (!isBuffer(tensor, name))
+      throw new Error(`${tensor.path}: tensor ${name} has no place in the model that config.json describes`);
+  }
   return weights;
 }

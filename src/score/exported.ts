@@ -9,16 +9,23 @@ import { type Group, type ScorerOptions, type Scores, scoresOf } from "./score.t
  * one scale for all of a batch, so that each sequence would depend on the others. On a CPU that costs no time.
  */
 export class ExportedScorer {
+  readonly #path: string;
   readonly #decoder: ExportedDecoder;
+  readonly #context: number;
   readonly #program: Program;
 
-  private constructor(decoder: ExportedDecoder, program: Program) {
+  private constructor(path: string, decoder: ExportedDecoder, context: number, program: Program) {
+    this.#path = path;
     this.#decoder = decoder;
+    this.#context = context;
     this.#program = program;
   }
 
-  /** @param path a file in the layout of transformers.js. */
-  static async create(path: string, options: ScorerOptions): Promise<ExportedScorer> {
+  /**
+   * @param path a file in the layout of transformers.js.
+   * @param context most tokens of a text, as its config.json has it.
+   */
+  static async create(path: string, context: number, options: ScorerOptions): Promise<ExportedScorer> {
     const { k, known, device, threads } = options;
     const decoder = await openExported(path, device, threads);
     const { vocabulary, data } = await decoder.run(1, new Int32Array(1), new Int32Array([1]));
@@ -26,10 +33,13 @@ export class ExportedScorer {
     if (known > vocabulary)
       throw new Error(`${path}: it has logits of ${vocabulary} tokens, its tokenizer has ${known}`);
     const program = await compile(logitsGraph(vocabulary, k, known), "cpu", threads);
-    return new ExportedScorer(decoder, program);
+    return new ExportedScorer(path, decoder, context, program);
   }
 
-  /** Scores sequences of at most `rowLength` tokens; results are in the order of the sequences. */
+  /**
+   * Scores sequences; results are in their order.
+   * @throws naming the limit, if one is longer than the context.
+   */
   async score(sequences: readonly Int32Array[]): Promise<Scores[]> {
     const scores: Scores[] = [];
     for (const sequence of sequences) scores.push(await this.#scoreOne(sequence));
@@ -46,7 +56,15 @@ export class ExportedScorer {
   async #scoreOne(ids: Int32Array): Promise<Scores> {
     const tokens = ids.length;
     if (tokens === 0) return scoresOf({ nextProbs: new Float32Array(0) }, 0, 0);
-    const { data: logits } = await this.#decoder.run(1, ids, new Int32Array(tokens).fill(1));
+    if (tokens > this.#context)
+      throw new Error(
+        `${this.#path}: a text of ${tokens} tokens is longer than the ${this.#context} that its config.json allows (max_position_embeddings)`,
+      );
+    const { data: logits } = await this.#decoder
+      .run(1, ids, new Int32Array(tokens).fill(1))
+      .catch((cause: Error) => {
+        throw new Error(`${this.#path}: a text of ${tokens} tokens: ${cause.message}`, { cause });
+      });
     const next = new Int32Array(tokens);
     next.set(ids.subarray(1));
     const said = await this.#program.run({ logits, next }, { tokens });

@@ -31,12 +31,17 @@ const Limits = z
   }));
 
 function exported(folder: string, dtype: OnnxDtype): Frozen {
-  const limits = Limits.safeParse(readConfig(folder));
+  const config = readConfig(folder);
+  // One that wraps a language model has its limits in a part of its own.
+  const limits = Limits.safeParse({ ...(config.text_config as {}), ...config });
   if (!limits.success)
     throw new Error(
       `${join(folder, "config.json")}: ${limits.error.issues[0].path.join(".")}: ${limits.error.issues[0].message}`,
     );
-  return { ...limits.data, open: (options) => ExportedScorer.create(join(folder, onnxFile(dtype)), options) };
+  return {
+    ...limits.data,
+    open: (options) => ExportedScorer.create(join(folder, onnxFile(dtype)), limits.data.context, options),
+  };
 }
 
 const fromWeights = (folder: string, dtype?: OnnxDtype) =>

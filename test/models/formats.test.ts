@@ -2,9 +2,10 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { writeFolder } from "../../src/export/folder.ts";
-import { load } from "../../src/graph/stored.ts";
+import { type Tensor, load } from "../../src/graph/stored.ts";
 import type { OnnxDtype } from "../../src/models/onnx-files.ts";
 import { readDecoder } from "../../src/models/folder.ts";
+import { writeSafetensors } from "../../src/models/safetensors.ts";
 import { readTorchFile } from "../../src/models/torch-file.ts";
 import { readWeights } from "../../src/models/weights.ts";
 import { readFrozen } from "../../src/score/frozen.ts";
@@ -150,6 +151,114 @@ test("gpt2 lies on the hub without the name of the base model in front of its te
   const renamed = await readWeights(copy.path, decoder);
   expect([...renamed.keys()]).toEqual([...stored.keys()]);
   for (const [name, tensor] of renamed) expect(load(tensor)).toEqual(load(stored.get(name)!));
+});
+
+const problemOf = (work: Promise<unknown>) =>
+  work.then(
+    () => "no error",
+    (error: Error) => error.message,
+  );
+
+/** A model with its tensors changed, and fields of its config.json. */
+async function withTensors(
+  origin: string,
+  change: (tensors: Map<string, Tensor>) => void,
+  fields: Record<string, unknown> = {},
+) {
+  const copy = copyOf(origin);
+  const stored = await readWeights(origin, readDecoder(origin));
+  const tensors = new Map(Array.from(stored, ([name, tensor]) => [name, load(tensor)]));
+  change(tensors);
+  await writeSafetensors(join(copy.path, "model.safetensors"), tensors);
+  const config = await Bun.file(join(copy.path, "config.json")).json();
+  await Bun.write(join(copy.path, "config.json"), JSON.stringify({ ...config, ...fields }));
+  return copy;
+}
+
+describe("a head in the file of a model whose embedding is its head", () => {
+  const text = Array.from({ length: 60 }, (_, i) => (i * 37) % 4999);
+  const untied = { tie_word_embeddings: false };
+  /** As torch.roll(7, 0) */
+  function rolled({ shape, data }: Tensor): Tensor {
+    const at = data.length - 7 * shape[1];
+    return { shape, data: Float32Array.from([...data.subarray(at), ...data.subarray(0, at)]) };
+  }
+  for (const [model, embedding] of [
+    ["pocket-llama", "model.embed_tokens.weight"],
+    ["pocket-mpt", "transformer.wte.weight"],
+  ] as const) {
+    const origin = demoModel(model);
+
+    test(`${model}: an equal copy changes nothing, another one is refused by name`, async () => {
+      const plain = await say(origin, text);
+      using copy = await withTensors(origin, (all) => all.set("lm_head.weight", all.get(embedding)!));
+      expect(await say(copy.path, text)).toEqual(plain);
+      using other = await withTensors(origin, (all) =>
+        all.set("lm_head.weight", rolled(all.get(embedding)!)),
+      );
+      expect(await problemOf(readWeights(other.path, readDecoder(other.path)))).toContain(
+        `${other.path}/model.safetensors: tensor lm_head.weight is not the embedding, with which tie_word_embeddings in config.json shares it; set that to false to use lm_head.weight, or remove the tensor`,
+      );
+    });
+
+    test(`${model}: with tie_word_embeddings false it counts`, async () => {
+      const plain = await say(origin, text);
+      using equal = await withTensors(
+        origin,
+        (all) => all.set("lm_head.weight", all.get(embedding)!),
+        untied,
+      );
+      expect(worst((await say(equal.path, text)).nll, plain.nll)).toBeLessThan(1e-6);
+      using other = await withTensors(
+        origin,
+        (all) => all.set("lm_head.weight", rolled(all.get(embedding)!)),
+        untied,
+      );
+      const said = await say(other.path, text);
+      expect(worst(said.nll, plain.nll)).toBeGreaterThan(1);
+      // What was the best next token is now the seventh after it.
+      const known = plain.topIds.length / text.length;
+      for (let t = 0; t < text.length; t++) {
+        const best = plain.topIds[t * known];
+        if (best < 4990) expect(said.topIds[t * known]).toBe(best + 7);
+      }
+    });
+
+    test(`${model}: the embedding may lie under the head's name alone`, async () => {
+      using renamed = await withTensors(origin, (all) => {
+        all.set("lm_head.weight", all.get(embedding)!);
+        all.delete(embedding);
+      });
+      expect(await say(renamed.path, text)).toEqual(await say(origin, text));
+    });
+  }
+});
+
+test("a mask or table that is none is not passed over for its name", async () => {
+  const origin = join(import.meta.dir, "../fixtures/golden/zoo/gpt2");
+  const name = "transformer.h.0.attn.bias";
+  using mask = await withTensors(
+    origin,
+    (all) => void all.set(name, { shape: [1, 1, 8, 8], data: new Float32Array(64) }),
+  );
+  expect((await readWeights(mask.path, readDecoder(mask.path))).has(name)).toBe(false);
+  using bias = await withTensors(
+    origin,
+    (all) => void all.set(name, { shape: [64], data: new Float32Array(64) }),
+  );
+  expect(await problemOf(readWeights(bias.path, readDecoder(bias.path)))).toContain(
+    `tensor ${name} has no place`,
+  );
+});
+
+test("a text longer than an ONNX file takes is an error that names the limit", async () => {
+  const folder = join(import.meta.dir, "../fixtures/onnx");
+  const { context } = readFrozen(folder);
+  const scorer = await readFrozen(folder).open({ ...options, k: 2, known: 4 });
+  expect(await problemOf(scorer.score([new Int32Array(3), new Int32Array(context + 1)]))).toContain(
+    `${folder}/onnx/model.onnx: a text of ${context + 1} tokens is longer than the ${context} that its config.json allows (max_position_embeddings)`,
+  );
+  await scorer.close();
 });
 
 test("a file of torch.save may hold views of one storage, parameters and integers", async () => {

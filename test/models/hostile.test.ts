@@ -132,6 +132,32 @@ const headerCases: Record<string, [(header: Header) => unknown, RegExp]> = {
   "tensors that overlap": [(h) => void (h[norm].data_offsets = [0, 64]), /tensors .+ and .+ overlap/],
 };
 
+describe("a safetensors header of tens of megabytes is refused before it takes gigabytes:", () => {
+  const repeated = (text: string, bytes: number) => text.repeat(bytes / text.length);
+  const cases: Record<string, [string, RegExp]> = {
+    "nested arrays": [
+      `{"a":${repeated("[[[[]]]],", 67e6)}0}`,
+      /its header is not JSON of tensors: it is nested more than 3 deep/,
+    ],
+    "empty arrays": [`{"a":[${repeated("[],", 67e6)}0]}`, /its header has more than 2000000 values/],
+    "short names": [`{${repeated('"a":"",', 67e6)}"b":""}`, /its header has more than 2000000 values/],
+    "one long name": [
+      `{"${repeated("[", 67e6)}":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}`,
+      /a tensor has a name of 67000000 characters \(\[+…\), expected at most 1000/,
+    ],
+  };
+  for (const [what, [header, message]] of Object.entries(cases))
+    test(what, async () => {
+      using copy = copyOf(join(torch, "safetensors"));
+      const path = join(copy.path, "model.safetensors");
+      withHeader(path, () => header);
+      const problem = await problemOf(() => readWeights(copy.path, readDecoder(copy.path)));
+      expect(problem).toStartWith(path);
+      expect(problem).toMatch(message);
+      expect(problem.length).toBeLessThan(path.length + 200);
+    });
+});
+
 describe("a safetensors file with", () => {
   for (const [what, [change, message]] of Object.entries(headerCases))
     test(`a header: ${what}`, async () => {
@@ -317,6 +343,23 @@ describe("a file of torch.save that", () => {
       torchFile(pickle(op("}")), { "archive/byteorder": ascii("big") }),
       /its numbers are big-endian/,
     ],
+    "asks for a name of 30 tuples, each twice the one before": [
+      file(concat([op(")"), ...Array(30).fill(op("q\x00h\x00\x86")), str("x"), op("\x93")])),
+      /it asks for a value\.x, which is no tensor/,
+    ],
+    "has 30 such tuples for a name": [
+      file(dict(concat([op(")"), ...Array(30).fill(op("q\x00h\x00\x86"))]), rebuilt(storage()))),
+      /a value is no tensor/,
+    ],
+    "makes three million values": [file(op("]".repeat(3_000_000))), /it has more than 2000000 opcodes/],
+    "has a text of a megabyte": [
+      file(dict(str("x".repeat(1e6)), rebuilt(storage()))),
+      /it has a text of 1000000 bytes, expected at most 65536/,
+    ],
+    "calls with a hundred thousand arguments": [
+      file(concat([global("collections", "OrderedDict"), tuple(op("N".repeat(1e5))), op("R")])),
+      /it calls collections\.OrderedDict/,
+    ],
     "has no pickle": [zipOf({ "archive/other": ascii("x") }), /it has no data\.pkl/],
     "is compressed": [
       zipOf({ "archive/data.pkl": pickle(op("}")) }, { method: 8 }),
@@ -373,6 +416,14 @@ describe("a config.json with", () => {
       /residual_multiplier is not supported: it is not known/,
     ],
     "quantized weights": [{ quantization_config: { bits: 4 } }, /quantization_config is not supported/],
+    "weights in FP8": [
+      { quantization_config: { quant_method: "fp8" } },
+      /its weights are quantized \(fp8\); expected a folder with weights in F32, F16 or BF16, or, as a source, one with onnx\/model\.onnx/,
+    ],
+    "a language model within one of images": [
+      { model_type: "gemma3", text_config: { model_type: "gemma3_text" } },
+      /model_type "gemma3" is not supported; it wraps a language model, its text_config \("gemma3_text"\), which is to be saved as a folder of its own; expected one of .*; as a source, a folder with onnx\/model\.onnx may be/,
+    ],
     "another activation": [{ hidden_act: "relu2" }, /hidden_act is not supported/],
     "an unknown way to stretch positions": [
       { rope_scaling: { rope_type: "longrope" } },
