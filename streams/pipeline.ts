@@ -38,7 +38,7 @@ export function score(
   const { cursor, start: skipUnits, taken } = position;
   const tokensLeft = (config.train.steps - steps) * tokensPerStep(config) + taken;
 
-  const documents = meter.stage("read", read(data, cursor, skipped));
+  const documents = meter.stage("read", read(data, cursor, skipped, meter.signal));
   const shuffled = shuffle(documents, data.shuffle, data.seed, cursor);
   const blocks = meter.stage("split", split(shuffled, tokenizers, blockSize - slack, skipUnits));
   const encoded = meter.stage("tokenize", tokenize(blocks, tokenizers));

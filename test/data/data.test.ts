@@ -36,14 +36,14 @@ describe("formats", () => {
     writeFileSync(at("a.jsonl.zst"), Bun.zstdCompressSync(Buffer.from(body)));
     for (const name of ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"]) {
       const list = await documents(options([at(name)], { domain: "domain", id: "name" }));
-      expect(texts(list)).toEqual(strange);
+      await expect(texts(list)).toEqual(strange);
       expect(list[1]).toMatchObject({ id: "n1", domain: "d1", cursor: { epoch: 0, file: 0, row: 2 } });
     }
   });
 
   test("a text file is one document, a long one several that concatenate to it", async () => {
     writeFileSync(at("short.txt"), "\uFEFFone\r\ntwo");
-    expect(texts(await documents(options([at("short.txt")])))).toEqual(["\uFEFFone\r\ntwo"]);
+    await expect(texts(await documents(options([at("short.txt")])))).toEqual(["\uFEFFone\r\ntwo"]);
     const long = "a line of the sea 😀\n".repeat(150_000);
     writeFileSync(at("long.txt.gz"), Bun.gzipSync(Buffer.from(long)));
     const pieces = texts(await documents(options([at("long.txt.gz")])));
@@ -62,7 +62,7 @@ describe("formats", () => {
       const writer = await ParquetWriter.openFile(schema, at(`${compression}.parquet`));
       for (const text of strange) await writer.appendRow({ text, more: 7 });
       await writer.close();
-      expect(texts(await documents(options([at(`${compression}.parquet`)])))).toEqual(strange);
+      await expect(texts(await documents(options([at(`${compression}.parquet`)])))).toEqual(strange);
     }
   });
 });
@@ -73,16 +73,16 @@ describe("places", () => {
     writeFileSync(at("y.jsonl"), JSON.stringify({ text: "d" }));
     const all = options([at("x.jsonl"), at("y.jsonl")], { epochs: 2 });
     const list = await documents(all);
-    expect(texts(list)).toEqual(["a", "b", "c", "d", "a", "b", "c", "d"]);
+    await expect(texts(list)).toEqual(["a", "b", "c", "d", "a", "b", "c", "d"]);
     for (const [i, { cursor }] of list.entries())
-      expect(texts(await documents(all, cursor))).toEqual(texts(list.slice(i)));
+      await expect(texts(await documents(all, cursor))).toEqual(texts(list.slice(i)));
   });
 
   test("parquet goes on at a row in the middle of a row group", async () => {
     const all = await documents(options([demo]));
     for (const row of [1, 333, 928]) {
       const rest = await documents(options([demo]), { epoch: 0, file: 0, row });
-      expect(texts(rest)).toEqual(texts(all.slice(row)));
+      await expect(texts(rest)).toEqual(texts(all.slice(row)));
     }
   });
 
@@ -93,7 +93,7 @@ describe("places", () => {
     expect(dataFiles([folder])).not.toContain(at("z.csv"));
     expect(dataFiles([at("*.txt")])).toEqual([at("short.txt")]);
     expect(() => dataFiles([at("z.csv")])).toThrow(
-      "z.csv: unknown format; expected .parquet, .jsonl or .txt",
+      "z.csv: unknown format; expected .parquet, .jsonl, .json or .txt",
     );
     expect(() => dataFiles([at("none")])).toThrow("none: not found");
     expect(() => dataFiles([at("*.none")])).toThrow("no data file there");
@@ -113,10 +113,10 @@ describe("bad rows and files", () => {
 
   test("stop the run with file, row and reason", async () => {
     writeFileSync(at("bad.jsonl"), bad);
-    expect(documents(options([at("bad.jsonl")]))).rejects.toThrow(/bad\.jsonl: row 1: not JSON/);
+    await expect(documents(options([at("bad.jsonl")]))).rejects.toThrow(/bad\.jsonl: row 1: not JSON/);
     const rest = documents(options([at("bad.jsonl")]), { epoch: 0, file: 0, row: 2 });
-    expect(rest).rejects.toThrow('bad.jsonl: row 2: column "text" is number, expected a string');
-    expect(documents(options([demo], { text: "body" }))).rejects.toThrow(
+    await expect(rest).rejects.toThrow('bad.jsonl: row 2: column "text" is number, expected a string');
+    await expect(documents(options([demo], { text: "body" }))).rejects.toThrow(
       'fuse.parquet: it has no column "body"; its columns: id, domain, text',
     );
   });
@@ -132,7 +132,7 @@ describe("bad rows and files", () => {
       (reason) => void reasons.push(reason),
     );
     // The torn archive gives what is before the tear.
-    expect(texts(list)).toEqual(["a", "b", "a", "d"]);
+    await expect(texts(list)).toEqual(["a", "b", "a", "d"]);
     expect(reasons[0]).toContain("torn.parquet: ");
     expect(reasons.filter((reason) => reason.includes("/bad.jsonl: row ")).length).toBe(5);
     expect(reasons.at(-1)).toContain("torn.jsonl.gz: ");
@@ -140,7 +140,7 @@ describe("bad rows and files", () => {
 
   test("text that is not UTF-8 is bad, not silently mended", async () => {
     writeFileSync(at("latin.txt"), Buffer.from([0x66, 0xfc, 0x72]));
-    expect(documents(options([at("latin.txt")]))).rejects.toThrow("latin.txt: ");
+    await expect(documents(options([at("latin.txt")]))).rejects.toThrow("latin.txt: ");
   });
 });
 
@@ -170,7 +170,6 @@ test("one row group of 46 MB is read in bounded memory", async () => {
   const { count, bytes, grew } = JSON.parse(stdout.toString());
   expect(count).toBe(rows);
   expect(bytes).toBe(Array.from({ length: rows }, (_, i) => text(i).length).reduce((a, b) => a + b));
-  // The chunk itself, one range of rows, and what the collector has not come to yet.
-  expect(grew).toBeGreaterThan(40);
+  // One range of rows, and what the collector has not come to yet.
   expect(grew).toBeLessThan(250);
 });
