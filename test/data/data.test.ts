@@ -36,14 +36,14 @@ describe("formats", () => {
     writeFileSync(at("a.jsonl.zst"), Bun.zstdCompressSync(Buffer.from(body)));
     for (const name of ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"]) {
       const list = await documents(options([at(name)], { domain: "domain", id: "name" }));
-      await expect(texts(list)).toEqual(strange);
+      expect(texts(list)).toEqual(strange);
       expect(list[1]).toMatchObject({ id: "n1", domain: "d1", cursor: { epoch: 0, file: 0, row: 2 } });
     }
   });
 
   test("a text file is one document, a long one several that concatenate to it", async () => {
     writeFileSync(at("short.txt"), "\uFEFFone\r\ntwo");
-    await expect(texts(await documents(options([at("short.txt")])))).toEqual(["\uFEFFone\r\ntwo"]);
+    expect(texts(await documents(options([at("short.txt")])))).toEqual(["\uFEFFone\r\ntwo"]);
     const long = "a line of the sea 😀\n".repeat(150_000);
     writeFileSync(at("long.txt.gz"), Bun.gzipSync(Buffer.from(long)));
     const pieces = texts(await documents(options([at("long.txt.gz")])));
@@ -62,7 +62,7 @@ describe("formats", () => {
       const writer = await ParquetWriter.openFile(schema, at(`${compression}.parquet`));
       for (const text of strange) await writer.appendRow({ text, more: 7 });
       await writer.close();
-      await expect(texts(await documents(options([at(`${compression}.parquet`)])))).toEqual(strange);
+      expect(texts(await documents(options([at(`${compression}.parquet`)])))).toEqual(strange);
     }
   });
 });
@@ -73,16 +73,16 @@ describe("places", () => {
     writeFileSync(at("y.jsonl"), JSON.stringify({ text: "d" }));
     const all = options([at("x.jsonl"), at("y.jsonl")], { epochs: 2 });
     const list = await documents(all);
-    await expect(texts(list)).toEqual(["a", "b", "c", "d", "a", "b", "c", "d"]);
+    expect(texts(list)).toEqual(["a", "b", "c", "d", "a", "b", "c", "d"]);
     for (const [i, { cursor }] of list.entries())
-      await expect(texts(await documents(all, cursor))).toEqual(texts(list.slice(i)));
+      expect(texts(await documents(all, cursor))).toEqual(texts(list.slice(i)));
   });
 
   test("parquet goes on at a row in the middle of a row group", async () => {
     const all = await documents(options([demo]));
     for (const row of [1, 333, 928]) {
       const rest = await documents(options([demo]), { epoch: 0, file: 0, row });
-      await expect(texts(rest)).toEqual(texts(all.slice(row)));
+      expect(texts(rest)).toEqual(texts(all.slice(row)));
     }
   });
 
@@ -113,10 +113,10 @@ describe("bad rows and files", () => {
 
   test("stop the run with file, row and reason", async () => {
     writeFileSync(at("bad.jsonl"), bad);
-    await expect(documents(options([at("bad.jsonl")]))).rejects.toThrow(/bad\.jsonl: row 1: not JSON/);
+    expect(documents(options([at("bad.jsonl")]))).rejects.toThrow(/bad\.jsonl: row 1: not JSON/);
     const rest = documents(options([at("bad.jsonl")]), { epoch: 0, file: 0, row: 2 });
-    await expect(rest).rejects.toThrow('bad.jsonl: row 2: column "text" is number, expected a string');
-    await expect(documents(options([demo], { text: "body" }))).rejects.toThrow(
+    expect(rest).rejects.toThrow('bad.jsonl: row 2: column "text" is number, expected a string');
+    expect(documents(options([demo], { text: "body" }))).rejects.toThrow(
       'fuse.parquet: it has no column "body"; its columns: id, domain, text',
     );
   });
@@ -132,7 +132,7 @@ describe("bad rows and files", () => {
       (reason) => void reasons.push(reason),
     );
     // The torn archive gives what is before the tear.
-    await expect(texts(list)).toEqual(["a", "b", "a", "d"]);
+    expect(texts(list)).toEqual(["a", "b", "a", "d"]);
     expect(reasons[0]).toContain("torn.parquet: ");
     expect(reasons.filter((reason) => reason.includes("/bad.jsonl: row ")).length).toBe(5);
     expect(reasons.at(-1)).toContain("torn.jsonl.gz: ");
@@ -140,7 +140,7 @@ describe("bad rows and files", () => {
 
   test("text that is not UTF-8 is bad, not silently mended", async () => {
     writeFileSync(at("latin.txt"), Buffer.from([0x66, 0xfc, 0x72]));
-    await expect(documents(options([at("latin.txt")]))).rejects.toThrow("latin.txt: ");
+    expect(documents(options([at("latin.txt")]))).rejects.toThrow("latin.txt: ");
   });
 });
 

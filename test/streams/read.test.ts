@@ -97,19 +97,17 @@ test("a list has no one text, unless it has one; null and numbers are none", asy
         `row 1: column "${text}" is a list of 2, expected a string; a path may number one of them, such as messages.0.content`,
       );
     }
-    await expect(texts(file, { text: "null" })).rejects.toThrow(
-      'row 1: column "null" is null, expected a string',
-    );
-    await expect(texts(file, { text: "meta.page" })).rejects.toThrow('row 0: column "meta.page" is ');
+    expect(texts(file, { text: "null" })).rejects.toThrow('row 1: column "null" is null, expected a string');
+    expect(texts(file, { text: "meta.page" })).rejects.toThrow('row 0: column "meta.page" is ');
   }
 });
 
 test("a column that is not there is told with those that are, by path", async () => {
   const [parquet, , jsonl] = nested();
-  await expect(texts(parquet, { text: "meta.text" })).rejects.toThrow(
+  expect(texts(parquet, { text: "meta.text" })).rejects.toThrow(
     'it has no column "meta.text"; its columns: text, meta.source, meta.page, meta.from.url, messages.list.element.role,',
   );
-  await expect(texts(jsonl, { text: "constructor" })).rejects.toThrow(
+  expect(texts(jsonl, { text: "constructor" })).rejects.toThrow(
     'row 0: it has no column "constructor"; its columns: text, meta.source, meta.page, meta.from.url, messages, one,',
   );
 });
