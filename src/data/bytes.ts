@@ -32,13 +32,19 @@ async function* whole(file: Bytes, size: number): AsyncGenerator<Uint8Array> {
 async function* unpack(packed: Bytes, unpacker: Transform): AsyncGenerator<Uint8Array> {
   let [failure, ended]: [Error | undefined, boolean] = [undefined, false];
   let changed = Promise.withResolvers<void>();
-  const change = (_?: unknown) => {
+  const change = () => {
     changed.resolve();
     changed = Promise.withResolvers();
   };
   unpacker.on("readable", change);
-  unpacker.on("end", () => change((ended = true)));
-  unpacker.on("error", (error: Error) => change((failure = error)));
+  unpacker.on("end", () => {
+    ended = true;
+    change();
+  });
+  unpacker.on("error", (error: Error) => {
+    failure = error;
+    change();
+  });
   async function* taken(written: () => boolean): AsyncGenerator<Uint8Array> {
     for (;;) {
       const piece = unpacker.read() as Uint8Array | null;
@@ -51,7 +57,10 @@ async function* unpack(packed: Bytes, unpacker: Transform): AsyncGenerator<Uint8
   try {
     for await (const bytes of packed) {
       let written = false;
-      unpacker.write(bytes, () => change((written = true)));
+      unpacker.write(bytes, () => {
+        written = true;
+        change();
+      });
       yield* taken(() => written);
       if (ended) return;
     }
