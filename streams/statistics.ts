@@ -63,10 +63,10 @@ export class TeacherStatistics {
     });
   };
 
-  /** Counts a row or file that was left out, and keeps the first few reasons. */
+  /** Counts a row or file that was left out, and keeps the first few reasons, each once. */
   skipped = (reason: string): void => {
     this.#skipped++;
-    if (this.#reasons.length < reasonsKept) this.#reasons.push(reason);
+    if (this.#reasons.length < reasonsKept && !this.#reasons.includes(reason)) this.#reasons.push(reason);
   };
 
   get skippedReasons(): readonly string[] {
