@@ -55,6 +55,8 @@ export async function findPages(
   let offset = Number(meta.dictionary_page_offset || meta.data_page_offset);
   const end = offset + Number(meta.total_compressed_size);
   try {
+    if (!(offset >= 0 && offset <= end && end <= file.byteLength))
+      throw new Error("its pages are not in the file");
     while (rows < groupRows) {
       if (offset >= end) throw new Error(`its pages end after ${rows} of ${groupRows} rows`);
       const header = await headerAt(file, offset, end);

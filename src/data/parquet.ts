@@ -54,7 +54,11 @@ async function readMetadata(file: AsyncBuffer): Promise<FileMetaData> {
   if (magic === "PARE") throw new Error("it is encrypted, which is not supported");
   if (magic !== "PAR1" || file.byteLength < 12)
     throw new Error("it does not end as parquet does: cut off, or another format");
-  return parquetMetadataAsync(file, { parsers, geoparquet: false });
+  try {
+    return await parquetMetadataAsync(file, { parsers, geoparquet: false });
+  } catch (cause) {
+    throw new Error(`its metadata is damaged: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** Ranges that end at one of the places where pages do, and have `step` rows at most where there are such places. */
@@ -135,7 +139,8 @@ export async function* readParquet(
         const cuts = ends(known)
           .map((cut) => start + cut)
           .filter((cut) => cut > first && cut < end);
-        if (!cuts.length) yield { row: first, rows: end - first, error: (error as Error).message };
+        if (!cuts.length)
+          yield { row: first, rows: end - first, error: `cannot be read: ${(error as Error).message}` };
         else for (const [i, cut] of [...cuts, end].entries()) yield* readApart(i ? cuts[i - 1] : first, cut);
         return;
       }
