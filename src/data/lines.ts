@@ -41,14 +41,15 @@ function parse(row: number, raw: Raw, most: number): Row | undefined {
   };
 }
 
-async function* parseAll(raws: AsyncIterable<Raw>, from: number, most: number): AsyncGenerator<Row> {
+async function* parseAll(raws: AsyncIterable<Raw[]>, from: number, most: number): AsyncGenerator<Row> {
   let index = 0;
-  for await (const raw of raws) {
-    const row = index++;
-    if (row === 0 && isUtf16(raw)) throw new Error("UTF-16, expected UTF-8");
-    const parsed = row < from ? undefined : parse(row, raw, most);
-    if (parsed) yield parsed;
-  }
+  for await (const some of raws)
+    for (const raw of some) {
+      const row = index++;
+      if (row === 0 && isUtf16(raw)) throw new Error("UTF-16, expected UTF-8");
+      const parsed = row < from ? undefined : parse(row, raw, most);
+      if (parsed) yield parsed;
+    }
 }
 
 /** One row per line; a line that is not a JSON object is a bad row. Blank lines count but give no row. */
@@ -77,7 +78,7 @@ export async function* readText(
   { maxRowBytes: most = defaultRowBytes, signal }: RowOptions = {},
 ): AsyncGenerator<Row> {
   let row = 0;
-  let piece: { text: string; fault?: string } = { text: "" };
+  let piece: { text: string; fault?: string | undefined } = { text: "" };
   const take = (): Row => {
     const { text, fault } = piece;
     piece = { text: "" };
@@ -85,14 +86,16 @@ export async function* readText(
   };
   const isPart = () => piece.text !== "" && row >= from;
   try {
-    for await (const raw of lines(fileBytes(path, signal), most)) {
-      if (row === 0 && piece.text === "" && isUtf16(raw)) throw new Error("UTF-16, expected UTF-8");
-      const { text, fault = piece.fault } = decode(raw, most);
-      piece = { text: piece.text + text, ...(fault !== undefined && { fault }) };
-      if (piece.text.length < pieceLength && raw) continue;
-      const whole = take();
-      if (whole.row >= from) yield whole;
-    }
+    for await (const some of lines(fileBytes(path, signal), most))
+      for (const raw of some) {
+        if (row === 0 && piece.text === "" && isUtf16(raw)) throw new Error("UTF-16, expected UTF-8");
+        const { text, fault } = decode(raw, most);
+        piece.text += text;
+        piece.fault ??= fault;
+        if (piece.text.length < pieceLength && raw) continue;
+        const whole = take();
+        if (whole.row >= from) yield whole;
+      }
   } catch (error) {
     if (isPart()) yield take();
     throw error;

@@ -37,30 +37,33 @@ class Collector {
   }
 }
 
-/** Lines with their ends. @param most bytes of a line. */
-export async function* lines(bytes: Bytes, most: number): AsyncGenerator<Raw> {
+/** Lines with their ends, as many at a time as there are. @param most bytes of a line. */
+export async function* lines(bytes: Bytes, most: number): AsyncGenerator<Raw[]> {
   const line = new Collector(most);
   for await (const chunk of bytes) {
+    const found: Raw[] = [];
     let start = 0;
     for (let end; (end = chunk.indexOf(newline, start) + 1) > 0; start = end) {
       line.add(chunk.subarray(start, end));
-      yield line.take();
+      found.push(line.take());
     }
     line.add(chunk.subarray(start));
+    if (found.length) yield found;
   }
-  if (line.length) yield line.take();
+  if (line.length) yield [line.take()];
 }
 
 /**
- * The elements of a JSON array, each as it stands there.
+ * The elements of a JSON array, each as it stands there, as many at a time as there are.
  * @param most bytes of an element.
  * @throws where the array breaks off, or something is behind it.
  */
-export async function* elements(bytes: Bytes, most: number): AsyncGenerator<Raw> {
+export async function* elements(bytes: Bytes, most: number): AsyncGenerator<Raw[]> {
   const element = new Collector(most);
   let place = "before" as "before" | "in" | "behind";
-  let [depth, inString, escaped] = [0, false, false];
+  let [depth, inString, escaped, more] = [0, false, false, false];
   for await (const chunk of bytes) {
+    const found: Raw[] = [];
     let start = 0;
     for (let i = 0; i < chunk.length; i++) {
       const byte = chunk[i];
@@ -71,7 +74,7 @@ export async function* elements(bytes: Bytes, most: number): AsyncGenerator<Raw>
       } else if (place === "before") {
         if (byte === open) [place, start] = ["in", i + 1];
       } else if (place === "behind") {
-        if (!blank.has(byte)) throw new Error("there is something behind the end of the array");
+        more ||= !blank.has(byte);
       } else if (byte === quote) inString = true;
       else if (byte === open || byte === openObject) depth++;
       else if (depth > 0) depth -= byte === close || byte === closeObject ? 1 : 0;
@@ -79,18 +82,23 @@ export async function* elements(bytes: Bytes, most: number): AsyncGenerator<Raw>
         element.add(chunk.subarray(start, i));
         start = i + 1;
         if (byte === close) place = "behind";
-        yield element.take();
+        found.push(element.take());
       }
     }
     if (place === "in") element.add(chunk.subarray(start));
+    if (found.length) yield found;
+    if (more) throw new Error("there is something behind the end of the array");
   }
   if (place === "behind") return;
-  if (element.length && depth === 0 && !inString) yield element.take();
+  if (element.length && depth === 0 && !inString) yield [element.take()];
   throw new Error("the array breaks off");
 }
 
 /** The elements of an array, or the lines, as the first character says. */
-export async function* elementsOrLines(bytes: AsyncGenerator<Uint8Array>, most: number): AsyncGenerator<Raw> {
+export async function* elementsOrLines(
+  bytes: AsyncGenerator<Uint8Array>,
+  most: number,
+): AsyncGenerator<Raw[]> {
   const seen: Uint8Array[] = [];
   let first: number | undefined;
   while (first === undefined) {

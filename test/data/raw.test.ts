@@ -12,8 +12,8 @@ async function* cut(text: string, lengths: readonly number[]): AsyncGenerator<Ui
     at += length;
   }
 }
-const texts = async (raws: AsyncIterable<Uint8Array | undefined>) =>
-  Array.fromAsync(raws, (raw) => raw && Buffer.from(raw).toString());
+const texts = async (raws: AsyncIterable<(Uint8Array | undefined)[]>) =>
+  (await Array.fromAsync(raws)).flat().map((raw) => raw && Buffer.from(raw).toString());
 const lengths = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 5 });
 const strings = fc.array(
   fc.string({ unit: fc.constantFrom("a", "é", "😀", '"', "\\", "[", "]", "{", "}", ",", "\n", "\r") }),
