@@ -54,7 +54,7 @@ export function dataFiles(paths: readonly string[]): string[] {
     for (const file of files) {
       if (!formatOf(file))
         throw new Error(`${file}: unknown format; ${expected}, all but the first also .gz or .zst`);
-      if (!isFile(file)) throw new Error(`${file}: a pipe or a device, expected a file`);
+      if (!isFile(file)) throw new Error(`${file}: expected a file, got a pipe, a device or a broken link`);
     }
     return files;
   });

@@ -2,6 +2,7 @@
 import { fileBytes } from "./bytes.ts";
 import { type Raw, elementsOrLines, lines } from "./raw.ts";
 import { type Row, type RowOptions, defaultRowBytes } from "./row.ts";
+import { checkStart } from "./start.ts";
 
 /** A text file longer than this is several documents, each ending at the end of a line. */
 const pieceLength = 1_000_000;
@@ -19,8 +20,6 @@ function decode(raw: Raw, most: number): { text: string; fault?: string } {
     return { text, fault: `not UTF-8, from character ${text.indexOf("\uFFFD")} of it on` };
   }
 }
-
-const isUtf16 = (raw: Raw) => raw !== undefined && raw.length > 1 && raw[0] + raw[1] === 0xff + 0xfe;
 
 function parse(row: number, raw: Raw, most: number): Row | undefined {
   const { text, fault } = decode(raw, most);
@@ -46,7 +45,7 @@ async function* parseAll(raws: AsyncIterable<Raw[]>, from: number, most: number)
   for await (const some of raws)
     for (const raw of some) {
       const row = index++;
-      if (row === 0 && isUtf16(raw)) throw new Error("UTF-16, expected UTF-8");
+      if (row === 0 && raw) checkStart(raw);
       const parsed = row < from ? undefined : parse(row, raw, most);
       if (parsed) yield parsed;
     }
@@ -88,7 +87,7 @@ export async function* readText(
   try {
     for await (const some of lines(fileBytes(path, signal), most))
       for (const raw of some) {
-        if (row === 0 && piece.text === "" && isUtf16(raw)) throw new Error("UTF-16, expected UTF-8");
+        if (row === 0 && piece.text === "" && raw) checkStart(raw);
         const { text, fault } = decode(raw, most);
         piece.text += text;
         piece.fault ??= fault;

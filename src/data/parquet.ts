@@ -5,6 +5,7 @@ import { columnsOf, prune, stepsOf } from "./parquet-columns.ts";
 import { readGroup } from "./parquet-group.ts";
 import { Undecodable, parsers } from "./parquet-values.ts";
 import { type Row, type RowOptions, defaultRowBytes, follow, listColumns } from "./row.ts";
+import { checkStart } from "./start.ts";
 
 /** The last slice is kept: every range of a row group whose pages are not known asks for the same bytes. */
 function fileBuffer(path: string): AsyncBuffer {
@@ -23,8 +24,11 @@ function fileBuffer(path: string): AsyncBuffer {
 async function readMetadata(file: AsyncBuffer): Promise<FileMetaData> {
   const magic = Buffer.from(await file.slice(Math.max(0, file.byteLength - 4), file.byteLength)).toString();
   if (magic === "PARE") throw new Error("it is encrypted, which is not supported");
-  if (magic !== "PAR1" || file.byteLength < 12)
+  if (magic !== "PAR1" || file.byteLength < 12) {
+    const start = Buffer.from(await file.slice(0, Math.min(64, file.byteLength)));
+    if (!start.toString().startsWith("PAR1")) checkStart(start);
     throw new Error("it does not end as parquet does: cut off, or another format");
+  }
   try {
     return await parquetMetadataAsync(file, { parsers, geoparquet: false });
   } catch (cause) {

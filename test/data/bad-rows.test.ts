@@ -107,11 +107,22 @@ describe("a byte that is not UTF-8", () => {
     expect(reasons).toEqual([expect.stringContaining("a.txt: row 1: not UTF-8")]);
   });
 
-  test("is told as another encoding where it is one", async () => {
-    for (const name of ["wide.jsonl", "wide.txt"]) {
-      writeFileSync(at(name), Buffer.from('\uFEFF{"text": "a"}\n{"text": "b"}\n', "utf16le"));
-      expect((await outcome(name)).reasons).toEqual([`${name}: UTF-16, expected UTF-8`]);
-    }
+  test("is told as another encoding or format where it is one", async () => {
+    const text = Buffer.from('{"text": "a"}\n{"text": "b"}\n');
+    const others: [Uint8Array, string][] = [
+      [Buffer.from(`\uFEFF${text}`, "utf16le"), "UTF-16, expected UTF-8"],
+      [Bun.gzipSync(text), "it is packed by gzip; its name should end in .gz"],
+      [Bun.zstdCompressSync(text), "it is packed by zstd; its name should end in .zst"],
+      [Buffer.from("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"), "a pointer of Git LFS"],
+    ];
+    for (const [bytes, reason] of others)
+      for (const name of ["other.jsonl", "other.json", "other.txt", "other.parquet"]) {
+        writeFileSync(at(name), bytes);
+        const { rows, reasons } = await outcome(name);
+        expect(rows).toEqual([]);
+        expect(reasons.length).toBe(1);
+        expect(reasons[0]).toStartWith(`${name}: ${reason}`);
+      }
   });
 });
 

@@ -173,5 +173,7 @@ test("names in capitals, folders with the names of files, and links are what the
   ]);
   expect(dataFiles([join(inside, "b[1].jsonl")])).toEqual([join(inside, "b[1].jsonl")]);
   Bun.spawnSync(["mkfifo", at("pipe.jsonl")]);
-  expect(() => dataFiles([at("pipe.jsonl")])).toThrow("pipe.jsonl: a pipe or a device, expected a file");
+  expect(() => dataFiles([at("pipe.jsonl")])).toThrow(
+    "pipe.jsonl: expected a file, got a pipe, a device or a broken link",
+  );
 });
