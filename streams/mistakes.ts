@@ -13,7 +13,7 @@ export interface Mistake {
 type Issue = z.core.$ZodIssue;
 
 /** The candidate that a word was probably meant to be, if there is one that is near. */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
+function nearest(word: string, candidates: readonly string[]): string | undefined {
   const alphabet = new Alphabet();
   const words = alphabet.intern([word, ...candidates].map((one) => one.toLowerCase()));
   const levenshtein = new Levenshtein(alphabet);
