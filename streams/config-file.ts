@@ -1,15 +1,16 @@
 /** @file Reads configurations from YAML files: paths, assignments over them, recipes below them. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { z } from "zod";
 import { isHubId } from "../src/hub/snapshot.ts";
 import { Config, UserError } from "./config.ts";
+import { type Layer, type Path, type Place, type Tree } from "./layers.ts";
+import { isTree, merge, parseValue, readLayer, valueAt } from "./layers.ts";
+import { findMistakes } from "./mistakes.ts";
 import { recipes } from "./recipes.ts";
 
-type Tree = { [key: string]: unknown };
-
-const isTree = (value: unknown): value is Tree =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
+/** A setting over those of the file: "train.steps=40", its value read as YAML; or what an option stands for. */
+export type Assignment = string | { readonly option: string; readonly key: string; readonly value: unknown };
 
 /** Makes the paths in a configuration absolute: those of a file are relative to it. */
 function resolvePaths(config: Tree, base: string): Tree {
@@ -19,8 +20,9 @@ function resolvePaths(config: Tree, base: string): Tree {
   const folder = (value: unknown) =>
     typeof value === "string" && isHubId(value) && !existsSync(resolve(base, value)) ? value : path(value);
   const model = (value: unknown) => (isTree(value) ? { ...value, path: folder(value.path) } : folder(value));
+  // One may stand alone where there may be several.
   const list = (value: unknown, each: (inner: unknown) => unknown) =>
-    Array.isArray(value) ? value.map(each) : value;
+    Array.isArray(value) ? value.map(each) : typeof value === "string" ? [each(value)] : value;
   const files = (value: unknown) =>
     isTree(value) && "files" in value ? { ...value, files: list(value.files, path) } : value;
   const resolved: Tree = { ...config };
@@ -35,62 +37,65 @@ function resolvePaths(config: Tree, base: string): Tree {
   return resolved;
 }
 
-function merge(base: Tree, over: Tree): Tree {
-  const merged = { ...base };
-  for (const [key, value] of Object.entries(over)) {
-    const below = merged[key];
-    merged[key] = isTree(value) && isTree(below) ? merge(below, value) : value;
-  }
-  return merged;
+/** "train.steps=40" as { train: { steps: 40 } }, paths from the working directory. */
+function assignmentLayer(given: Assignment): Layer {
+  const text = typeof given === "string" ? `--set ${given}` : `${given.option} ${given.value}`;
+  const at = typeof given === "string" ? given.indexOf("=") : 0;
+  if (typeof given === "string" && at < 1)
+    throw new UserError(`${text}: expected path=value, such as train.steps=40`);
+  const [key, value] =
+    typeof given === "string"
+      ? [given.slice(0, at), parseValue(given.slice(at + 1), text)]
+      : [given.key, given.value];
+  const tree = key.split(".").reduceRight<unknown>((inner, name) => ({ [name]: inner }), value) as Tree;
+  return { tree: resolvePaths(tree, process.cwd()), place: () => ({ text, offset: Infinity }) };
 }
 
-/** "train.steps=40" as { train: { steps: 40 } }; the value is read as YAML. */
-function assignment(text: string): Tree {
-  const at = text.indexOf("=");
-  if (at < 1) throw new UserError(`--set ${text}: expected path=value, such as train.steps=40`);
-  let value: unknown;
-  try {
-    value = Bun.YAML.parse(text.slice(at + 1));
-  } catch (cause) {
-    throw new UserError(`--set ${text}: the value is not YAML: ${(cause as Error).message}`, { cause });
-  }
-  return text
-    .slice(0, at)
-    .split(".")
-    .reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) as Tree;
+/** Where a setting comes from: of several layers the last that has it, or else what is above it. */
+function placeIn(layers: readonly Layer[], path: Path): Place {
+  const own = layers.findLast(({ tree }) => valueAt(tree, path) !== undefined);
+  return (own ?? layers[0]).place(path);
 }
 
-function readTree(path: string): Tree {
-  if (!existsSync(path)) throw new UserError(`${path}: not found; expected a configuration file`);
-  let file: unknown;
-  try {
-    file = Bun.YAML.parse(readFileSync(path, "utf8"));
-  } catch (cause) {
-    throw new UserError(`${path}: not YAML: ${(cause as Error).message}`, { cause });
-  }
-  if (isTree(file)) return file;
-  throw new UserError(`${path}: expected keys such as target, sources, data and train`);
-}
-
-/** Checks what was given, over its recipe and the defaults. */
-function complete<T extends z.ZodType>(schema: T, given: Tree, path: string): z.infer<T> {
+/**
+ * Checks what was given, over its recipe and the defaults.
+ * @param prefix of the settings in messages.
+ * @throws UserError with all mistakes, each with its place.
+ */
+function complete<T extends z.ZodType>(
+  schema: T,
+  given: Tree,
+  place: (path: Path) => Place,
+  prefix = "",
+): z.infer<T> {
   const recipe = recipes[given.recipe as keyof typeof recipes] ?? {};
-  const result = schema.safeParse(merge(recipe, given));
+  const settings = merge(recipe, given);
+  const result = schema.safeParse(settings);
   if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  const key = [...issue.path, ...(issue.code === "unrecognized_keys" ? issue.keys : [])].join(".");
-  const problem = issue.code === "unrecognized_keys" ? "there is no such setting" : issue.message;
-  throw new UserError(`${path}: ${key}: ${problem}`, { cause: result.error });
+  const mistakes = findMistakes(schema, result.error.issues, settings)
+    .map(({ path, problem }) => ({ ...place(path), problem: `${path.map(String).join(".")}: ${problem}` }))
+    .sort((a, b) => (a.offset === b.offset ? 0 : a.offset - b.offset))
+    .map(({ text, problem }) => `${text}: ${prefix}${problem}`);
+  const all = mistakes.length === 1 ? mistakes[0] : [`${mistakes.length} mistakes`, ...mistakes].join("\n  ");
+  throw new UserError(all, { cause: result.error });
 }
+
+/** A file and what is laid over it. */
+function readLayers(path: string, assignments: readonly Assignment[]): Layer[] {
+  const { tree, place } = readLayer(path);
+  return [{ tree: resolvePaths(tree, dirname(path)), place }, ...assignments.map(assignmentLayer)];
+}
+
+const mergeAll = (layers: readonly Layer[]) => layers.map(({ tree }) => tree).reduce(merge);
 
 /**
  * Reads a configuration file and lays assignments over it. Paths in the file are relative to the
  * file, paths in assignments to the working directory.
- * @throws UserError naming the file and the key.
+ * @throws UserError naming all that is wrong, each with file, line and column, or the option.
  */
-export function readConfig(path: string, assignments: readonly string[] = []): Config {
-  const layers = assignments.map((text) => resolvePaths(assignment(text), process.cwd()));
-  return complete(Config, layers.reduce(merge, resolvePaths(readTree(path), dirname(path))), path);
+export function readConfig(path: string, assignments: readonly Assignment[] = []): Config {
+  const layers = readLayers(path, assignments);
+  return complete(Config, mergeAll(layers), (setting) => placeIn(layers, setting));
 }
 
 const Experiment = z.strictObject({
@@ -105,15 +110,19 @@ const Experiment = z.strictObject({
  * same text, so they may differ in the target's teachers and how it learns from them only.
  * @throws UserError naming the file, the arm and the key.
  */
-export function readExperiment(path: string, assignments: readonly string[] = []) {
-  const layers = assignments.map((text) => resolvePaths(assignment(text), process.cwd()));
-  const { seeds, arms, ...common } = layers.reduce(merge, resolvePaths(readTree(path), dirname(path)));
-  const experiment = complete(Experiment, { seeds, arms }, path);
+export function readExperiment(path: string, assignments: readonly Assignment[] = []) {
+  const layers = readLayers(path, assignments);
+  const { seeds, arms, ...common } = mergeAll(layers);
+  const experiment = complete(Experiment, { seeds, arms }, (setting) => placeIn(layers, setting));
   const configs = Object.entries(experiment.arms).map(([name, own]): [string, Config] => {
     const changes = resolvePaths(own ?? {}, dirname(path));
     // An arm's recipe comes before what the file says for all.
     const recipe = recipes[changes.recipe as keyof typeof recipes] ?? {};
-    return [name, complete(Config, merge(merge(common, recipe), changes), `${path}: arms.${name}`)];
+    const place = (setting: Path) => {
+      const own = valueAt(changes, setting) === undefined ? setting : ["arms", name, ...setting];
+      return placeIn(layers, own);
+    };
+    return [name, complete(Config, merge(merge(common, recipe), changes), place, `arms.${name}: `)];
   });
   const text = ({ target, data, blockSize, slack, train, pack }: Config) =>
     JSON.stringify([

@@ -29,14 +29,16 @@ const model = z.union([
 ]);
 export type Model = z.infer<typeof model>;
 const columns = {
-  /** files, folders or globs: .parquet, .jsonl, .txt, the last two also .gz or .zst */
+  /** files, folders or globs: .parquet, .jsonl, .json, .txt, all but the first also .gz or .zst; one may stand alone */
   files: z.array(z.string()).min(1),
-  /** name of the column that holds the text */
+  /** name of the column that holds the text, or a path to it, such as meta.text or messages.0.content; so below */
   text: z.string().default("text"),
   /** name of the column that tells domains apart in evaluations; none: all text is one domain */
   domain: z.string().optional(),
   /** name of the column that identifies a document in messages; none: its file and row */
   id: z.string().optional(),
+  /** most bytes of a row, and of a page of parquet; none: 128 MiB. A longer row is one that cannot be read */
+  maxRowBytes: count.optional(),
 };
 
 const fusion = z.strictObject({

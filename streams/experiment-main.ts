@@ -4,8 +4,9 @@ import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { command, interruptible, parseOptions } from "./command.ts";
 import { type Config, UserError } from "./config.ts";
-import { readExperiment } from "./config-file.ts";
+import { type Assignment, readExperiment } from "./config-file.ts";
 import { fetchModels } from "./hub.ts";
+import { parseValue } from "./layers.ts";
 import { type Bits, type Results, experiment } from "./experiment.ts";
 import { page, plot, table } from "./experiment-report.ts";
 
@@ -53,9 +54,10 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const [path = resolve(import.meta.dir, "../demo/experiment.yaml")] = positionals;
-  const assignments = [...values.set];
-  if (values.out !== undefined) assignments.push(`out=${values.out}`);
-  if (values.seeds !== undefined) assignments.push(`seeds=[${values.seeds}]`);
+  const assignments: Assignment[] = [...values.set];
+  if (values.out !== undefined) assignments.push({ option: "--out", key: "out", value: values.out });
+  if (values.seeds !== undefined)
+    assignments.push({ option: "--seeds", key: "seeds", value: parseValue(`[${values.seeds}]`, "--seeds") });
   const { seeds, arms: given } = readExperiment(path, assignments);
   const arms: [string, Config][] = [];
   for (const [name, config] of given) arms.push([name, await fetchModels(config)]);

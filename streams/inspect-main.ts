@@ -18,8 +18,8 @@ const help = `Shows what the teachers say of a text, token by token, and what is
   --help
 
 Each line is about one token of the target's. A star stands before the teacher with the largest part in
-the fused target. Weights are percent; with "tail: text" the true token has weight 100 where a teacher
-leaves it to the text, and is added to what it says.`;
+the fused target. Numbers are percent: of each teacher its own probabilities, and at the end what none of
+its candidates has, which "tail: text" leaves to the text.`;
 
 const options = {
   text: { type: "string" },

@@ -2,7 +2,7 @@
 import { relative, resolve } from "node:path";
 import { command, interruptible, parseOptions } from "./command.ts";
 import { UserError } from "./config.ts";
-import { readConfig } from "./config-file.ts";
+import { type Assignment, readConfig } from "./config-file.ts";
 import { progressLines, report } from "./progress.ts";
 import type { Listener } from "./journal.ts";
 import { run } from "./run.ts";
@@ -65,14 +65,14 @@ async function main(args: readonly string[]): Promise<number> {
   if (positionals.length > 1)
     throw new UserError(`${positionals[1]}: expected one config file (--help shows how)`);
   const [path = resolve(import.meta.dir, "../demo/fuse.yaml")] = positionals;
-  const assignments = [...values.set];
-  const shorthands = {
-    out: values.out,
-    "train.steps": values["max-steps"],
-    "data.onBadRow": values["on-bad-row"],
-  };
-  for (const [key, value] of Object.entries(shorthands))
-    if (value !== undefined) assignments.push(`${key}=${value}`);
+  const assignments: Assignment[] = [...values.set];
+  const steps = values["max-steps"];
+  const shorthands = [
+    { option: "--out", key: "out", value: values.out },
+    { option: "--max-steps", key: "train.steps", value: Number(steps) || steps },
+    { option: "--on-bad-row", key: "data.onBadRow", value: values["on-bad-row"] },
+  ];
+  assignments.push(...shorthands.filter(({ value }) => value !== undefined));
   const config = readConfig(path, assignments);
   const lines = progressLines(process.stderr);
   try {

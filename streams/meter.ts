@@ -39,12 +39,12 @@ async function* timed<T>(
 
 export class Meter {
   readonly #stages = new Map<string, Stage>();
-  readonly #signal: AbortSignal;
+  readonly signal: AbortSignal;
   readonly #budget: number;
 
   /** @param budget bytes that each stage may hold ready for the next. */
   constructor(signal: AbortSignal, budget: number) {
-    this.#signal = signal;
+    this.signal = signal;
     this.#budget = budget;
   }
 
@@ -61,7 +61,7 @@ export class Meter {
     limit?: Limit<T>,
   ): AsyncGenerator<T> {
     const stage = this.#of(name);
-    const inner = timed(abortable(source, this.#signal), stage.inner, () => stage.items++);
+    const inner = timed(abortable(source, this.signal), stage.inner, () => stage.items++);
     return timed(prefetch(inner, budget, byteSize, stage.gauge, limit), stage.outer, () => {});
   }
 

@@ -39,7 +39,7 @@ export function score(
   const enough = had + taken + (config.train.steps - steps) * tokensPerStep(config);
 
   // Text is made ready for the teachers' next call and no further.
-  const documents = meter.stage("read", read(data, cursor, skipped), 0);
+  const documents = meter.stage("read", read(data, cursor, skipped, meter.signal), 0);
   const shuffled = shuffle(documents, data.shuffle, data.seed, cursor);
   const blocks = meter.stage("split", split(shuffled, tokenizers, mostTokens(config), skipUnits), 0);
   const ahead = { weigh: tokensOf, most: tokensUnderWay({ ...f, blockSize }) };

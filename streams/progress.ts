@@ -16,26 +16,63 @@ function duration(seconds: number): string {
   return minutes ? `${minutes} min ${whole % 60} s` : `${whole} s`;
 }
 
+/** As a clock shows it. */
+function clock(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const shown = parts[0] ? parts : parts.slice(1);
+  return shown.map((part, i) => (i ? `${part}`.padStart(2, "0") : part)).join(":");
+}
+
 /** Each stage's share of the time that all of them worked, the largest first. */
-function shares(stages: Progress["stages"]): string {
+function shares(stages: Progress["stages"]): string[] {
   const seconds = Object.entries(stages).map(([name, stage]) => [name, stage.seconds] as const);
   const total = seconds.reduce((sum, [, own]) => sum + own, 0) || 1;
   const sorted = seconds.toSorted(([, a], [, b]) => b - a).filter(([, own]) => own / total >= 0.005);
-  return sorted.map(([name, own]) => `${name} ${percent(own / total)}`).join(" ");
+  return sorted.map(([name, own]) => `${name} ${percent(own / total)}`);
 }
 
-function line(progress: Progress): string {
-  const { step, steps, lmLoss, fusionLoss, tokensPerSecond, eta, stages, fusion: sofar } = progress;
-  const won = Object.entries(sofar.teachers).map(([name, teacher]) => `${name} ${percent(teacher.won)}`);
-  const fusion = fusionLoss === undefined ? "" : `, fusion ${fusionLoss.toFixed(3)}`;
-  return [
-    `step ${step}/${steps}`,
-    `loss: text ${lmLoss?.toFixed(3) ?? "–"}${fusion}`,
-    `${Math.round(tokensPerSecond)} tokens/s`,
-    `${duration(eta)} left`,
-    ...(won.length ? [`won: ${won.join(", ")}`] : []),
-    shares(stages),
-  ].join(" · ");
+const fit = (text: string, columns: number) =>
+  Bun.stringWidth(text) <= columns ? text : `${Bun.sliceAnsi(text, 0, Math.max(0, columns - 1))}…`;
+
+/**
+ * A step in one line. What does not fit is given up in this order: how the stages share the time, the smallest
+ * first; long words; the loss of the fusion; all teachers but the one that won most, and the end of its name.
+ *
+ * @param columns that there are; a line is never wider.
+ */
+export function progressLine(progress: Progress, columns: number): string {
+  const { step, steps, lmLoss, fusionLoss, tokensPerSecond, eta, stages, fusion } = progress;
+  const teachers = Object.entries(fusion.teachers).toSorted(([, a], [, b]) => (b.won ?? 0) - (a.won ?? 0));
+  const won = Object.entries(fusion.teachers).map(([name, teacher]) => `${name} ${percent(teacher.won)}`);
+  const [best, most] = [teachers[0]?.[0] ?? "", percent(teachers[0]?.[1].won ?? null)];
+  const [rate, text] = [Math.round(tokensPerSecond), lmLoss?.toFixed(3) ?? "–"];
+  const fused = fusionLoss?.toFixed(3);
+  const join = (parts: readonly (string | false | undefined)[]) => parts.filter(Boolean).join(" · ");
+
+  const times = shares(stages);
+  const full = (kept: number) =>
+    join([
+      `step ${step}/${steps}`,
+      `loss: text ${text}${fused === undefined ? "" : `, fusion ${fused}`}`,
+      `${rate} tokens/s`,
+      `${duration(eta)} left`,
+      won.length > 0 && `won: ${won.join(", ")}`,
+      times.slice(0, kept).join(" "),
+    ]);
+  const short = (losses: string, of: string) =>
+    join([`${step}/${steps}`, `loss ${losses}`, `${rate} tok/s`, `${clock(eta)} left`, of]);
+  const lines = [
+    ...Array.from({ length: times.length + 1 }, (_, i) => full(times.length - i)),
+    short(fused === undefined ? text : `${text}, fusion ${fused}`, won.join(", ")),
+    short(text, won.join(", ")),
+    short(text, best && `${best} ${most} won`),
+  ];
+  const line = lines.find((one) => Bun.stringWidth(one) <= columns);
+  if (line !== undefined) return line;
+  const bare = short(text, "");
+  const room = columns - Bun.stringWidth(`${bare} ·  ${most}`);
+  return best && room >= 4 ? `${bare} · ${fit(best, room)} ${most}` : fit(bare, columns);
 }
 
 const bits = (values: Readonly<Record<string, number>>) =>
@@ -49,6 +86,8 @@ export function progressLines(stream: NodeJS.WriteStream): Listener & { end(): v
   let shown = false;
   let last = -Infinity;
   const began = new Map<string, number>();
+  // A terminal may break the line after its last column.
+  const room = () => (stream.columns || 200) - 1;
   const clear = () => {
     if (shown) stream.write("\r\x1b[K");
     shown = false;
@@ -60,7 +99,7 @@ export function progressLines(stream: NodeJS.WriteStream): Listener & { end(): v
       if (performance.now() - began.get(model)! < shortSeconds * 1000) return;
       if (live) {
         clear();
-        stream.write(text.slice(0, (stream.columns || 200) - 1));
+        stream.write(fit(text, room()));
         shown = true;
       } else if (performance.now() - last > quietSeconds * 1000) {
         last = performance.now();
@@ -78,11 +117,11 @@ export function progressLines(stream: NodeJS.WriteStream): Listener & { end(): v
     step(progress) {
       if (live) {
         clear();
-        stream.write(line(progress).slice(0, (stream.columns || 200) - 1));
+        stream.write(progressLine(progress, room()));
         shown = true;
       } else if (performance.now() - last > quietSeconds * 1000 || progress.step === progress.steps) {
         last = performance.now();
-        stream.write(`${line(progress)}\n`);
+        stream.write(`${progressLine(progress, Infinity)}\n`);
       }
     },
     note(text) {
@@ -93,25 +132,43 @@ export function progressLines(stream: NodeJS.WriteStream): Listener & { end(): v
   };
 }
 
-/** What a run came to, for a person. */
+/** What a run came to, for a person: nothing that was not measured. */
 export function report(summary: Summary, out: string): string {
   const { steps, tokens, seconds, tokensPerSecond, bitsPerByte, fusion, skippedRows } = summary;
-  const domains = Object.entries(bitsPerByte.end).map(([domain, end]) => {
-    const start = bitsPerByte.start[domain];
-    return `  ${domain.padEnd(16)} ${start.toFixed(4)} → ${end.toFixed(4)}  (${((end / start - 1) * 100).toFixed(2)} %)`;
+  const { skippedReasons, notes } = summary;
+  const domains = Object.entries(bitsPerByte.start).map(([domain, start]) => {
+    const end = bitsPerByte.end[domain];
+    const change =
+      end === undefined
+        ? "before training"
+        : `→ ${end.toFixed(4)}  (${((end / start - 1) * 100).toFixed(2)} %)`;
+    return `  ${domain.padEnd(16)} ${start.toFixed(4)} ${change}`;
   });
   const each = Object.entries(fusion.teachers).map(
     ([name, { won, aligned, spelled, dropped, tail, nllPerByte }]) =>
       `  ${name.padEnd(28)} won ${percent(won)}, aligned ${percent(aligned)}, spelled ${percent(spelled)}, ` +
       `dropped ${percent(dropped)} and tail ${percent(tail)} of the probability, ${nllPerByte?.toFixed(3) ?? "–"} nats per byte`,
   );
+  const more = skippedRows > skippedReasons.length && skippedReasons.length > 0;
   return [
-    `${steps} steps, ${tokens} tokens in ${duration(seconds)}, ${Math.round(tokensPerSecond)} tokens/s`,
+    ...(steps
+      ? [`${steps} steps, ${tokens} tokens in ${duration(seconds)}, ${Math.round(tokensPerSecond)} tokens/s`]
+      : []),
     ...(domains.length ? ["bits per byte:", ...domains] : []),
-    ...(each.length
+    ...(each.length && steps
       ? [`teachers (none at ${percent(fusion.withoutTeacher)} of the positions):`, ...each]
       : []),
-    ...(skippedRows ? [`${skippedRows} rows or files could not be read and were left out`] : []),
-    summary.finished ? `the model is in ${out}/model` : `stopped; go on with --resume`,
+    ...(skippedRows
+      ? [
+          `${skippedRows} rows or files could not be read and were left out${more ? ", such as" : ""}`,
+          ...skippedReasons.map((reason) => `  ${reason}`),
+        ]
+      : []),
+    ...notes,
+    summary.finished
+      ? `the model is in ${out}/model`
+      : steps
+        ? "stopped; go on with --resume"
+        : "stopped before the first step",
   ].join("\n");
 }

@@ -69,10 +69,10 @@ export class TeacherStatistics {
     return [...this.#domains.values()];
   }
 
-  /** Counts a row or file that was left out, and keeps the first few reasons. */
+  /** Counts a row or file that was left out, and keeps the first few reasons, each once. */
   skipped = (reason: string): void => {
     this.#skipped++;
-    if (this.#reasons.length < reasonsKept) this.#reasons.push(reason);
+    if (this.#reasons.length < reasonsKept && !this.#reasons.includes(reason)) this.#reasons.push(reason);
   };
 
   get skippedReasons(): readonly string[] {

@@ -1,70 +1,103 @@
-/** @file JSONL and plain text, also compressed, as streams of rows in bounded memory. */
-import { createReadStream } from "node:fs";
-import { createGunzip, createZstdDecompress } from "node:zlib";
-import type { Row } from "./row.ts";
+/** @file JSONL, JSON and plain text, also compressed, as streams of rows in bounded memory. */
+import { fileBytes } from "./bytes.ts";
+import { type Raw, elementsOrLines, lines } from "./raw.ts";
+import { type Row, type RowOptions, defaultRowBytes } from "./row.ts";
+import { checkStart } from "./start.ts";
 
 /** A text file longer than this is several documents, each ending at the end of a line. */
 const pieceLength = 1_000_000;
 
-/** Decoded text in pieces as they come from the file; not a character is changed, a BOM included. */
-async function* pieces(path: string): AsyncGenerator<string> {
-  const file = createReadStream(path);
-  const unpack = path.endsWith(".gz")
-    ? createGunzip()
-    : path.endsWith(".zst")
-      ? createZstdDecompress()
-      : undefined;
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  if (unpack) file.on("error", (error) => unpack.destroy(error)).pipe(unpack);
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** Bytes as text: not a character is changed, a BOM included; or what is wrong with them. */
+function decode(raw: Raw, most: number): { text: string; fault?: string } {
+  if (!raw) return { text: "", fault: `longer than the ${most} bytes that maxRowBytes allows` };
   try {
-    for await (const bytes of unpack ?? file) yield decoder.decode(bytes as Buffer, { stream: true });
-    yield decoder.decode();
-  } finally {
-    file.destroy();
-    unpack?.destroy();
+    return { text: strict.decode(raw) };
+  } catch {
+    const text = lenient.decode(raw);
+    return { text, fault: `not UTF-8, from character ${text.indexOf("\uFFFD")} of it on` };
   }
 }
 
-/** Lines with their ends, as long as `atLeast` characters each where there are that many. */
-async function* lines(path: string, atLeast: number): AsyncGenerator<string> {
-  let rest = "";
-  for await (const piece of pieces(path)) {
-    rest += piece;
-    for (;;) {
-      const end = rest.indexOf("\n", atLeast - 1) + 1;
-      if (end === 0) break;
-      yield rest.slice(0, end);
-      rest = rest.slice(end);
-    }
+function parse(row: number, raw: Raw, most: number): Row | undefined {
+  const { text, fault } = decode(raw, most);
+  if (fault !== undefined) return { row, error: fault };
+  const json = row === 0 ? text.replace(/^\uFEFF/, "") : text;
+  if (!json.trim()) return undefined;
+  let values: unknown;
+  try {
+    values = JSON.parse(json);
+  } catch (error) {
+    return { row, error: `not JSON: ${(error as Error).message}` };
   }
-  if (rest) yield rest;
+  if (typeof values === "object" && values !== null && !Array.isArray(values))
+    return { row, values: values as Record<string, unknown> };
+  return {
+    row,
+    error: `not a JSON object, but ${Array.isArray(values) ? "an array" : json.trim().slice(0, 20)}`,
+  };
+}
+
+async function* parseAll(raws: AsyncIterable<Raw[]>, from: number, most: number): AsyncGenerator<Row> {
+  let index = 0;
+  for await (const some of raws)
+    for (const raw of some) {
+      const row = index++;
+      if (row === 0 && raw) checkStart(raw);
+      const parsed = row < from ? undefined : parse(row, raw, most);
+      if (parsed) yield parsed;
+    }
 }
 
 /** One row per line; a line that is not a JSON object is a bad row. Blank lines count but give no row. */
-export async function* readJsonl(path: string, from: number): AsyncGenerator<Row> {
-  let index = 0;
-  for await (const line of lines(path, 1)) {
-    const row = index++;
-    const json = row === 0 ? line.replace(/^\uFEFF/, "") : line;
-    if (row < from || !json.trim()) continue;
-    let values: unknown;
-    try {
-      values = JSON.parse(json);
-    } catch (error) {
-      yield { row, error: `not JSON: ${(error as Error).message}` };
-      continue;
-    }
-    if (typeof values === "object" && values !== null)
-      yield { row, values: values as Record<string, unknown> };
-    else yield { row, error: "not a JSON object" };
-  }
+export function readJsonl(
+  path: string,
+  from: number,
+  { maxRowBytes: most = defaultRowBytes, signal }: RowOptions = {},
+): AsyncGenerator<Row> {
+  return parseAll(lines(fileBytes(path, signal), most), from, most);
+}
+
+/** One row per element of an array, or per line where the file does not begin with one. */
+export function readJson(
+  path: string,
+  from: number,
+  { maxRowBytes: most = defaultRowBytes, signal }: RowOptions = {},
+): AsyncGenerator<Row> {
+  return parseAll(elementsOrLines(fileBytes(path, signal), most), from, most);
 }
 
 /** One row per file, or per million characters of it; the text is under the column's name. */
-export async function* readText(path: string, from: number, column: string): AsyncGenerator<Row> {
+export async function* readText(
+  path: string,
+  from: number,
+  column: string,
+  { maxRowBytes: most = defaultRowBytes, signal }: RowOptions = {},
+): AsyncGenerator<Row> {
   let row = 0;
-  for await (const text of lines(path, pieceLength)) {
-    if (row >= from) yield { row, values: { [column]: text } };
-    row++;
+  let piece: { text: string; fault?: string | undefined } = { text: "" };
+  const take = (): Row => {
+    const { text, fault } = piece;
+    piece = { text: "" };
+    return fault === undefined ? { row: row++, values: { [column]: text } } : { row: row++, error: fault };
+  };
+  const isPart = () => piece.text !== "" && row >= from;
+  try {
+    for await (const some of lines(fileBytes(path, signal), most))
+      for (const raw of some) {
+        if (row === 0 && piece.text === "" && raw) checkStart(raw);
+        const { text, fault } = decode(raw, most);
+        piece.text += text;
+        piece.fault ??= fault;
+        if (piece.text.length < pieceLength && raw) continue;
+        const whole = take();
+        if (whole.row >= from) yield whole;
+      }
+  } catch (error) {
+    if (isPart()) yield take();
+    throw error;
   }
+  if (isPart()) yield take();
 }

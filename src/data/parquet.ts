@@ -1,24 +1,13 @@
-/** @file Parquet by ranges of rows, so that one huge row group is read in bounded memory. */
-import { type AsyncBuffer, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
-import { uncompressSync } from "snappy";
-import type { Row } from "./row.ts";
+/** @file Parquet as a stream of rows in bounded memory. */
+import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync } from "hyparquet";
+import { codecs } from "./codecs.ts";
+import { columnsOf, prune, stepsOf } from "./parquet-columns.ts";
+import { readGroup } from "./parquet-group.ts";
+import { Undecodable, parsers } from "./parquet-values.ts";
+import { type Row, type RowOptions, defaultRowBytes, follow, listColumns } from "./row.ts";
+import { checkStart } from "./start.ts";
 
-/** Decoded bytes that a range of rows may have, as the file's own statistics estimate them. */
-const rangeBytes = 4 * 2 ** 20;
-
-const compressors = {
-  SNAPPY: (input: Uint8Array) => new Uint8Array(uncompressSync(Buffer.from(input)) as Buffer),
-  GZIP: (input: Uint8Array) => Bun.gunzipSync(input as Uint8Array<ArrayBuffer>),
-  ZSTD: (input: Uint8Array) => new Uint8Array(Bun.zstdDecompressSync(input as Uint8Array<ArrayBuffer>)),
-};
-
-const parsers = {
-  // The default drops a leading U+FEFF, which is part of the text.
-  stringFromBytes: (bytes: Uint8Array) =>
-    bytes && new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes),
-};
-
-/** The last slice is kept: without a page index every range of a row group asks for the same bytes. */
+/** The last slice is kept: every range of a row group whose pages are not known asks for the same bytes. */
 function fileBuffer(path: string): AsyncBuffer {
   const file = Bun.file(path);
   let last: { start: number; end: number; bytes: Promise<ArrayBuffer> } | undefined;
@@ -32,45 +21,61 @@ function fileBuffer(path: string): AsyncBuffer {
   };
 }
 
+async function readMetadata(file: AsyncBuffer): Promise<FileMetaData> {
+  const magic = Buffer.from(await file.slice(Math.max(0, file.byteLength - 4), file.byteLength)).toString();
+  if (magic === "PARE") throw new Error("it is encrypted, which is not supported");
+  if (magic !== "PAR1" || file.byteLength < 12) {
+    const start = Buffer.from(await file.slice(0, Math.min(64, file.byteLength)));
+    if (!start.toString().startsWith("PAR1")) checkStart(start);
+    throw new Error("it does not end as parquet does: cut off, or another format");
+  }
+  try {
+    return await parquetMetadataAsync(file, { parsers, geoparquet: false });
+  } catch (cause) {
+    throw new Error(`its metadata is damaged: ${(cause as Error).message}`, { cause });
+  }
+}
+
 /**
- * The rows from number `from` on, with the named columns.
+ * The rows from number `from` on, with the named columns; a page that cannot be read costs its rows.
+ * @param columns names, or paths such as `meta.source` or `messages.0.content`; values are under these.
  * @throws naming the column, if the file has none of that name, or what is wrong with the file.
  */
 export async function* readParquet(
   path: string,
   from: number,
   columns: readonly string[],
+  { maxRowBytes = defaultRowBytes }: RowOptions = {},
 ): AsyncGenerator<Row> {
   const file = fileBuffer(path);
-  const metadata = await parquetMetadataAsync(file);
-  const known = new Set(metadata.schema.map(({ name }) => name));
-  const missing = columns.find((column) => !known.has(column));
-  if (missing !== undefined)
-    throw new Error(`it has no column "${missing}"; its columns: ${[...known].slice(1).join(", ")}`);
-  // A page index spares reading a whole column chunk; parquetjs writes one that counts rows wrongly.
-  const useOffsetIndex = !/parquet\.?js/i.test(metadata.created_by ?? "");
-  let start = 0;
-  for (const group of metadata.row_groups) {
-    const rows = Number(group.num_rows);
-    const bytes = group.columns.reduce((sum, { meta_data }) => {
-      const wanted = meta_data && columns.includes(meta_data.path_in_schema[0]);
-      return wanted ? sum + Number(meta_data.total_uncompressed_size) : sum;
-    }, 0);
-    const step = Math.max(1, Math.floor((rangeBytes * rows) / Math.max(1, bytes)));
-    for (let first = Math.max(start, from); first < start + rows; first += step) {
-      const end = Math.min(first + step, start + rows);
-      const objects = await parquetReadObjects({
-        file,
-        metadata,
-        columns: [...columns],
-        rowStart: first,
-        rowEnd: end,
-        compressors,
-        parsers,
-        useOffsetIndex,
-      });
-      for (const [i, values] of objects.entries()) yield { row: first + i, values };
+  const all = await readMetadata(file);
+  const steps = columns.map((column) => {
+    const found = stepsOf(all, column);
+    if (found) return found;
+    throw new Error(`it has no column "${column}"; its columns: ${listColumns(columnsOf(all))}`);
+  });
+  const metadata = prune(all, steps);
+  const opened = { file, metadata, compressors: codecs(maxRowBytes) };
+
+  const toRow = (row: number, object: Record<string, unknown>): Row => {
+    const values: Record<string, unknown> = {};
+    for (const [i, column] of columns.entries()) {
+      const value = (values[column] = follow(object, steps[i]));
+      const bad = (Array.isArray(value) ? value : [value]).find((one) => one instanceof Undecodable);
+      if (bad) return { row, error: `column "${column}" is ${bad.reason}` };
     }
-    start += rows;
+    return { row, values };
+  };
+
+  let start = 0;
+  for (const [number, group] of metadata.row_groups.entries()) {
+    const end = start + Number(group.num_rows);
+    if (end > from)
+      for await (const part of readGroup(opened, number, start, from)) {
+        const { first: row } = part;
+        if ("lost" in part) yield { row, rows: part.lost, error: part.error };
+        else for (const [i, object] of part.objects.entries()) yield toRow(row + i, object);
+      }
+    start = end;
   }
 }

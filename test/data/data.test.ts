@@ -93,7 +93,7 @@ describe("places", () => {
     expect(dataFiles([folder])).not.toContain(at("z.csv"));
     expect(dataFiles([at("*.txt")])).toEqual([at("short.txt")]);
     expect(() => dataFiles([at("z.csv")])).toThrow(
-      "z.csv: unknown format; expected .parquet, .jsonl or .txt",
+      "z.csv: unknown format; expected .parquet, .jsonl, .json or .txt",
     );
     expect(() => dataFiles([at("none")])).toThrow("none: not found");
     expect(() => dataFiles([at("*.none")])).toThrow("no data file there");
@@ -170,7 +170,6 @@ test("one row group of 46 MB is read in bounded memory", async () => {
   const { count, bytes, grew } = JSON.parse(stdout.toString());
   expect(count).toBe(rows);
   expect(bytes).toBe(Array.from({ length: rows }, (_, i) => text(i).length).reduce((a, b) => a + b));
-  // The chunk itself, one range of rows, and what the collector has not come to yet.
-  expect(grew).toBeGreaterThan(40);
+  // One range of rows, and what the collector has not come to yet.
   expect(grew).toBeLessThan(250);
 });

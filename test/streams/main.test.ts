@@ -29,7 +29,7 @@ const mistakes: [string[], string][] = [
   [["a.yaml", "b.yaml"], "b.yaml: expected one config file"],
   [["--set", "train.stepz=3"], "train.stepz: there is no such setting"],
   [["--set", "train"], "--set train: expected path=value"],
-  [["--max-steps", "none"], "train.steps: Invalid input: expected number, received string"],
+  [["--max-steps", "none"], '--max-steps none: train.steps: expected a number, got "none"'],
   [["--set", "target=/none"], "/none/config.json: not found; expected a Hugging Face model folder"],
   [["--set", "data.files=[none.txt]"], "none.txt: not found"],
   [["--set", "data.text=body"], 'it has no column "body"; its columns: id, domain, text'],

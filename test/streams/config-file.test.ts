@@ -1,0 +1,142 @@
+/** What is wrong with a configuration is told all at once, each mistake with its place and what was meant. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Assignment, readConfig, readExperiment } from "../../streams/config-file.ts";
+
+let folder: string;
+beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-config-"))));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const good = "target: model\ndata: { files: [a.jsonl] }\ntrain: { steps: 3 }\nout: out\n";
+const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
+
+function write(text: string): string {
+  writeFileSync(join(folder, "my.yaml"), text);
+  return join(folder, "my.yaml");
+}
+
+/** The message's lines, without the folder. */
+function refuse(text: string, assignments: readonly Assignment[] = []): string[] {
+  try {
+    readConfig(write(text), assignments);
+  } catch (error) {
+    return (error as Error).message.replaceAll(`${folder}/`, "").split("\n");
+  }
+  return [];
+}
+
+test("all mistakes are told, in their order, each with file, line and column", () => {
+  const text = `# a comment
+target: { pth: x, device: gpu }
+trian:
+  steps: 3
+sources: [a, 3]
+data:
+  files: [x.jsonl]
+  foo: 1
+  onBadRow: Skip
+fusion:
+  method: minCe
+  lmWeight: 2
+  topK: 1.5
+learningRate: 3
+save: { onnx: [q9] }
+out: null
+`;
+  expect(refuse(text)).toEqual([
+    "12 mistakes",
+    "  my.yaml:2:11: target.pth: there is no such setting; did you mean target.path?",
+    '  my.yaml:2:19: target.device: expected one of auto, cpu, webgpu, cuda, got "gpu"; did you mean cpu?',
+    "  my.yaml:3:1: trian: there is no such setting; did you mean train?",
+    "  my.yaml:5:14: sources.1: expected a string or settings (key: value), got 3",
+    "  my.yaml:8:3: data.foo: there is no such setting",
+    '  my.yaml:9:3: data.onBadRow: expected one of fail, skip, got "Skip"; did you mean skip?',
+    '  my.yaml:11:3: fusion.method: expected one of minCE, avgCE, mixture, got "minCe"; did you mean minCE?',
+    "  my.yaml:12:3: fusion.lmWeight: expected a number of at most 1, got 2",
+    "  my.yaml:13:3: fusion.topK: expected a whole number, got 1.5",
+    "  my.yaml:14:1: learningRate: there is no such setting; did you mean train.learningRate?",
+    '  my.yaml:15:16: save.onnx.0: expected one of fp32, fp16, q8, got "q9"; did you mean q8?',
+    "  my.yaml:16:1: out: expected a string, got null",
+  ]);
+});
+
+test("a misspelt key is not also one that is missing; one that is missing has the place of what is above", () => {
+  expect(refuse(good.replace("train", "trian"))).toEqual([
+    "my.yaml:3:1: trian: there is no such setting; did you mean train?",
+  ]);
+  expect(refuse(good.replace("steps: 3", ""))).toEqual([
+    "my.yaml:3:1: train.steps: is missing; expected a number",
+  ]);
+  expect(refuse(good.replace("out: out", ""))).toEqual(["my.yaml: out: is missing; expected a string"]);
+});
+
+test("unknown keys are told one by one, each by its own path, found through anchors too", () => {
+  const several = good.replace("{ steps: 3 }", "&t\n  steps: 3\n  a: 1\n  b: { c: 2 }\n  d.e: 1");
+  expect(refuse(several)).toEqual([
+    "3 mistakes",
+    "  my.yaml:5:3: train.a: there is no such setting",
+    "  my.yaml:6:3: train.b: there is no such setting",
+    "  my.yaml:7:3: train.d.e: there is no such setting",
+  ]);
+  const alias = `pack: &p { rowLenght: 3 }\nforward: *p\n${good}`;
+  expect(refuse(alias)).toContain("  my.yaml:1:12: forward.rowLenght: there is no such setting");
+});
+
+test("what is not YAML is told with line and column", () => {
+  const broken: [string, string][] = [
+    ["target: {a: 1\nsources: []\n", "my.yaml:2:1: not YAML: Flow map"],
+    ["target: a\ntarget: b\n", "my.yaml:2:1: not YAML: Map keys must be unique"],
+    ["data:\n\tfiles: a\n", "my.yaml:2:1: not YAML: Tabs are not allowed"],
+    ["target: *model\n", "my.yaml:1:1: not YAML: Unresolved alias"],
+    ["out: 'x\n", "my.yaml:2:1: not YAML: Missing closing 'quote"],
+    ["", "my.yaml: expected keys such as target"],
+    ["- a\n", "my.yaml: expected keys such as target"],
+  ];
+  for (const [text, message] of broken) expect(refuse(text)[0]).toStartWith(message);
+});
+
+test("what an option says wrong is told of the option, not of the file", () => {
+  const refused: [Assignment, string][] = [
+    ["train.steps=ten", '--set train.steps=ten: train.steps: expected a number, got "ten"'],
+    [
+      { option: "--max-steps", key: "train.steps", value: "ten" },
+      '--max-steps ten: train.steps: expected a number, got "ten"',
+    ],
+    [
+      "train.stepz=3",
+      "--set train.stepz=3: train.stepz: there is no such setting; did you mean train.steps?",
+    ],
+    [
+      "recipe=fuselm",
+      '--set recipe=fuselm: recipe: expected one of default, fusellm, kd, got "fuselm"; did you mean fusellm?',
+    ],
+    ["train={steps: 3", "--set train={steps: 3: the value is not YAML: Flow map must end with a }"],
+    ["train", "--set train: expected path=value, such as train.steps=40"],
+  ];
+  for (const [assignment, message] of refused) {
+    expect(() => readConfig(demo, [assignment])).toThrow(message);
+    expect(refuse(good, [assignment])).toEqual([message]);
+  }
+});
+
+test("one file or source may stand where there may be several; paths are of the file, or of the option's user", () => {
+  const config = readConfig(write(good.replace("[a.jsonl]", "a.jsonl")), [
+    "sources=models/b",
+    "evaluate.files=c.txt",
+  ]);
+  expect(config.data.files).toEqual([join(folder, "a.jsonl")]);
+  expect(config.sources).toEqual(["models/b"]);
+  expect(config.evaluate?.files).toEqual([join(process.cwd(), "c.txt")]);
+});
+
+test("an experiment's mistakes have the place of the arm that they are in, or of what all have in common", () => {
+  const text = `${good}seeds: [1]\narms:\n  a: null\n  b:\n    fusion:\n      lamda: 1\n`;
+  expect(() => readExperiment(write(text))).toThrow(
+    `${folder}/my.yaml:10:7: arms.b: fusion.lamda: there is no such setting`,
+  );
+  expect(() =>
+    readExperiment(write(text.replace("lamda: 1", "topK: 3").replace("steps: 3", "steps: 0"))),
+  ).toThrow(`${folder}/my.yaml:3:10: arms.a: train.steps: expected a number above 0, got 0`);
+});

@@ -1,0 +1,60 @@
+/** What an inspection shows of a teacher is what the teacher says, and nothing that was added to it. */
+import { beforeAll, expect, test } from "bun:test";
+import { readConfig } from "../../streams/config-file.ts";
+import { page, terminalTable } from "../../streams/inspect-report.ts";
+import { type Inspection, inspect } from "../../streams/inspect.ts";
+
+const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
+const text = "And God said, Let there be light: and there was light.";
+const found = (...settings: string[]) => inspect(readConfig(demo, settings), text, 100);
+
+let byText: Inspection;
+beforeAll(async () => void (byText = await found()), 60_000);
+
+test("each teacher's probabilities and what none of its candidates has sum to 1", () => {
+  expect(byText.tokens.length).toBeGreaterThan(10);
+  for (const { teachers } of byText.tokens)
+    for (const { candidates, rest } of teachers) {
+      const sum = candidates.reduce((all, { probability }) => all + probability, 0);
+      expect(candidates.length > 0).toBe(rest !== undefined && rest < 1);
+      if (rest !== undefined) expect(sum + rest).toBeCloseTo(1, 4);
+    }
+});
+
+test("what a teacher says does not depend on what becomes of the rest, on a temperature, or on who is believed", async () => {
+  const saidIn = ({ tokens }: Inspection) =>
+    tokens.map(({ teachers }) => teachers.map(({ candidates }) => candidates));
+  const others = await found("fusion.tail=renormalize", "fusion.temperature=2", "fusion.method=avgCE");
+  expect(saidIn(others)).toEqual(saidIn(byText));
+  expect(others.tokens[3].fused).not.toEqual(byText.tokens[3].fused);
+});
+
+test("where a fallback speaks, the teacher is silent", async () => {
+  const unlike = "Circumnavigators harpooned Zebulun's leviathans";
+  const { tokens } = await inspect(readConfig(demo, ["recipe=fusellm"]), unlike, 100);
+  const silent = tokens.flatMap(({ teachers }) => teachers).filter(({ rest }) => rest === undefined);
+  expect(silent.length).toBeGreaterThan(0);
+  for (const { candidates } of silent) expect(candidates).toEqual([]);
+});
+
+test("no number is above 100, in the terminal and on the page, and the text's part has a name of its own", () => {
+  const table = terminalTable(byText, 200);
+  const html = page(byText);
+  const numbers = [
+    ...`${table}\n${html.replace(/<style>.*?<\/style>|#\w+|[\d.]+%/gs, "")}`.matchAll(/ (\d+)(?= |\n|<)/g),
+  ];
+  expect(numbers.length).toBeGreaterThan(200);
+  for (const [, number] of numbers) expect(Number(number)).toBeLessThanOrEqual(100);
+  // The second teacher does not list the token, and leaves it to the text.
+  const [, line] = table.split("\n");
+  expect(line).toMatch(/^·God .*·the 5 .* text 71 /);
+  expect(html).toContain("<em>left to the text</em> 71</div>");
+  for (const row of table.split("\n")) expect(Bun.stringWidth(row)).toBeLessThanOrEqual(200);
+});
+
+test("a token cannot command a terminal", () => {
+  const view = { teachers: [], fused: [{ token: "\x1b[2J\r", probability: 1 }], truth: 1, token: "\x07" };
+  const shown = terminalTable({ teachers: [], tail: "text", tokens: [view] }, 80);
+  expect(shown).toContain("␇");
+  expect(shown).toContain("␛[2J␍ 100");
+});
