@@ -1,0 +1,102 @@
+import { expect, test } from "bun:test";
+import { TeacherStatistics } from "../../streams/statistics.ts";
+import type { Fused } from "../../streams/records.ts";
+
+/** A block of so many tokens, and what came of each teacher: won, aligned, spelled, dropped, tail, nll per byte. */
+function fused(domain: string, text: string, length: number, alone: number, teachers: number[][]): Fused {
+  return {
+    block: { text, start: 0, last: true, id: "d", domain, cursor: { epoch: 0, file: 0, row: 0 } },
+    ids: new Int32Array(length),
+    targets: { offsets: new Int32Array(length + 1), ids: new Int32Array(0), values: new Float32Array(0) },
+    weights: new Float32Array(length),
+    shares: new Float32Array(0),
+    won: teachers.map(([won]) => won),
+    alone,
+    teachings: teachers.map(([, aligned, spelled, dropped, tail, nllPerByte]) => ({
+      rows: { offsets: new Int32Array(0), ids: new Int32Array(0), values: new Float32Array(0) },
+      aligned,
+      spelled,
+      dropped,
+      tail,
+      nll: 99,
+      nllPerByte,
+      nlls: new Float32Array(0),
+    })),
+  };
+}
+
+function statisticsOf(blocks: readonly Fused[]): TeacherStatistics {
+  const statistics = new TeacherStatistics(["one", "two"]);
+  for (const block of blocks) statistics.add(block);
+  return statistics;
+}
+
+/** Eight positions and 10 bytes of the sea, four and "éé é", 7 bytes, of it; then eight positions of speech. */
+const blocks = [
+  fused("sea", "0123456789", 9, 1, [
+    [5, 6, 2, 0.5, 1.5, 0.7],
+    [2, 4, 0, 0.25, 0.5, 1.4],
+  ]),
+  fused("sea", "éé é", 5, 0, [
+    [1, 2, 1, 0.25, 0.5, 1.4],
+    [3, 4, 3, 0.75, 1.5, 0.7],
+  ]),
+  fused("speech", "01234567", 9, 4, [
+    [0, 0, 0, 0, 0, 2],
+    [4, 8, 4, 2, 4, 1],
+  ]),
+];
+
+test("a summary has shares of the positions with a next token, and means per aligned position and per byte", () => {
+  const { withoutTeacher, teachers } = statisticsOf(blocks).summary();
+  const rounded = Object.entries(teachers).map(([name, summary]) => [
+    name,
+    Object.fromEntries(Object.entries(summary).map(([field, value]) => [field, Number(value.toFixed(9))])),
+  ]);
+  expect(withoutTeacher).toBe(5 / 20);
+  const nats = (...each: [perByte: number, bytes: number][]) =>
+    Number((each.reduce((sum, [perByte, bytes]) => sum + perByte * bytes, 0) / 25).toFixed(9));
+  expect(Object.fromEntries(rounded)).toEqual({
+    one: {
+      won: 6 / 20,
+      aligned: 8 / 20,
+      spelled: 3 / 20,
+      dropped: 0.75 / 8,
+      tail: 2 / 8,
+      nllPerByte: nats([0.7, 10], [1.4, 7], [2, 8]),
+    },
+    two: {
+      won: 9 / 20,
+      aligned: 16 / 20,
+      spelled: 7 / 20,
+      dropped: 3 / 16,
+      tail: 6 / 16,
+      nllPerByte: nats([1.4, 10], [0.7, 7], [1, 8]),
+    },
+  });
+});
+
+test("each domain has its own, in the order in which they come", () => {
+  const statistics = statisticsOf(blocks);
+  const domains = statistics.byDomain();
+  expect(Object.keys(domains)).toEqual(["sea", "speech"]);
+  expect(domains.sea).toEqual(statisticsOf(blocks.slice(0, 2)).summary());
+  expect(domains.speech).toEqual({
+    withoutTeacher: 4 / 8,
+    teachers: {
+      // What is never aligned has nothing to divide by.
+      one: { won: 0, aligned: 0, spelled: 0, dropped: 0, tail: 0, nllPerByte: 2 },
+      two: { won: 0.5, aligned: 1, spelled: 0.5, dropped: 0.25, tail: 0.5, nllPerByte: 1 },
+    },
+  });
+});
+
+test("where there was no text everything is 0; what was left out is counted", () => {
+  const statistics = statisticsOf([]);
+  const nothing = { won: 0, aligned: 0, spelled: 0, dropped: 0, tail: 0, nllPerByte: 0 };
+  expect(statistics.summary()).toEqual({ withoutTeacher: 0, teachers: { one: nothing, two: nothing } });
+  expect(statistics.byDomain()).toEqual({});
+  statistics.skipped();
+  statistics.skipped();
+  expect(statistics.skippedRows).toBe(2);
+});
