@@ -50,10 +50,12 @@ export class RowWriter {
     }
   }
 
-  /** Makes the row being written sum to 1; returns what it summed to. */
+  /** Makes the row being written sum to 1, unless it sums to 0; returns what it summed to. */
   normalizeRow(): number {
     let sum = 0;
     for (let i = this.#offsets[this.#rows]; i < this.#entries; i++) sum += this.#values[i];
+    // Probabilities may all have become 0 in float32.
+    if (sum === 0) return 0;
     for (let i = this.#offsets[this.#rows]; i < this.#entries; i++) this.#values[i] /= sum;
     return sum;
   }

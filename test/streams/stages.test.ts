@@ -352,6 +352,15 @@ describe("fuse", () => {
     ]);
   });
 
+  test("minCE takes the better of two that are far behind one that is silent", async () => {
+    const item = aligned(3, [40, 30]);
+    const silent = { offsets: new Int32Array(4), ids: new Int32Array(0), values: new Float32Array(0) };
+    const best = { ...item.teachings[0], rows: silent, nll: 1 };
+    const three = { ...item, teachings: [best, ...item.teachings] };
+    // exp(−29/0.01) and exp(−39/0.01) are both 0.
+    expect(await winners([three], { scope: "sequence", sharpness: 0.01 })).toEqual([[2, 2]]);
+  });
+
   test("or row by row, by the means over a row's tokens, from where the stream goes on", async () => {
     // Rows of 4 tokens: 3 of the first block and 1 of the second; 3 of the second and 1 of the third; …
     const items = [aligned(3, [1, 2]), aligned(4, [5, 2]), aligned(4, [0, 2]), aligned(2, [9, 2])];

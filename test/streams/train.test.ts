@@ -49,7 +49,9 @@ async function stepOn(rows: readonly Token[][], loss: "ce" | "kl"): Promise<Step
   async function* packed() {
     yield* rows.map(rowOf);
   }
-  const [only] = await Array.fromAsync(train(packed(), { rows: 2, accumulation: 2, loss, ...schedule }, step));
+  const [only] = await Array.fromAsync(
+    train(packed(), { rows: 2, accumulation: 2, loss, ...schedule }, step),
+  );
   return only;
 }
 
@@ -73,7 +75,10 @@ test("the fusion term is a cross-entropy, or a KL divergence, per token that is 
     rows.flat().reduce((sum, token) => sum + token.weight * of(token), 0);
   await fc.assert(
     fc.asyncProperty(steps, async (rows) => {
-      const weight = Math.max(1, sums(rows, () => 1));
+      const weight = Math.max(
+        1,
+        sums(rows, () => 1),
+      );
       const fusion = sums(rows, ({ λ }) => 1 - λ);
       // Σ f·log(f / p), with 0·log 0 = 0, and Σ f·log(1 / p).
       const kl = ({ fused }: Token) =>
