@@ -132,23 +132,21 @@ export function teachByTokens(
     const writer = new RowWriter(ids.length, rows.ids.length + ids.length, places);
     const shares = softmaxRows(rows).values;
     let [aligned, dropped, tail] = [0, 0, 0];
-    for (let t = 0; t < ids.length; t++) {
-      const [start, end] = [rows.offsets[t], rows.offsets[t + 1]];
+    for (let t = 0; t < ids.length; t++, writer.endRow()) {
       // What comes after a block's last token is not known here.
-      if (t + 1 < ids.length && end > start) {
-        let [kept, placed] = [0, 0];
-        if (sources[t] >= 0) {
-          aligned++;
-          for (let i = sources[t] * k; i < (sources[t] + 1) * k; i++) kept += Math.exp(topLogProbs[i]);
-          for (let i = start; i < end; i++) placed += Math.exp(rows.values[i]);
-          dropped += kept - placed;
-          tail += 1 - kept;
-        }
-        const scale = sources[t] >= 0 && options.tail !== "renormalize" ? placed : 1;
-        for (let i = start; i < end; i++) writer.add(rows.ids[i], shares[i] * scale);
-        if (sources[t] >= 0) closeRow(writer, options.tail, ids[t + 1]);
+      if (t + 1 === ids.length) continue;
+      const [start, end] = [rows.offsets[t], rows.offsets[t + 1]];
+      let [kept, placed] = [0, 0];
+      if (sources[t] >= 0) {
+        aligned++;
+        for (let i = sources[t] * k; i < (sources[t] + 1) * k; i++) kept += Math.exp(topLogProbs[i]);
+        for (let i = start; i < end; i++) placed += Math.exp(rows.values[i]);
+        dropped += kept - placed;
+        tail += 1 - kept;
       }
-      writer.endRow();
+      const scale = sources[t] >= 0 && options.tail !== "renormalize" ? placed : 1;
+      for (let i = start; i < end; i++) writer.add(rows.ids[i], shares[i] * scale);
+      if (sources[t] >= 0 && end > start) closeRow(writer, options.tail, ids[t + 1]);
     }
     return { rows: writer.finish(), aligned, spelled: 0, dropped, tail };
   };
