@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { SpanProjector } from "../../src/fusion/spans.ts";
+import type { Tail } from "../../src/fusion/teach.ts";
 import { type Encoding, readTokenizer } from "../../src/text/tokenizer.ts";
 import type { Vocabulary } from "../../src/text/vocabulary.ts";
 import { demoModel, demoModels } from "../close.ts";
@@ -134,6 +135,104 @@ describe("against brute force over strings", () => {
       { numRuns: 2000 },
     );
     expect(spelledSomewhere).toBeGreaterThan(100);
+  });
+
+  test("renormalized, each row is what is kept over its sum", () => {
+    fc.assert(
+      fc.property(cases, ({ source, target, text, scores, k }) => {
+        const [theirs, ours] = [encode(source, text), encode(target, text)];
+        const candidates = candidatesOf(theirs, source, scores, k);
+        const said = (tail: Tail) =>
+          new SpanProjector(source, target, tail).project(theirs, ours, candidates);
+        const [kept, renormalized] = [said("keep"), said("renormalize")];
+        expect({ ...renormalized, rows: 0 }).toEqual({ ...kept, rows: 0 as never });
+        for (let t = 0; t < ours.ids.length; t++) {
+          const sum = row(kept.rows, t).reduce((sum, [, p]) => sum + p, 0);
+          for (const [i, [id, p]] of row(kept.rows, t).entries()) {
+            expect(row(renormalized.rows, t)[i][0]).toBe(id);
+            expect(Math.abs(row(renormalized.rows, t)[i][1] - p / sum)).toBeLessThan(1e-3);
+          }
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("left to the text, a row is on average over all texts what a right teacher expects of the next token", () => {
+    // Every text "c" + up to four of the source's tokens + the end, as often as the teacher says.
+    const depth = 4;
+    const sources = fc.constantFrom(["a", "b", "d"], ["a", "b", "ad", "d"]);
+    const targets = fc.constantFrom(
+      ["ab"],
+      ["ab", "abd"],
+      ["bd", "abd"],
+      ["dd", "dda", "ab"],
+      ["abab", "ba"],
+    );
+    const chances = fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 60, maxLength: 60 });
+    fc.assert(
+      fc.property(
+        sources,
+        targets,
+        chances,
+        fc.integer({ min: 1, max: 5 }),
+        (theirWords, words, chances, k) => {
+          const source = toy([...theirWords, "c"]);
+          const target = toy(["d", ...words]);
+          const projector = new SpanProjector(source, target, "text");
+          const speakable = [...theirWords, ""].map((token) =>
+            token ? source.tokens.indexOf(token) : source.eos,
+          );
+          /** What the teacher says after some tokens; the end, if there are many. */
+          const after = (tokens: readonly string[]): Map<number, number> => {
+            if (tokens.length > depth) return new Map([[source.eos, 1]]);
+            const seed = tokens.reduce(
+              (sum, token, i) => sum + (i + 1) * (token.length + token.charCodeAt(0)),
+              0,
+            );
+            const parts = speakable.map((_, i) => chances[(seed + i) % chances.length]);
+            // A tokenizer that always takes the longest token never writes "a" and then "d" where "ad" is one.
+            if (theirWords.includes("ad") && tokens.at(-1) === "a") parts[theirWords.indexOf("d")] = 0;
+            const sum = parts.reduce((a, b) => a + b);
+            return new Map(speakable.map((id, i) => [id, parts[i] / sum]));
+          };
+          const expected = Array<number>(target.tokens.length).fill(0);
+          const found = Array<number>(target.tokens.length).fill(0);
+          const walk = (tokens: readonly string[], p: number): void => {
+            for (const [id, chance] of after(tokens)) {
+              if (chance === 0) continue;
+              if (id !== source.eos) {
+                walk([...tokens, source.tokens[id]], p * chance);
+                continue;
+              }
+              const text = tokens.join("");
+              const [theirs, ours] = [encode(source, text), encode(target, text)];
+              const [topIds, topLogProbs]: [number[], number[]] = [[], []];
+              const nll = new Float32Array(theirs.ids.length);
+              for (let s = 0; s < theirs.ids.length; s++) {
+                const said = after(tokens.slice(0, s + 1));
+                const order = source.tokens
+                  .map((_, id) => id)
+                  .sort((a, b) => (said.get(b) ?? 0) - (said.get(a) ?? 0));
+                topIds.push(...order.slice(0, k));
+                topLogProbs.push(...order.slice(0, k).map((id) => Math.log(said.get(id) ?? 0)));
+                if (s + 1 < theirs.ids.length) nll[s] = -Math.log(said.get(theirs.ids[s + 1])!);
+              }
+              const { rows } = projector.project(theirs, ours, {
+                topIds: Int32Array.from(topIds),
+                topLogProbs: Float32Array.from(topLogProbs),
+                nll,
+              });
+              expected[ours.ids[1]] += p * chance;
+              for (const [id, value] of row(rows, 0)) found[id] += p * chance * value;
+            }
+          };
+          walk(["c"], 1);
+          expected.forEach((p, id) => expect(Math.abs(found[id] - p)).toBeLessThan(1e-4));
+        },
+      ),
+      { numRuns: 30 },
+    );
   });
 });
 
