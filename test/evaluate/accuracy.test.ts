@@ -5,7 +5,7 @@ test("shares are of the questions; of equally likely choices the first counts", 
   const ask = (answer: number, ...choices: string[]) => Question.parse({ question: "q", choices, answer });
   const questions = [
     ask(0, "aa", "bb"),
-    ask(1, "aa", "bb"),
+    ask(0, "aa", "bb"),
     ask(2, "a", "bbbb", "cc"),
     ask(1, "a", "bbbb", "cc"),
   ];
@@ -16,5 +16,5 @@ test("shares are of the questions; of equally likely choices the first counts", 
     // −8 over four characters is −2 for each, against −3 and −2.5.
     [-3, -8, -5],
   ]);
-  expect(found).toEqual({ questions: 4, acc: 2 / 4, accNorm: 3 / 4 });
+  expect(found).toEqual({ questions: 4, acc: 3 / 4, accNorm: 4 / 4 });
 });

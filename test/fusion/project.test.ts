@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type ProjectOptions, Projector } from "../../src/fusion/project.ts";
+import { type ProjectOptions, Projector, joins } from "../../src/fusion/project.ts";
 import { TokenAligner } from "../../src/fusion/token-align.ts";
 import { tails, teachByTokens } from "../../src/fusion/teach.ts";
 import { minEditMap } from "../../src/fusion/vocabulary-map.ts";
@@ -45,6 +45,16 @@ test("candidates that fall on one token add up, or the first alone counts", () =
   expect(project({}).rows[1]).toEqual([[1, 0.75]]);
   expect(project({ duplicates: "first" }).rows[1]).toEqual([[1, 0.5]]);
   expect(project({ align: "hard" }).rows[1]).toEqual([[1, 0.5]]);
+});
+
+test("scores add up as the logarithms of probabilities that they are, whichever is larger", () => {
+  for (const [a, b] of [
+    [Math.log(0.5), Math.log(0.25)],
+    [Math.log(0.25), Math.log(0.5)],
+  ])
+    expect(joins.sum(a, b)).toBeCloseTo(Math.log(0.75), 12);
+  expect(joins.sum(-2000, -1000)).toBe(-1000);
+  expect(joins.first(1)).toBe(1);
 });
 
 test("a position without a match says nothing, the next token, or as FuseLLM's code the current one", () => {

@@ -161,7 +161,7 @@ describe("against brute force over strings", () => {
   test("left to the text, a row is on average over all texts what a right teacher expects of the next token", () => {
     // Every text "c" + up to four of the source's tokens + the end, as often as the teacher says.
     const depth = 4;
-    const sources = fc.constantFrom(["a", "b", "d"], ["a", "b", "ad", "d"]);
+    const sources = fc.constantFrom<string[]>(["a", "b", "d"], ["a", "b", "ad", "d"]);
     const targets = fc.constantFrom(
       ["ab"],
       ["ab", "abd"],
@@ -236,6 +236,61 @@ describe("against brute force over strings", () => {
   });
 });
 
+describe("at the ends of texts and tokens", () => {
+  const speakerOf = (...words: string[]) => ({
+    vocabulary: {
+      tokens: words,
+      marker: "▁",
+      bytes: words.map((word) => new TextEncoder().encode(word)),
+    } as const,
+    eos: words.indexOf(""),
+  });
+  const source = speakerOf("a", "b", "c", "");
+  const target = speakerOf("a", "b", "c", "ab", "");
+  const encoding = (ids: number[], ends: number[]) => ({
+    ids: Int32Array.from(ids),
+    ends: Int32Array.from(ends),
+  });
+  const log = (...values: number[]) => Float32Array.from(values, Math.log);
+
+  test("at the end of a block what may come next shares the row with the text", () => {
+    // "ca": "a" leaves open whether the target's token is "a" or "ab", and the block ends there.
+    const text = encoding([2, 0], [1, 2]);
+    const candidates = {
+      topIds: Int32Array.of(0, 1, 1, 2),
+      topLogProbs: log(0.6, 0.3, 0.5, 0.2),
+      nll: Float32Array.of(-Math.log(0.6), 0),
+    };
+    const said = (tail: Tail) => new SpanProjector(source, target, tail).project(text, text, candidates);
+    // "b" at once; "ab", and "a" before "c"; and "a" before what is not known.
+    expect(row(said("text").rows, 0)).toEqual([
+      [1, 0.3],
+      [3, 0.5],
+      [0, 0.5],
+    ]);
+    expect(row(said("keep").rows, 0)).toEqual([
+      [1, 0.3],
+      [3, 0.3],
+      [0, 0.12],
+    ]);
+    expect(said("keep").dropped).toBeCloseTo(0.6 * 0.3, 5);
+    expect(row(said("text").rows, 1)).toEqual([]);
+  });
+
+  test("of several tokens that end at one byte, the last has seen them all", () => {
+    const theirs = encoding([2, 2, 1], [1, 1, 2]);
+    const ours = encoding([2, 1], [1, 2]);
+    const candidates = {
+      topIds: Int32Array.of(0, 1, 0),
+      topLogProbs: log(0.9, 0.7, 0.5),
+      nll: Float32Array.of(1, -Math.log(0.7), 0),
+    };
+    const { rows, aligned } = new SpanProjector(source, target, "keep").project(theirs, ours, candidates);
+    expect(row(rows, 0)).toEqual([[1, 0.7]]);
+    expect(aligned).toBe(1);
+  });
+});
+
 describe("with real tokenizers", () => {
   const [target, sourceA, sourceB] = demoModels.map((name) => readTokenizer(demoModel(name)));
   const id = (tokenizer: typeof target, token: string) => tokenizer.vocabulary.tokens.indexOf(token);
@@ -261,7 +316,7 @@ describe("with real tokenizers", () => {
   });
 
   test("a line end is the same byte in each kind of vocabulary; a character with a token of its own is that one", async () => {
-    const [ours, theirs] = await Promise.all([target.encode("God, and"), sourceB.encode("God, and")]);
+    const [ours, theirs] = await Promise.all([target.encode("God and"), sourceB.encode("God and")]);
     const projector = new SpanProjector(sourceB, target, "keep");
     const first = (token: string) =>
       row(projector.project(theirs, ours, always(theirs.ids.length, id(sourceB, token))).rows, 0)[0][0];

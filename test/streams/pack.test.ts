@@ -179,23 +179,33 @@ test("over a row, teachers are compared by the means over its tokens, and λ is 
   await fc.assert(
     fc.asyncProperty(fc.array(teaching, { minLength: 1, maxLength: 6 }), fusing, async (all, options) => {
       const items = all.map(alignedOf);
-      const minCE = { ...options, scope: "row", method: "minCE", lmSchedule: "hard_and_decay" } as const;
-      const { rowLength, tokensPerStep, lmWeight, steps } = minCE;
+      const byRow = { ...options, scope: "row", lmSchedule: "hard_and_decay" } as const;
+      const { rowLength, tokensPerStep, lmWeight, steps, sharpness, method } = byRow;
       const owners = items.flatMap(({ target: { ids }, teachings }) =>
         Array.from(ids, (_, t) => ({ teachings, end: t + 1 === ids.length })),
       );
-      for (const [r, row] of (await trainedOn(items, minCE)).entries()) {
+      for (const [r, row] of (await trainedOn(items, byRow)).entries()) {
         const here = owners.slice(r * rowLength, (r + 1) * rowLength);
-        const sum = (teacher: number) => here.reduce((sum, { teachings }) => sum + teachings[teacher].nll, 0);
-        const best = sum(1) < sum(0) ? 1 : 0;
+        const [one, two] = [0, 1].map(
+          (teacher) => here.reduce((sum, { teachings }) => sum + teachings[teacher].nll, 0) / here.length,
+        );
         const step = Math.floor((r * rowLength) / tokensPerStep);
         const λ = lmWeight + (1 - lmWeight) * (step / steps);
+        // What a teacher keeps, a half, weighs so much less.
+        const weight = λ + (1 - λ) / 2;
+        const second = method === "minCE" ? +(two < one) : 1 / (1 + Math.exp((two - one) / sharpness));
         here.forEach(({ end }, place) => {
           if (end) return;
-          expect(row.targets[4 * place + 1]).toBe(best + 1);
-          // What the teacher keeps, a half, weighs so much less.
-          expect(row.probabilities[4 * place]).toBeCloseTo(λ / (λ + (1 - λ) / 2), 5);
-          expect(row.weights[place]).toBeCloseTo(λ + (1 - λ) / 2, 5);
+          const [next, ...said] = [0, 1, 2].map((i) => ({
+            id: row.targets[4 * place + i],
+            share: row.probabilities[4 * place + i],
+          }));
+          expect(next.share).toBeCloseTo(λ / weight, 5);
+          expect(row.weights[place]).toBeCloseTo(weight, 5);
+          for (const [teacher, part] of [1 - second, second].entries()) {
+            const found = said.find(({ id, share }) => id === teacher + 1 && share > 0)?.share ?? 0;
+            expect(found).toBeCloseTo(((1 - λ) * part) / 2 / weight, 5);
+          }
         });
       }
     }),

@@ -58,6 +58,23 @@ test("a soft target costs what its entries cost alone, each by its share, over a
   await trainer.close();
 });
 
+test("along the gradient the loss changes by its norm", async () => {
+  const trainer = await trainerOf({ accumulate: false });
+  const batch = [batchOf(1, 0.75, 0.05)];
+  const { gradients, gradientNorm } = await trainer.gradients(batch);
+  const start = new Map(Array.from(trainer.parameters, ([name, { data }]) => [name, data.slice()]));
+  const direction = new Map(Array.from(gradients, ([name, gradient]) => [name, gradient.slice()]));
+  const lossAt = async (distance: number) => {
+    for (const [name, { data }] of trainer.parameters)
+      data.forEach(
+        (_, i) => (data[i] = start.get(name)![i] + (distance / gradientNorm) * direction.get(name)![i]),
+      );
+    return (await trainer.gradients(batch)).loss;
+  };
+  expectRelative(((await lossAt(0.02)) - (await lossAt(-0.02))) / 0.04, gradientNorm, 0.01);
+  await trainer.close();
+});
+
 test("steps are AdamW's on gradients of at most the clipping norm, which only matrices decay beside", async () => {
   const options = { accumulate: true, beta1: 0.8, beta2: 0.9, epsilon: 1e-6, weightDecay: 0.3 };
   const batches = [
