@@ -50,6 +50,8 @@ export interface ScoredTeaching extends Teaching {
   /** Mean −log p of the block's text, in the unit in which teachers are compared, and per byte. */
   readonly nll: number;
   readonly nllPerByte: number;
+  /** Bytes of the block that it predicts: all but those of its first token. */
+  readonly bytes: number;
   /** f32[T]: −log p of the token after each position, in nats per byte. */
   readonly nlls: Float32Array;
 }

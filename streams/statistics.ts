@@ -45,13 +45,12 @@ export class TeacherStatistics {
     return { positions: 0, alone: 0, teachers };
   }
 
-  add = ({ block: { domain, text }, ids, won, alone, teachings }: Fused): void => {
+  add = ({ block: { domain }, ids, won, alone, teachings }: Fused): void => {
     const counts = this.#domains.get(domain) ?? this.#empty();
     this.#domains.set(domain, counts);
-    counts.positions += ids.length - 1;
+    counts.positions += Math.max(0, ids.length - 1);
     counts.alone += alone;
-    const bytes = Buffer.byteLength(text);
-    teachings.forEach(({ aligned, spelled, dropped, tail, nllPerByte }, i) => {
+    teachings.forEach(({ aligned, spelled, dropped, tail, nllPerByte, bytes }, i) => {
       const sums = counts.teachers[i];
       sums.won += won[i];
       sums.aligned += aligned;

@@ -41,16 +41,16 @@ test("each teacher is read in its own tokens, and is as good as its nats in the 
   const of = async (unit: "byte" | "token") => {
     const [{ target, teachings }] = await Array.fromAsync(align(stream(), teachers, unit));
     expect(target).toBe(scored.encodings[0]);
-    return teachings.map(({ nll, nllPerByte, nlls }) => [nll, nllPerByte, ...nlls]);
+    return teachings.map(({ nll, nllPerByte, bytes, nlls }) => [nll, nllPerByte, bytes, ...nlls]);
   };
   // 8 nats for 4 bytes in 2 tokens, all of them "cdef"; 5 nats for 5 bytes in 1 token.
   expect(await of("byte")).toEqual([
-    [2, 2, 2, 2],
-    [1, 1, 1, 1],
+    [2, 2, 4, 2, 2],
+    [1, 1, 5, 1, 1],
   ]);
   expect(await of("token")).toEqual([
-    [4, 2, 2, 2],
-    [5, 1, 1, 1],
+    [4, 2, 4, 2, 2],
+    [5, 1, 5, 1, 1],
   ]);
   expect(heard.slice(0, 2)).toEqual([
     ["first", scored.encodings[1], scored.encodings[0], scored.scores[1]],

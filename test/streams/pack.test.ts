@@ -134,6 +134,7 @@ const alignedOf = ({ length, nlls }: { length: number; nlls: [number, number] },
     tail: 0,
     nll,
     nllPerByte: nll,
+    bytes: 1,
     nlls: Float32Array.from({ length }, (_, t) => (nll * (t + 3)) % 5),
   })),
 });

@@ -324,6 +324,7 @@ describe("fuse", () => {
       tail: 0,
       nll,
       nllPerByte: nll,
+      bytes: 1,
       nlls: Float32Array.from(nllsAt?.[teacher] ?? Array<number>(length).fill(nll)),
     })),
   });

@@ -2,17 +2,17 @@ import { expect, test } from "bun:test";
 import { TeacherStatistics } from "../../streams/statistics.ts";
 import type { Fused } from "../../streams/records.ts";
 
-/** A block of so many tokens, and what came of each teacher: won, aligned, spelled, dropped, tail, nll per byte. */
-function fused(domain: string, text: string, length: number, alone: number, teachers: number[][]): Fused {
+/** A block of so many tokens, and what came of each teacher: won, aligned, spelled, dropped, tail, nll per byte, bytes. */
+function fused(domain: string, length: number, alone: number, teachers: number[][]): Fused {
   return {
-    block: { text, start: 0, last: true, id: "d", domain, cursor: { epoch: 0, file: 0, row: 0 } },
+    block: { text: "é", start: 0, last: true, id: "d", domain, cursor: { epoch: 0, file: 0, row: 0 } },
     ids: new Int32Array(length),
     targets: { offsets: new Int32Array(length + 1), ids: new Int32Array(0), values: new Float32Array(0) },
     weights: new Float32Array(length),
     shares: new Float32Array(0),
     won: teachers.map(([won]) => won),
     alone,
-    teachings: teachers.map(([, aligned, spelled, dropped, tail, nllPerByte]) => ({
+    teachings: teachers.map(([, aligned, spelled, dropped, tail, nllPerByte, bytes]) => ({
       rows: { offsets: new Int32Array(0), ids: new Int32Array(0), values: new Float32Array(0) },
       aligned,
       spelled,
@@ -20,6 +20,7 @@ function fused(domain: string, text: string, length: number, alone: number, teac
       tail,
       nll: 99,
       nllPerByte,
+      bytes,
       nlls: new Float32Array(0),
     })),
   };
@@ -31,19 +32,19 @@ function statisticsOf(blocks: readonly Fused[]): TeacherStatistics {
   return statistics;
 }
 
-/** Eight positions and 10 bytes of the sea, four and "éé é", 7 bytes, of it; then eight positions of speech. */
+/** Eight positions and four of the sea, then eight of speech; a teacher whose first tokens are longer predicts less. */
 const blocks = [
-  fused("sea", "0123456789", 9, 1, [
-    [5, 6, 2, 0.5, 1.5, 0.7],
-    [2, 4, 0, 0.25, 0.5, 1.4],
+  fused("sea", 9, 1, [
+    [5, 6, 2, 0.5, 1.5, 0.7, 10],
+    [2, 4, 0, 0.25, 0.5, 1.4, 9],
   ]),
-  fused("sea", "éé é", 5, 0, [
-    [1, 2, 1, 0.25, 0.5, 1.4],
-    [3, 4, 3, 0.75, 1.5, 0.7],
+  fused("sea", 5, 0, [
+    [1, 2, 1, 0.25, 0.5, 1.4, 7],
+    [3, 4, 3, 0.75, 1.5, 0.7, 5],
   ]),
-  fused("speech", "01234567", 9, 4, [
-    [0, 0, 0, 0, 0, 2],
-    [4, 8, 4, 2, 4, 1],
+  fused("speech", 9, 4, [
+    [0, 0, 0, 0, 0, 2, 8],
+    [4, 8, 4, 2, 4, 1, 6],
   ]),
 ];
 
@@ -55,7 +56,12 @@ test("a summary has shares of the positions with a next token, and means per ali
   ]);
   expect(withoutTeacher).toBe(5 / 20);
   const nats = (...each: [perByte: number, bytes: number][]) =>
-    Number((each.reduce((sum, [perByte, bytes]) => sum + perByte * bytes, 0) / 25).toFixed(9));
+    Number(
+      (
+        each.reduce((sum, [perByte, bytes]) => sum + perByte * bytes, 0) /
+        each.reduce((sum, [, bytes]) => sum + bytes, 0)
+      ).toFixed(9),
+    );
   expect(Object.fromEntries(rounded)).toEqual({
     one: {
       won: 6 / 20,
@@ -71,9 +77,17 @@ test("a summary has shares of the positions with a next token, and means per ali
       spelled: 7 / 20,
       dropped: 3 / 16,
       tail: 6 / 16,
-      nllPerByte: nats([1.4, 10], [0.7, 7], [1, 8]),
+      nllPerByte: nats([1.4, 9], [0.7, 5], [1, 6]),
     },
   });
+});
+
+test("a block of one token, or of none, of which nothing is predicted, changes nothing", () => {
+  const nothing = [0, 1].map(() => [0, 0, 0, 0, 0, 0, 0]);
+  for (const length of [1, 0])
+    expect(statisticsOf([...blocks, fused("sea", length, 0, nothing)]).summary()).toEqual(
+      statisticsOf(blocks).summary(),
+    );
 });
 
 test("each domain has its own, in the order in which they come", () => {
