@@ -90,7 +90,6 @@ test("log-probabilities and the most likely tokens are those of a full sort", ()
       fc.array(fc.oneof(fc.integer({ min: -3, max: 3 }), fc.float({ min: -50, max: 50, noNaN: true })), {
         minLength: 1,
         maxLength: 60,
-        size: "max",
       }),
       fc.integer({ min: 1, max: 12 }),
       (values, k) => {
