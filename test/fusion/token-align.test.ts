@@ -78,3 +78,16 @@ test("an alignment is the cheapest monotone path, and on ties goes back diagonal
     { numRuns: 300 },
   );
 });
+
+test("where the ways by the source and by the target are as cheap, the source goes back first", () => {
+  const vocabularyOf = (...tokens: string[]): Vocabulary => ({ tokens, marker: "▁", bytes: [] });
+  const aligner = new TokenAligner(vocabularyOf("abc", "bbb", "a"), vocabularyOf("ab", "a", "bbb"));
+  const ids = Int32Array.of(0, 1, 2);
+  // "abc" as "ab" and "a", "bbb" and "a" as "bbb": 1 + 2 + 0 + 3. "abc" and "bbb" as "ab", "a" as "a" and "bbb": as much.
+  const { cost, offsets, matches } = aligner.align(ids, ids);
+  expect({ cost, offsets: [...offsets], matches: [...matches] }).toEqual({
+    cost: 6,
+    offsets: [0, 1, 2, 4],
+    matches: [0, 0, 1, 2],
+  });
+});
