@@ -1,17 +1,10 @@
 import { expect, test } from "bun:test";
-import type { Block, Scored } from "../../streams/records.ts";
+import type { Scored } from "../../streams/records.ts";
 import { align } from "../../streams/align.ts";
 import { rows } from "../fusion/rows.ts";
+import { placeOf } from "./place.ts";
 
 test("each teacher is read in its own tokens, and is as good as its nats in the unit, per byte, and at each token", async () => {
-  const block: Block = {
-    text: "abcdef",
-    start: 0,
-    last: true,
-    id: "d",
-    domain: "all",
-    cursor: { epoch: 0, file: 0, row: 0 },
-  };
   const encoding = (...ends: number[]) => ({ ids: Int32Array.from(ends), ends: Int32Array.from(ends) });
   const scores = (...nll: number[]) => ({
     nll: Float32Array.from(nll),
@@ -20,7 +13,7 @@ test("each teacher is read in its own tokens, and is as good as its nats in the 
   });
   // "ab|cdef" for the target, "ab|cd|ef" and "a|bcdef" for the sources; the scores are in another order.
   const scored: Scored = {
-    block,
+    ...placeOf(0),
     encodings: [encoding(2, 6), encoding(2, 4, 6), encoding(1, 6)],
     scores: [scores(5, 0), scores(2, 6, 0)],
   };

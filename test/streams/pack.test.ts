@@ -2,24 +2,15 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { type FuseOptions, fuse } from "../../streams/fuse.ts";
 import { type PackOptions, pack } from "../../streams/pack.ts";
-import type { Aligned, Block, Fused, Packed } from "../../streams/records.ts";
+import type { Aligned, Fused, Packed } from "../../streams/records.ts";
 import { rows } from "../fusion/rows.ts";
+import { placeOf } from "./place.ts";
 
 const V = 30;
 
 async function* stream<T>(items: readonly T[]) {
   yield* items;
 }
-
-/** The block of a row of the data; what lies in each is told apart by its ids. */
-const blockOf = (row: number): Block => ({
-  text: "x",
-  start: 0,
-  last: true,
-  id: `${row}`,
-  domain: "all",
-  cursor: { epoch: 0, file: 0, row },
-});
 
 /** Soft targets of a block: up to three entries per position, the true token first, the last position empty. */
 function fusedOf(ids: readonly number[], row: number): Fused {
@@ -29,7 +20,7 @@ function fusedOf(ids: readonly number[], row: number): Fused {
       : [[ids[t + 1], 0.5], ...([[t % V, 0.25] as const, [(t + 7) % V, 0.25] as const].slice(t % 3) as [])],
   );
   return {
-    block: blockOf(row),
+    ...placeOf(row),
     ids: Int32Array.from(ids),
     targets: rows(...entries),
     weights: Float32Array.from(ids, (_, t) => (t + 1 < ids.length ? 0.5 + 1 / (t + 2) : 0)),
@@ -95,7 +86,7 @@ test("rows hold all tokens in their order, each with its own target, and what fo
           }
         }
         const last = here.at(-1)!;
-        expect(row.next).toEqual({ cursor: last.item.block.cursor, start: 0, taken: last.t + 1 });
+        expect(row.next).toMatchObject({ cursor: last.item.block.cursor, start: 0, taken: last.t + 1 });
       }
     }),
     { numRuns: 300 },
@@ -122,7 +113,7 @@ const teaching = fc.record({
   nlls: fc.tuple(fc.integer({ min: 0, max: 9 }), fc.integer({ min: 0, max: 9 })),
 });
 const alignedOf = ({ length, nlls }: { length: number; nlls: [number, number] }, row: number): Aligned => ({
-  block: blockOf(row),
+  ...placeOf(row),
   target: { ids: Int32Array.from({ length }, (_, t) => (row * 7 + t) % V), ends: new Int32Array(length) },
   teachings: nlls.map((nll, teacher) => ({
     rows: rows(

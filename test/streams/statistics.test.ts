@@ -1,11 +1,12 @@
 import { expect, test } from "bun:test";
 import { TeacherStatistics } from "../../streams/statistics.ts";
 import type { Fused } from "../../streams/records.ts";
+import { placeOf } from "./place.ts";
 
 /** A block of so many tokens, and what came of each teacher: won, aligned, spelled, dropped, tail, nll per byte, bytes. */
 function fused(domain: string, length: number, alone: number, teachers: number[][]): Fused {
   return {
-    block: { text: "é", start: 0, last: true, id: "d", domain, cursor: { epoch: 0, file: 0, row: 0 } },
+    ...placeOf(0, domain),
     ids: new Int32Array(length),
     targets: { offsets: new Int32Array(length + 1), ids: new Int32Array(0), values: new Float32Array(0) },
     weights: new Float32Array(length),
@@ -32,6 +33,9 @@ function statisticsOf(blocks: readonly Fused[]): TeacherStatistics {
   return statistics;
 }
 
+/** What is never aligned has nothing to divide by. */
+const rounded = (value: number | null) => Number((value ?? 0).toFixed(9));
+
 /** Eight positions and four of the sea, then eight of speech; a teacher whose first tokens are longer predicts less. */
 const blocks = [
   fused("sea", 9, 1, [
@@ -50,19 +54,17 @@ const blocks = [
 
 test("a summary has shares of the positions with a next token, and means per aligned position and per byte", () => {
   const { withoutTeacher, teachers } = statisticsOf(blocks).summary();
-  const rounded = Object.entries(teachers).map(([name, summary]) => [
+  const found = Object.entries(teachers).map(([name, summary]) => [
     name,
-    Object.fromEntries(Object.entries(summary).map(([field, value]) => [field, Number(value.toFixed(9))])),
+    Object.fromEntries(Object.entries(summary).map(([field, value]) => [field, rounded(value)])),
   ]);
   expect(withoutTeacher).toBe(5 / 20);
   const nats = (...each: [perByte: number, bytes: number][]) =>
-    Number(
-      (
-        each.reduce((sum, [perByte, bytes]) => sum + perByte * bytes, 0) /
-        each.reduce((sum, [, bytes]) => sum + bytes, 0)
-      ).toFixed(9),
+    rounded(
+      each.reduce((sum, [perByte, bytes]) => sum + perByte * bytes, 0) /
+        each.reduce((sum, [, bytes]) => sum + bytes, 0),
     );
-  expect(Object.fromEntries(rounded)).toEqual({
+  expect(Object.fromEntries(found)).toEqual({
     one: {
       won: 6 / 20,
       aligned: 8 / 20,
@@ -95,22 +97,19 @@ test("each domain has its own, in the order in which they come", () => {
   const domains = statistics.byDomain();
   expect(Object.keys(domains)).toEqual(["sea", "speech"]);
   expect(domains.sea).toEqual(statisticsOf(blocks.slice(0, 2)).summary());
-  expect(domains.speech).toEqual({
-    withoutTeacher: 4 / 8,
-    teachers: {
-      // What is never aligned has nothing to divide by.
-      one: { won: 0, aligned: 0, spelled: 0, dropped: 0, tail: 0, nllPerByte: 2 },
-      two: { won: 0.5, aligned: 1, spelled: 0.5, dropped: 0.25, tail: 0.5, nllPerByte: 1 },
-    },
-  });
+  expect(domains.speech.withoutTeacher).toBe(4 / 8);
+  const { one, two } = domains.speech.teachers;
+  expect(one).toMatchObject({ won: 0, aligned: 0, spelled: 0, nllPerByte: 2 });
+  expect([one.dropped, one.tail].map(rounded)).toEqual([0, 0]);
+  expect(two).toEqual({ won: 0.5, aligned: 1, spelled: 0.5, dropped: 0.25, tail: 0.5, nllPerByte: 1 });
 });
 
-test("where there was no text everything is 0; what was left out is counted", () => {
+test("where there was no text nothing is divided by 0; what was left out is counted", () => {
   const statistics = statisticsOf([]);
-  const nothing = { won: 0, aligned: 0, spelled: 0, dropped: 0, tail: 0, nllPerByte: 0 };
-  expect(statistics.summary()).toEqual({ withoutTeacher: 0, teachers: { one: nothing, two: nothing } });
+  const { withoutTeacher, teachers } = statistics.summary();
+  const all = [withoutTeacher, ...Object.values(teachers).flatMap((teacher) => Object.values(teacher))];
+  expect(all.map(rounded)).toEqual(Array<number>(13).fill(0));
   expect(statistics.byDomain()).toEqual({});
-  statistics.skipped();
-  statistics.skipped();
+  for (const row of [3, 5]) statistics.skipped(`a.jsonl: row ${row}: not JSON`);
   expect(statistics.skippedRows).toBe(2);
 });
