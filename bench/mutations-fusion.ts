@@ -95,7 +95,7 @@ export const fusion: Areas = {
       ["values[b] - values[a]", "values[a] - values[b]"],
       ["known + value", "value"],
       ["place >= this.#offsets[this.#rows] && ", ""],
-      ["if (sum === 0) return 0;", ""],
+      ["if (sum > 0) for", "for"],
     ],
   },
   "src/fusion/teach.ts": {

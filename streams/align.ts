@@ -1,5 +1,5 @@
 /** @file Stage 5: what each teacher says, in target tokens. */
-import { type Unit, meanNll, nllAtTokens, predicted } from "../src/fusion/nll.ts";
+import { type Unit, meanNll, nllAtTokens, predictedBytes } from "../src/fusion/nll.ts";
 import type { AlignTeacher } from "../src/fusion/teach.ts";
 import type { Aligned, Scored } from "./records.ts";
 
@@ -24,7 +24,7 @@ export async function* align(
         ...align(source, target, scores[score]),
         nll: meanNll(source, nll, unit),
         nllPerByte: meanNll(source, nll, "byte"),
-        bytes: predicted(source, "byte"),
+        bytes: predictedBytes(source),
         nlls: nllAtTokens(source, nll, target),
       };
     });

@@ -440,7 +440,7 @@ test("the recipe fusellm packs texts as the reference does, and takes each row's
         tail: 0,
         nll: items[i].metric_ce,
         nllPerByte: 0,
-        bytes: 0,
+        bytes: 1,
         nlls: new Float32Array(ids.length),
       }));
       const cursor = { epoch: 0, file: 0, row: i };

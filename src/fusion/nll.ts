@@ -5,13 +5,13 @@ import type { Encoding } from "../text/tokenizer.ts";
 export const units = ["byte", "token"] as const;
 export type Unit = (typeof units)[number];
 
-/** How much of a text is predicted: nothing predicts the first token, so neither it nor its bytes count. */
-export const predicted = ({ ids, ends }: Encoding, unit: Unit): number =>
-  unit === "token" ? ids.length - 1 : (ends.at(-1) ?? 0) - (ends[0] ?? 0);
+/** Bytes of a text but those of its first token, which nothing predicts. */
+export const predictedBytes = ({ ends }: Pick<Encoding, "ends">) => (ends.at(-1) ?? 0) - (ends[0] ?? 0);
 
 /** Mean −log p of a text; 0 where there is nothing to predict. */
-export function meanNll(text: Encoding, nll: Float32Array, unit: Unit): number {
-  const count = predicted(text, unit);
+export function meanNll({ ids, ends }: Encoding, nll: Float32Array, unit: Unit): number {
+  // Nothing predicts the first token, so neither it nor its bytes count.
+  const count = unit === "token" ? ids.length - 1 : predictedBytes({ ends });
   return count > 0 ? nll.reduce((sum, value) => sum + value, 0) / count : 0;
 }
 

@@ -54,9 +54,7 @@ export class RowWriter {
   normalizeRow(): number {
     let sum = 0;
     for (let i = this.#offsets[this.#rows]; i < this.#entries; i++) sum += this.#values[i];
-    // Probabilities may all have become 0 in float32.
-    if (sum === 0) return 0;
-    for (let i = this.#offsets[this.#rows]; i < this.#entries; i++) this.#values[i] /= sum;
+    if (sum > 0) for (let i = this.#offsets[this.#rows]; i < this.#entries; i++) this.#values[i] /= sum;
     return sum;
   }
 
