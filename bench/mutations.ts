@@ -87,6 +87,7 @@ export const areas: Areas = {
   "streams/pack.ts": {
     tests: ["test/streams/pack.test.ts"],
     changes: [
+      ["if (boundaries || this.length", "if (this.length"],
       ["let from = skip", "let from = 0"],
       ["place - this.#positionBase", "place"],
       ["taken: t + 1", "taken: t"],
