@@ -99,8 +99,9 @@ export const fusion: Areas = {
     ],
   },
   "src/fusion/teach.ts": {
-    tests: ["test/fusion/teach.test.ts", "test/fusion/project.test.ts"],
+    tests: ["test/fusion/teach.test.ts", "test/fusion/project.test.ts", "test/fusion/spans.test.ts"],
     changes: [
+      ["place < 0 ? value :", "true ? value :"],
       ["Math.log(mass / softened)", "0"],
       ["softened += Math.exp(score / temperature)", "softened += Math.exp(score)"],
       ["dropped += kept - placed", "dropped += kept"],

@@ -75,6 +75,15 @@ function prepare(candidates: Candidates, positions: number, { topK, temperature 
   return { topIds, topLogProbs, nll: candidates.nll };
 }
 
+/** f32[S], −log p of the true next tokens, of which those among the candidates have their probability there. */
+const nllAmong = (ids: Int32Array, { topIds, topLogProbs, nll }: Candidates): Float32Array => {
+  const k = topIds.length / ids.length;
+  return nll.map((value, s) => {
+    const place = topIds.subarray(s * k, (s + 1) * k).indexOf(ids[s + 1]);
+    return place < 0 ? value : -topLogProbs[s * k + place];
+  });
+};
+
 /** Where the true token is not in the row being written, the tail "text" puts it there. */
 function closeRow(writer: RowWriter, tail: Tail, next: number): void {
   if (tail === "renormalize") writer.normalizeRow();
@@ -109,8 +118,12 @@ export function teachInPlace(options: TeachOptions, vocabulary: number): AlignTe
 /** By the bytes of the text; see spans.ts. */
 export function teachBySpans(source: Speaker, target: Speaker, options: TeachOptions): AlignTeacher {
   const projector = new SpanProjector(source, target, options.tail);
-  return (encoding, targetEncoding, candidates) =>
-    projector.project(encoding, targetEncoding, prepare(candidates, encoding.ids.length, options));
+  return (encoding, targetEncoding, candidates) => {
+    const prepared = prepare(candidates, encoding.ids.length, options);
+    // The chain rule goes along the true tokens, at the temperature as everywhere else.
+    const nll = options.temperature === 1 ? prepared.nll : nllAmong(encoding.ids, prepared);
+    return projector.project(encoding, targetEncoding, { ...prepared, nll });
+  };
 }
 
 /** FuseLLM's way: dynamic time warping over tokens, then the vocabulary map. */

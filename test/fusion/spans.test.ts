@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { SpanProjector } from "../../src/fusion/spans.ts";
-import type { Tail } from "../../src/fusion/teach.ts";
+import { type Tail, tails, teachBySpans } from "../../src/fusion/teach.ts";
 import { type Encoding, readTokenizer } from "../../src/text/tokenizer.ts";
 import type { Vocabulary } from "../../src/text/vocabulary.ts";
 import { demoModel, demoModels } from "../close.ts";
@@ -135,6 +135,36 @@ describe("against brute force over strings", () => {
       { numRuns: 2000 },
     );
     expect(spelledSomewhere).toBeGreaterThan(100);
+  });
+
+  test("at a temperature, everything is as of a teacher whose candidates are so much softer", () => {
+    fc.assert(
+      fc.property(cases, fc.constantFrom(...tails), ({ source, target, text, scores, k }, tail) => {
+        const [theirs, ours] = [encode(source, text), encode(target, text)];
+        const candidates = candidatesOf(theirs, source, scores, k);
+        const options = { temperature: 2, topK: k, tail };
+        const said = teachBySpans(source, target, options)(theirs, ours, candidates);
+        // √p, with the mass that all of them have; others keep their probability.
+        const nll = candidates.nll.slice();
+        const topLogProbs = candidates.topLogProbs.slice();
+        for (let s = 0; s < theirs.ids.length; s++) {
+          const kept = Array.from(candidates.topLogProbs.subarray(s * k, (s + 1) * k), Math.exp);
+          const mass = kept.reduce((a, b) => a + b);
+          const roots = kept.reduce((sum, p) => sum + Math.sqrt(p), 0);
+          kept.forEach((p, i) => {
+            topLogProbs[s * k + i] = Math.log((Math.sqrt(p) * mass) / roots);
+            if (candidates.topIds[s * k + i] === theirs.ids[s + 1]) nll[s] = -topLogProbs[s * k + i];
+          });
+        }
+        const softer = { topIds: candidates.topIds, topLogProbs, nll };
+        const expected = new SpanProjector(source, target, tail).project(theirs, ours, softer);
+        expect(said.rows.ids).toEqual(expected.rows.ids);
+        said.rows.values.forEach((p, i) => expect(p).toBeCloseTo(expected.rows.values[i], 4));
+        expect(said.dropped).toBeCloseTo(expected.dropped, 4);
+        expect(said.tail).toBeCloseTo(expected.tail, 4);
+      }),
+      { numRuns: 500 },
+    );
   });
 
   test("renormalized, each row is what is kept over its sum", () => {
