@@ -54,6 +54,15 @@ export const areas: Areas = {
       ["transposeA: transposeB, transposeB: true, scale", "transposeA: transposeB, transposeB: true"],
     ],
   },
+  "src/score/rows.ts": {
+    tests: ["test/score/rows.test.ts"],
+    changes: [
+      ["lengths[b] - lengths[a]", "lengths[a] - lengths[b]"],
+      ["|| a - b", "|| b - a"],
+      ["used + lengths[i] <= rowLength", "used + lengths[i] < rowLength"],
+      ["filled[row] += lengths[i]", "filled[row] = lengths[i]"],
+    ],
+  },
   "streams/align.ts": {
     tests: ["test/streams/align.test.ts"],
     changes: [
