@@ -99,7 +99,11 @@ export async function* fuse(
       return lmWeightAt(options, method, step / steps, () => nllsAt(t));
     };
     const rows = teachings.map((teaching) => teaching.rows);
-    const trust = (t: number) => teacherWeights(options, nllsAt(t));
+    // Weights of teachers far behind the best are all 0 in float64; which of those is best their nlls still tell.
+    const trust =
+      method === "minCE"
+        ? (t: number) => nllsAt(t).map((nll) => -nll)
+        : (t: number) => teacherWeights(options, nllsAt(t));
     yield { block, group, ids: target.ids, teachings, ...fuser.fuse(rows, trust, target.ids, λ) };
     before += target.ids.length;
   }

@@ -39,13 +39,14 @@ class Row {
   }
 
   /** A block, or what is left of one, begins at the next place. */
-  startBlock({ ids }: Fused, taken: number): void {
+  startBlock({ ids }: Fused): void {
     const { boundaries, entries } = this.#options;
     if (boundaries || this.#document < 0) {
       this.#document++;
       this.#positionBase = this.length;
     }
-    if (boundaries || this.length === 0 || taken > 0) return;
+    // What is left of a block begins a row, so that nothing before it predicts its first token again.
+    if (boundaries || this.length === 0) return;
     this.targets[(this.length - 1) * entries] = ids[0];
     this.weights[this.length - 1] = 1;
   }
@@ -64,7 +65,8 @@ class Row {
   }
 }
 
-function heard({ block: { domain }, ids, won, alone, teachings }: Fused): Heard {
+/** What of a block goes into a run's figures. */
+export function heard({ block: { domain }, ids, won, alone, teachings }: Fused): Heard {
   const teachers = teachings.map(({ aligned, spelled, dropped, tail, nllPerByte, bytes }, i) => ({
     won: won[i],
     aligned,
@@ -96,7 +98,7 @@ export async function* pack(
   };
   for await (const item of fused) {
     for (let t = from; t < item.ids.length; t++) {
-      if (t === from || row.length === 0) row.startBlock(item, t);
+      if (t === from || row.length === 0) row.startBlock(item);
       if (t === 0) begun.push(heard(item));
       row.push(item, t);
       next = { ...item.group, taken: t + 1 };

@@ -102,7 +102,8 @@ export class Fuser {
    * trained on by its language-model term alone.
    *
    * @param rows of each teacher, over target ids.
-   * @param trust at a position: a weight for each teacher; larger is better, the first of equals wins.
+   * @param trust at a position: for each teacher a weight, or for minCE any number; larger is better, the first of
+   *   equals wins.
    * @param ids the target's tokens; position t is about ids[t + 1].
    * @param lmWeight λ at a position.
    */
@@ -149,8 +150,8 @@ export class Fuser {
     for (const [teacher, { offsets }] of rows.entries()) {
       const speaks = offsets[t + 1] > offsets[t];
       if (speaks && (best < 0 || trust[teacher] > trust[best])) best = teacher;
-      // However small its weight, a teacher that speaks alone is heard.
-      shares[teacher] = speaks ? Math.max(trust[teacher], Number.MIN_VALUE) : 0;
+      // However small its weight, a teacher that speaks alone is heard; confidence makes it smaller yet.
+      shares[teacher] = speaks ? Math.max(trust[teacher], 1e-200) : 0;
       if (this.#method === "mixture") shares[teacher] *= confidence(rows[teacher], t);
       total += shares[teacher];
     }

@@ -75,6 +75,15 @@ function prepare(candidates: Candidates, positions: number, { topK, temperature 
   return { topIds, topLogProbs, nll: candidates.nll };
 }
 
+/** f32[S], −log p of the true next tokens, of which those among the candidates have their probability there. */
+const nllAmong = (ids: Int32Array, { topIds, topLogProbs, nll }: Candidates): Float32Array => {
+  const k = topIds.length / ids.length;
+  return nll.map((value, s) => {
+    const place = topIds.subarray(s * k, (s + 1) * k).indexOf(ids[s + 1]);
+    return place < 0 ? value : -topLogProbs[s * k + place];
+  });
+};
+
 /** Where the true token is not in the row being written, the tail "text" puts it there. */
 function closeRow(writer: RowWriter, tail: Tail, next: number): void {
   if (tail === "renormalize") writer.normalizeRow();
@@ -109,8 +118,12 @@ export function teachInPlace(options: TeachOptions, vocabulary: number): AlignTe
 /** By the bytes of the text; see spans.ts. */
 export function teachBySpans(source: Speaker, target: Speaker, options: TeachOptions): AlignTeacher {
   const projector = new SpanProjector(source, target, options.tail);
-  return (encoding, targetEncoding, candidates) =>
-    projector.project(encoding, targetEncoding, prepare(candidates, encoding.ids.length, options));
+  return (encoding, targetEncoding, candidates) => {
+    const prepared = prepare(candidates, encoding.ids.length, options);
+    // The chain rule goes along the true tokens, at the temperature as everywhere else.
+    const nll = options.temperature === 1 ? prepared.nll : nllAmong(encoding.ids, prepared);
+    return projector.project(encoding, targetEncoding, { ...prepared, nll });
+  };
 }
 
 /** FuseLLM's way: dynamic time warping over tokens, then the vocabulary map. */
@@ -132,23 +145,21 @@ export function teachByTokens(
     const writer = new RowWriter(ids.length, rows.ids.length + ids.length, places);
     const shares = softmaxRows(rows).values;
     let [aligned, dropped, tail] = [0, 0, 0];
-    for (let t = 0; t < ids.length; t++) {
-      const [start, end] = [rows.offsets[t], rows.offsets[t + 1]];
+    for (let t = 0; t < ids.length; t++, writer.endRow()) {
       // What comes after a block's last token is not known here.
-      if (t + 1 < ids.length && end > start) {
-        let [kept, placed] = [0, 0];
-        if (sources[t] >= 0) {
-          aligned++;
-          for (let i = sources[t] * k; i < (sources[t] + 1) * k; i++) kept += Math.exp(topLogProbs[i]);
-          for (let i = start; i < end; i++) placed += Math.exp(rows.values[i]);
-          dropped += kept - placed;
-          tail += 1 - kept;
-        }
-        const scale = sources[t] >= 0 && options.tail !== "renormalize" ? placed : 1;
-        for (let i = start; i < end; i++) writer.add(rows.ids[i], shares[i] * scale);
-        if (sources[t] >= 0) closeRow(writer, options.tail, ids[t + 1]);
+      if (t + 1 === ids.length) continue;
+      const [start, end] = [rows.offsets[t], rows.offsets[t + 1]];
+      let [kept, placed] = [0, 0];
+      if (sources[t] >= 0) {
+        aligned++;
+        for (let i = sources[t] * k; i < (sources[t] + 1) * k; i++) kept += Math.exp(topLogProbs[i]);
+        for (let i = start; i < end; i++) placed += Math.exp(rows.values[i]);
+        dropped += kept - placed;
+        tail += 1 - kept;
       }
-      writer.endRow();
+      const scale = sources[t] >= 0 && options.tail !== "renormalize" ? placed : 1;
+      for (let i = start; i < end; i++) writer.add(rows.ids[i], shares[i] * scale);
+      if (sources[t] >= 0 && end > start) closeRow(writer, options.tail, ids[t + 1]);
     }
     return { rows: writer.finish(), aligned, spelled: 0, dropped, tail };
   };

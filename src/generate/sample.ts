@@ -3,7 +3,7 @@
 export interface Sampling {
   /** Logits are divided by it; 0 takes the most likely token. */
   readonly temperature: number;
-  /** The smallest set of most likely tokens with at least this probability is kept. */
+  /** The smallest set of most likely tokens with at least this probability, among those that topK leaves, is kept. */
   readonly topP: number;
   /** So many of the most likely tokens are kept; 0 for all. */
   readonly topK: number;
@@ -115,7 +115,6 @@ export class Sampler {
       for (let id = 0; id < weights.length; id++) if ((rest -= weights[id]) < 0) return id;
       return largest(logits);
     }
-    // The largest weight is 1. Few tokens hold nearly everything; all are sorted only where that is not enough.
     const among = (least: number) => {
       const ids: number[] = [];
       let mass = 0;
@@ -126,13 +125,21 @@ export class Sampler {
         }
       return { ids, mass };
     };
-    let found = among(Math.max(minP, 1e-3));
-    const enough = found.mass >= topP * total || minP >= 1e-3 || (topK > 0 && found.ids.length >= topK);
-    if (!enough) found = among(minP);
+    // The largest weight is 1. Few tokens hold nearly everything; more are sorted only where that is not enough.
+    let least = 1e-3;
+    let found = among(least);
+    const enough = () => (topK > 0 ? found.ids.length >= topK : found.mass >= topP * total);
+    while (least > (topK > 0 ? 0 : minP) && !enough()) {
+      least = least > 1e-30 ? least * least : 0;
+      found = among(least);
+    }
     const sorted = found.ids.sort((a, b) => weights[b] - weights[a] || a - b);
+    if (topK > 0) sorted.splice(topK);
+    // p is a share of what k leaves, as in transformers.
+    const whole = topK > 0 ? sorted.reduce((sum, id) => sum + weights[id], 0) : total;
     let [kept, mass] = [0, 0];
-    const limit = topK > 0 ? Math.min(topK, sorted.length) : sorted.length;
-    while (kept < limit && (kept === 0 || mass < topP * total)) mass += weights[sorted[kept++]];
+    const keeps = (id: number) => mass < topP * whole && weights[id] >= minP;
+    while (kept < sorted.length && (kept === 0 || keeps(sorted[kept]))) mass += weights[sorted[kept++]];
     let rest = aim * mass;
     for (let i = 0; i < kept; i++) if ((rest -= weights[sorted[i]]) < 0) return sorted[i];
     return sorted[0];

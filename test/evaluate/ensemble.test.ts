@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import fc from "fast-check";
 import { bitsPerByte } from "../../src/evaluate/bits-per-byte.ts";
 import { overStretches } from "../../src/evaluate/ensemble.ts";
 
@@ -15,4 +16,52 @@ test("models compare over the stretches that both have, and their average is the
   expect(probabilities(b.nll)).toEqual([0.75, 0.15, 1]);
   expect(probabilities(average.nll)).toEqual([0.5, 0.125, 1]);
   expect(bitsPerByte([average]).x).toBeCloseTo((1 + 3) / 4, 5);
+});
+
+test("whatever the tokens, a stretch costs what the tokens inside of it cost", () => {
+  const bytes = 12;
+  const tokens = fc
+    .array(fc.integer({ min: 1, max: bytes - 1 }), { maxLength: 7 })
+    .map((cuts) => Int32Array.from([...new Set([...cuts, bytes])].sort((a, b) => a - b)));
+  const model = fc.record({
+    // Some end a text with a token of no bytes.
+    ends: fc
+      .tuple(tokens, fc.boolean())
+      .map(([ends, closed]) => Int32Array.from(closed ? [...ends, bytes] : ends)),
+    nll: fc.array(fc.integer({ min: 0, max: 60 }), { minLength: 10, maxLength: 10 }),
+  });
+  fc.assert(
+    fc.property(fc.array(model, { minLength: 1, maxLength: 3 }), (models) => {
+      const texts = models.map(({ ends, nll }) => ({
+        domain: "x",
+        ends,
+        nll: Float32Array.from(ends, (_, t) => (t + 1 < ends.length ? nll[t] / 4 : 0)),
+      }));
+      const found = overStretches(texts);
+      const cuts = Array.from({ length: bytes }, (_, byte) => byte + 1).filter((end) =>
+        texts.every(({ ends }) => ends.includes(end)),
+      );
+      expect(found.length).toBe(models.length + 1);
+      for (const { ends, nll } of found) expect([[...ends], nll.length]).toEqual([cuts, cuts.length]);
+      for (let i = 0; i < cuts.length; i++) {
+        const stretch = texts.map(({ ends, nll }) =>
+          ends.reduce((sum, end, t) => {
+            // The first token is predicted by nothing; a token at the very end is the last stretch's.
+            const inside = t > 0 && end > cuts[i] && end <= cuts[i + 1];
+            return sum + (inside ? nll[t - 1] : 0);
+          }, 0),
+        );
+        stretch.forEach((nats, m) => expect(found[m].nll[i]).toBeCloseTo(nats, 4));
+        const mean = stretch.reduce((sum, nats) => sum + Math.exp(-nats), 0) / models.length;
+        expect(found[models.length].nll[i]).toBeCloseTo(-Math.log(mean), 4);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("the average of what two models find all but impossible is not impossible", () => {
+  const one = { domain: "x", ends: Int32Array.of(1, 2), nll: Float32Array.of(2000, 0) };
+  const [, , average] = overStretches([one, { ...one, nll: Float32Array.of(2001, 0) }]);
+  expect(average.nll[0]).toBeCloseTo(2000 - Math.log((1 + Math.exp(-1)) / 2), 3);
 });

@@ -1,7 +1,8 @@
-import { expect, test } from "bun:test";
-import { type ProjectOptions, Projector } from "../../src/fusion/project.ts";
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { type ProjectOptions, Projector, joins } from "../../src/fusion/project.ts";
 import { TokenAligner } from "../../src/fusion/token-align.ts";
-import { teachByTokens } from "../../src/fusion/teach.ts";
+import { tails, teachByTokens } from "../../src/fusion/teach.ts";
 import { minEditMap } from "../../src/fusion/vocabulary-map.ts";
 import type { Vocabulary } from "../../src/text/vocabulary.ts";
 import { row } from "./rows.ts";
@@ -46,6 +47,16 @@ test("candidates that fall on one token add up, or the first alone counts", () =
   expect(project({ align: "hard" }).rows[1]).toEqual([[1, 0.5]]);
 });
 
+test("scores add up as the logarithms of probabilities that they are, whichever is larger", () => {
+  for (const [a, b] of [
+    [Math.log(0.5), Math.log(0.25)],
+    [Math.log(0.25), Math.log(0.5)],
+  ])
+    expect(joins.sum(a, b)).toBeCloseTo(Math.log(0.75), 12);
+  expect(joins.sum(-2000, -1000)).toBe(-1000);
+  expect(joins.first(1)).toBe(1);
+});
+
 test("a position without a match says nothing, the next token, or as FuseLLM's code the current one", () => {
   const e = Number(Math.E.toFixed(4));
   const { rows, sources } = project({});
@@ -77,4 +88,153 @@ test("what is said of a block counts what was kept, what had no place, and the t
   expect([said.aligned, said.spelled]).toEqual([2, 0]);
   expect(said.dropped).toBeCloseTo(0.25, 5);
   expect(said.tail).toBeCloseTo(0.5, 5);
+});
+
+describe("against FuseLLM's definition, token by token", () => {
+  const word = fc
+    .array(fc.constantFrom("a", "b", "c"), { minLength: 1, maxLength: 3 })
+    .map((all) => all.join(""));
+  const words = fc.uniqueArray(fc.tuple(word, fc.boolean()), {
+    minLength: 2,
+    maxLength: 8,
+    selector: ([word, blank]) => `${+blank}${word}`,
+  });
+  const vocabularyOf = (marker: "▁" | "Ġ") =>
+    words.map((all) =>
+      vocabulary(
+        all.map(([word, blank]) => (blank ? marker + word : word)),
+        marker,
+      ),
+    );
+  const cases = fc
+    .record({
+      source: fc.constantFrom("▁", "Ġ").chain((marker) => vocabularyOf(marker as "▁" | "Ġ")),
+      target: vocabularyOf("▁"),
+      picks: fc.array(fc.nat(1000), { minLength: 40, maxLength: 40 }),
+      S: fc.integer({ min: 1, max: 6 }),
+      T: fc.integer({ min: 1, max: 6 }),
+      k: fc.integer({ min: 1, max: 4 }),
+      align: fc.constantFrom("soft", "hard"),
+      fallback: fc.constantFrom("none", "next", "repeat"),
+      duplicates: fc.constantFrom("sum", "first"),
+    })
+    .filter(({ source, k }) => source.tokens.length >= k);
+
+  test("a position has its one match's candidates by their names, or its fallback", () => {
+    let [placed, fellBack, atStart] = [0, 0, 0];
+    fc.assert(
+      fc.property(cases, ({ source, target, picks, S, T, k, align, fallback, duplicates }) => {
+        const map = minEditMap(source, target);
+        const ids = Int32Array.from({ length: S }, (_, s) => picks[s] % source.tokens.length);
+        const targetIds = Int32Array.from({ length: T }, (_, t) => picks[6 + t] % target.tokens.length);
+        const topIds = Int32Array.from(
+          { length: S * k },
+          (_, i) => (picks[12 + Math.floor(i / k)] + (i % k)) % source.tokens.length,
+        );
+        const topScores = Float32Array.from(topIds, (_, i) => 2 - (i % k) / 2);
+        const alignment = new TokenAligner(source, target).align(ids, targetIds);
+        const found = new Projector(source, target, map).project(
+          { ids, topIds, topScores, k },
+          targetIds,
+          alignment,
+          { align, fallback, duplicates },
+        );
+        const rename = (token: string) => token.replaceAll(source.marker, target.marker);
+        const nameOf = (id: number) => rename(source.tokens[id]);
+        /** What the map says of a name; −1 where no source token has it. */
+        const mapped = (name: string) =>
+          map[source.tokens.findLastIndex((token) => rename(token) === name)] ?? -1;
+        for (let t = 0; t < T; t++) {
+          const matches = alignment.matches.subarray(alignment.offsets[t], alignment.offsets[t + 1]);
+          const own = target.tokens[targetIds[t]];
+          let name = nameOf(ids[matches[0]]);
+          // Byte-level vocabularies have no blank before the first word.
+          if (t === 0 && source.marker === "Ġ" && own.startsWith("▁") && !name.startsWith("▁")) {
+            name = `▁${name}`;
+            atStart++;
+          }
+          const same = name === own || (align === "soft" && mapped(name) === targetIds[t]);
+          const expected = new Map<number, number>();
+          if (matches.length === 1 && same) {
+            expect(found.sources[t]).toBe(matches[0]);
+            for (let i = matches[0] * k; i < (matches[0] + 1) * k; i++) {
+              const name = nameOf(topIds[i]);
+              const id = align === "soft" ? map[topIds[i]] : target.tokens.indexOf(name);
+              const score = Math.exp(topScores[i]);
+              if (id < 0) continue;
+              placed++;
+              if (!expected.has(id)) expected.set(id, score);
+              else if (duplicates === "sum") expected.set(id, expected.get(id)! + score);
+            }
+          } else {
+            expect(found.sources[t]).toBe(-1);
+            fellBack++;
+            if (fallback !== "none")
+              expected.set(targetIds[Math.min(t + +(fallback === "next"), T - 1)], Math.E);
+          }
+          const got = row(found.rows, t);
+          expect(got.map(([id]) => id)).toEqual([...expected.keys()]);
+          got.forEach(([id, score]) => expect(Math.exp(score) / expected.get(id)!).toBeCloseTo(1, 3));
+        }
+      }),
+      { numRuns: 1000 },
+    );
+    expect(Math.min(placed, fellBack, atStart)).toBeGreaterThan(100);
+  });
+
+  test("of what a match keeps, what is placed is a probability; the rest is dropped, or outside of it", () => {
+    fc.assert(
+      fc.property(cases, fc.constantFrom(...tails), (one, tail) => {
+        const { source, target, picks, S, T, k, align, fallback, duplicates } = one;
+        const map = minEditMap(source, target);
+        const ids = Int32Array.from({ length: S }, (_, s) => picks[s] % source.tokens.length);
+        const targetIds = Int32Array.from({ length: T }, (_, t) => picks[6 + t] % target.tokens.length);
+        const topIds = Int32Array.from({ length: S * k }, (_, i) => (picks[12] + i) % source.tokens.length);
+        const topLogProbs = Float32Array.from(topIds, (_, i) => Math.log(0.8 / 2 ** ((i % k) + 1)));
+        const encoding = (ids: Int32Array) => ({ ids, ends: new Int32Array(ids.length) });
+        const [kept, nll] = [0.8 * (1 - 2 ** -k), new Float32Array(S)];
+        const options = { align, fallback, duplicates, temperature: 1, topK: k, tail };
+        const said = teachByTokens(
+          source,
+          target,
+          map,
+          options,
+        )(encoding(ids), encoding(targetIds), {
+          topIds,
+          topLogProbs,
+          nll,
+        });
+        const alignment = new TokenAligner(source, target).align(ids, targetIds);
+        const projected = new Projector(source, target, map).project(
+          { ids, topIds, topScores: topLogProbs, k },
+          targetIds,
+          alignment,
+          options,
+        );
+        let [aligned, dropped] = [0, 0];
+        for (let t = 0; t < T; t++) {
+          const scores = row(projected.rows, t).map(([id, score]): [number, number] => [id, Math.exp(score)]);
+          const mass = scores.reduce((sum, [, p]) => sum + p, 0);
+          // Nobody knows what comes after the last token of a block.
+          const expected = new Map(t + 1 < T && mass > 0 ? scores.map(([id, p]) => [id, p / mass]) : []);
+          // A match none of whose candidates has a place is one all the same.
+          if (t + 1 < T && projected.sources[t] >= 0) {
+            aligned++;
+            dropped += kept - mass;
+          }
+          if (expected.size > 0 && projected.sources[t] >= 0) {
+            if (tail !== "renormalize") for (const [id, p] of expected) expected.set(id, p * mass);
+            if (tail === "text" && !expected.has(targetIds[t + 1])) expected.set(targetIds[t + 1], 1);
+          }
+          const got = row(said.rows, t);
+          expect(got.map(([id]) => id)).toEqual([...expected.keys()]);
+          got.forEach(([id, p]) => expect(Math.abs(p - expected.get(id)!)).toBeLessThan(5e-5));
+        }
+        expect([said.aligned, said.spelled]).toEqual([aligned, 0]);
+        expect(said.dropped).toBeCloseTo(dropped, 3);
+        expect(said.tail).toBeCloseTo(aligned * (1 - kept), 3);
+      }),
+      { numRuns: 500 },
+    );
+  });
 });

@@ -1,6 +1,13 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { Fuser, methods, mostEntries, teacherWeights } from "../../src/fusion/select.ts";
+import {
+  Fuser,
+  lmSchedules,
+  lmWeightAt,
+  methods,
+  mostEntries,
+  teacherWeights,
+} from "../../src/fusion/select.ts";
 import { row, rows } from "./rows.ts";
 
 const ids = Int32Array.of(1, 2, 3);
@@ -108,4 +115,132 @@ test("targets sum to 1, have the true token first, and as many entries as they m
       },
     ),
   );
+});
+
+test("weights are a softmax of −nll/τ or exp(−nll)/τ, also where the nlls are far from 0", () => {
+  const nlls = fc.array(fc.double({ min: 0, max: 12, noNaN: true }), { minLength: 1, maxLength: 4 });
+  fc.assert(
+    fc.property(nlls, fc.constantFrom("nll", "reward"), fc.constantFrom(0.5, 1, 3), (all, weighting, τ) => {
+      const exponentials = all.map((nll) => Math.exp((weighting === "nll" ? -nll : Math.exp(-nll)) / τ));
+      const sum = exponentials.reduce((a, b) => a + b);
+      const found = teacherWeights({ weighting, sharpness: τ }, all);
+      exponentials.forEach((value, i) => expect(Math.abs(found[i] - value / sum)).toBeLessThan(1e-12));
+    }),
+  );
+  const [a, b] = teacherWeights({ weighting: "nll", sharpness: 1 }, [2000, 2001]);
+  expect(a / b).toBeCloseTo(Math.E, 9);
+});
+
+test("λ stays, rises to 1 with the steps, or is what the teachers' reward leaves", () => {
+  const at = (lmSchedule: (typeof lmSchedules)[number], method: "minCE" | "avgCE", progress: number) =>
+    lmWeightAt({ lmWeight: 0.6, lmSchedule }, method, progress, () => [1, 2, 0.5]);
+  expect([0, 0.5, 1].map((progress) => at("hard", "minCE", progress))).toEqual([0.6, 0.6, 0.6]);
+  for (const [progress, λ] of [
+    [0, 0.6],
+    [0.25, 0.7],
+    [1, 1],
+  ])
+    expect(at("hard_and_decay", "avgCE", progress)).toBeCloseTo(λ, 12);
+  const rewards = [1, 2, 0.5].map((nll) => Math.exp(-nll));
+  expect(at("soft", "minCE", 0.5)).toBeCloseTo(1 - rewards[2], 12);
+  expect(at("soft", "avgCE", 0.5)).toBeCloseTo(1 - (rewards[0] + rewards[1] + rewards[2]) / 3, 12);
+});
+
+describe("against dense vectors", () => {
+  const [V, T] = [12, 3];
+  const value = fc.integer({ min: 1, max: 64 }).map((part) => part / 64);
+  const entry = fc.tuple(fc.nat(V - 1), value);
+  const said = fc.uniqueArray(entry, { maxLength: 5, selector: ([id]) => id });
+  const teacher = fc.array(said, { minLength: T - 1, maxLength: T - 1 });
+  const cases = fc.record({
+    method: fc.constantFrom(...methods),
+    teachers: fc.array(teacher, { minLength: 1, maxLength: 3 }),
+    trust: fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 3 * T, maxLength: 3 * T }),
+    λ: fc.array(fc.constantFrom(0, 0.25, 0.9, 1), { minLength: T, maxLength: T }),
+    next: fc.array(fc.nat(V - 1), { minLength: T, maxLength: T }),
+  });
+
+  test("each position is λ of the true token and 1 − λ of the teachers that speak, by their parts", () => {
+    fc.assert(
+      fc.property(cases, ({ method, teachers, trust, λ, next }) => {
+        const trustAt = (t: number) => teachers.map((_, teacher) => trust[teacher * T + t]);
+        const { targets, weights, shares, won, alone } = new Fuser(method, V, 1 + 5 * teachers.length).fuse(
+          teachers.map((all) => rows(...all, [])),
+          trustAt,
+          Int32Array.from(next),
+          (t) => λ[t],
+        );
+        const expectedWon = teachers.map(() => 0);
+        let silent = 0;
+        for (let t = 0; t + 1 < T; t++) {
+          const speaks = teachers.map((all) => all[t].length > 0);
+          const parts = trustAt(t).map((weight, teacher) => {
+            if (!speaks[teacher]) return 0;
+            const sure = teachers[teacher][t].reduce((sum, [, value]) => sum + value * value, 0);
+            return method === "mixture" ? weight * sure : weight;
+          });
+          const best = parts.indexOf(Math.max(...parts));
+          const chosen = parts.map((part, teacher) => (method === "minCE" ? +(teacher === best) : part));
+          const sum = method === "minCE" ? 1 : chosen.reduce((a, b) => a + b);
+          const share = chosen.map((part) => (speaks.includes(true) ? part / sum : 0));
+          share.forEach((part, teacher) => {
+            expectedWon[teacher] += part;
+            expect(shares[t * teachers.length + teacher]).toBeCloseTo(part, 6);
+          });
+          const dense = Array<number>(V).fill(0);
+          if (speaks.includes(true))
+            teachers.forEach((all, teacher) =>
+              all[t].forEach(([id, value]) => (dense[id] += (1 - λ[t]) * share[teacher] * value)),
+            );
+          else silent++;
+          const own = speaks.includes(true) ? λ[t] : 1;
+          const weight = dense.reduce((a, b) => a + b, own);
+          expect(weights[t]).toBeCloseTo(weight, 5);
+          const [[first, q], ...fused] = row(targets, t);
+          expect(first).toBe(next[t + 1]);
+          expect(q).toBeCloseTo(own / weight, 4);
+          expect(fused.length).toBe(dense.filter((value) => value > 0).length);
+          for (const [id, q] of fused) expect(q).toBeCloseTo(dense[id] / weight, 4);
+        }
+        expect(alone).toBe(silent);
+        expect([...weights.slice(-1), ...row(targets, T - 1)]).toEqual([0]);
+        won.forEach((sum, teacher) => expect(sum).toBeCloseTo(expectedWon[teacher], 9));
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+test("of more ids than a target has room for, the likeliest are left, and the position weighs less", () => {
+  const many = rows(
+    [
+      [7, 0.1],
+      [8, 0.5],
+      [9, 0.3],
+      [5, 0.1],
+    ],
+    [],
+    [],
+  );
+  const { targets, weights } = new Fuser("avgCE", 10, 3).fuse([many], always([1]), ids, always(0.2));
+  expect(weights[0]).toBeCloseTo(0.2 + 0.8 * 0.8, 6);
+  expect(row(targets, 0).map(([id]) => id)).toEqual([2, 8, 9]);
+  expect(row(targets, 0)[1][1]).toBeCloseTo(0.4 / 0.84, 4);
+});
+
+test("a teacher that speaks alone is heard, however small its weight and however unsure it is", () => {
+  for (const method of methods) {
+    const unheard = rows([], [], []);
+    const fuser = new Fuser(method, 10, 5);
+    const { won, alone } = fuser.fuse([second, unheard], always([0, 1]), ids, always(0.5));
+    expect([...won, alone]).toEqual([2, 0, 0]);
+  }
+});
+
+test("a teacher that says next to nothing leaves a position without weight, and no NaN", () => {
+  const underflow = rows([[7, 0]], [[7, 0]], []);
+  for (const method of methods) {
+    const { targets, weights } = new Fuser(method, 10, 3).fuse([underflow], always([1]), ids, always(0));
+    expect([...targets.values, ...weights].every(Number.isFinite)).toBe(true);
+  }
 });

@@ -1,6 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { Sampler, type Sampling, greedy, logSumExp, mostLikely } from "../../src/generate/sample.ts";
+import {
+  Sampler,
+  type Sampling,
+  greedy,
+  logSumExp,
+  mostLikely,
+  randomOf,
+} from "../../src/generate/sample.ts";
 
 const logits = Float32Array.from([2, 1, 0, -1, 3, -2, 0.5, -3]);
 const probabilities = (temperature: number) => {
@@ -80,7 +87,10 @@ test("penalties and biases move tokens as their definitions say", () => {
 test("log-probabilities and the most likely tokens are those of a full sort", () => {
   fc.assert(
     fc.property(
-      fc.array(fc.float({ min: -50, max: 50, noNaN: true }), { minLength: 1, maxLength: 60 }),
+      fc.array(fc.oneof(fc.integer({ min: -3, max: 3 }), fc.float({ min: -50, max: 50, noNaN: true })), {
+        minLength: 1,
+        maxLength: 60,
+      }),
       fc.integer({ min: 1, max: 12 }),
       (values, k) => {
         const all = Float32Array.from(values);
@@ -91,4 +101,82 @@ test("log-probabilities and the most likely tokens are those of a full sort", ()
       },
     ),
   );
+});
+
+test("the fewest that hold p are those of the k most likely, whose probabilities count among themselves", () => {
+  const [a, b, c] = [4, 0, 1].map((id) => probabilities(1)[id]);
+  // Of three tokens the first two hold 0.9, though not of all eight.
+  expect([(a + b) / (a + b + c) > 0.9, a + b > 0.9]).toEqual([true, false]);
+  const drawn = shares({ topK: 3, topP: 0.9 }, 500);
+  expect(drawn.map((share) => share > 0)).toEqual([true, false, false, false, true, false, false, false]);
+});
+
+describe("all settings together are their definitions one after the other", () => {
+  /** A logit after bias and penalties, from what was in the prompt and what was generated. */
+  function adjusted(id: number, prompt: readonly number[], generated: readonly number[], sampling: Sampling) {
+    const { logitBias, repetitionPenalty, frequencyPenalty, presencePenalty } = sampling;
+    const times = generated.filter((token) => token === id).length;
+    let logit = logits[id];
+    for (const [biased, bias] of logitBias) if (biased === id) logit += bias;
+    if (prompt.includes(id) || times > 0)
+      logit = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
+    return logit - times * frequencyPenalty - (times > 0 ? presencePenalty : 0);
+  }
+
+  /** Ids and probabilities that are left, the most likely first: k, then p, then the share of the largest. */
+  function kept(all: readonly number[], { temperature, topK, topP, minP }: Sampling) {
+    const top = Math.max(...all);
+    const entries = all
+      .map((logit, id) => ({ id, weight: Math.exp((logit - top) / temperature) }))
+      .sort((a, b) => b.weight - a.weight || a.id - b.id)
+      .slice(0, topK || all.length);
+    const mass = entries.reduce((sum, { weight }) => sum + weight, 0);
+    let before = 0;
+    return entries.filter(({ weight }, i) => {
+      const holds = before >= topP * mass;
+      before += weight;
+      return i === 0 || (!holds && weight >= minP);
+    });
+  }
+
+  const sampling: fc.Arbitrary<Sampling> = fc.record({
+    temperature: fc.constantFrom(0, 0.25, 1, 1.5, 4),
+    topP: fc.constantFrom(0.1, 0.5, 0.75, 0.9, 0.97, 1),
+    topK: fc.constantFrom(0, 0, 1, 2, 3, 5, 100),
+    minP: fc.constantFrom(0, 0, 0.0002, 0.05, 0.3, 1),
+    // Powers of two, so that everything is exact in float32.
+    repetitionPenalty: fc.constantFrom(1, 0.5, 2, 4),
+    frequencyPenalty: fc.constantFrom(0, 0.25, 1, -0.5),
+    presencePenalty: fc.constantFrom(0, 0.5, 1.5, -1),
+    logitBias: fc.array(fc.tuple(fc.nat(logits.length + 2), fc.constantFrom(-4, -0.5, 1, 2)), {
+      maxLength: 3,
+    }),
+    seed: fc.nat(),
+  });
+  const prompts = fc.array(fc.nat(logits.length - 1), { maxLength: 4 });
+
+  test("whatever was in the prompt, and whatever was generated", () => {
+    fc.assert(
+      fc.property(sampling, prompts, (sampling, prompt) => {
+        const sampler = new Sampler(sampling, prompt);
+        const random = randomOf(sampling.seed);
+        const generated: number[] = [];
+        for (let step = 0; step < 6; step++) {
+          const all = Array.from(logits, (_, id) => adjusted(id, prompt, generated, sampling));
+          const next = sampler.next(logits);
+          if (sampling.temperature === 0) expect(next).toBe(all.indexOf(Math.max(...all)));
+          else {
+            const left = kept(all, sampling);
+            // Where nothing is left out, the draw is over the ids in their order.
+            if (sampling.topP === 1 && sampling.topK === 0 && sampling.minP === 0)
+              left.sort((a, b) => a.id - b.id);
+            let rest = random() * left.reduce((sum, { weight }) => sum + weight, 0);
+            expect(next).toBe(left.find(({ weight }) => (rest -= weight) < 0)!.id);
+          }
+          generated.push(next);
+        }
+      }),
+      { numRuns: 3000 },
+    );
+  });
 });

@@ -294,7 +294,8 @@ describe("pack", () => {
 });
 
 describe("train", () => {
-  const options: Omit<TrainOptions, "loss"> = {
+  const options: TrainOptions = {
+    loss: "ce",
     rows: 2,
     accumulation: 2,
     peak: 1,
@@ -313,13 +314,13 @@ describe("train", () => {
     begun: [],
     next: { ...group, cursor: cursor(id), taken: 0 },
   });
-  const run = async (count: number, done = 0, loss: "ce" | "kl" = "ce") => {
+  const run = async (count: number, done = 0) => {
     const { seen, source } = counted(Array.from({ length: count }, (_, i) => row(i)));
     const got: Batch[][] = [];
     const steps = await Array.fromAsync(
       train(
         source,
-        { ...options, loss },
+        options,
         async (batches) => (got.push(batches), { loss: 2, nll: 3, nllPart: 1.5, gradientNorm: 1 }),
         done,
       ),
@@ -357,12 +358,6 @@ describe("train", () => {
     };
     await Array.fromAsync(train(source, { ...options, loss: "ce" }, step));
     expect(sum).toBeCloseTo(1, 6);
-  });
-
-  test("as a KL divergence, the loss is without the entropy of what was fused", async () => {
-    const [{ loss, fusionLoss }] = (await run(4, 0, "kl")).steps;
-    // A quarter of each token is one id with all of the fused probability, so that its entropy is 0.
-    expect([loss, fusionLoss]).toEqual([2, (2 - 1.5) / 0.25]);
   });
 
   test("a last step may have fewer rows, and steps of an earlier run count", async () => {
@@ -419,6 +414,15 @@ describe("fuse", () => {
       [1, 2],
       [1, 2],
     ]);
+  });
+
+  test("minCE takes the better of two that are far behind one that is silent", async () => {
+    const item = aligned(3, [40, 30]);
+    const silent = { offsets: new Int32Array(4), ids: new Int32Array(0), values: new Float32Array(0) };
+    const best = { ...item.teachings[0], rows: silent, nll: 1 };
+    const three = { ...item, teachings: [best, ...item.teachings] };
+    // exp(−29/0.01) and exp(−39/0.01) are both 0.
+    expect(await winners([three], { scope: "sequence", sharpness: 0.01 })).toEqual([[2, 2]]);
   });
 
   test("or row by row, by the means over a row's tokens, from where the stream goes on", async () => {

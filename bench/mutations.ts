@@ -1,0 +1,185 @@
+/** @file Changes of the formulas that matter, each of which some test must notice; see mutate.ts. */
+import { type Areas, fusion } from "./mutations-fusion.ts";
+
+export const areas: Areas = {
+  ...fusion,
+  "src/train/schedule.ts": {
+    tests: ["test/train/schedule.test.ts"],
+    changes: [
+      ["Math.PI * progress", "(Math.PI / 2) * progress"],
+      ["(step + 1)) / warmupSteps", "step) / warmupSteps"],
+      ["Math.min(1, (step - warmupSteps)", "Math.min(2, (step - warmupSteps)"],
+      ["Math.max(1, steps - warmupSteps)", "Math.max(1, steps)"],
+      ["((1 - floor) *", "(1 *"],
+    ],
+  },
+  "src/train/adamw.ts": {
+    tests: ["test/train/adamw.test.ts"],
+    changes: [
+      ["(1 - beta1 ** step)", "(1 - beta1)"],
+      ["Math.sqrt(1 - beta2 ** step)", "Math.sqrt(1 - beta2)"],
+      ["slot.decays ?", "true ?"],
+      ["learningRate * weightDecay", "weightDecay"],
+    ],
+  },
+  "src/train/trainer.ts": {
+    tests: ["test/train/trainer.test.ts"],
+    changes: [
+      ["shape.length > 1", "shape.length > 0"],
+      ["Math.min(1, this.#options.clip", "Math.max(1, this.#options.clip"],
+      ["weights[t] * value * probabilities[t * entries]", "weights[t] * value"],
+      ["this.#steps++", "this.#steps = 1"],
+    ],
+  },
+  "src/train/loss.ts": {
+    tests: ["test/train/trainer.test.ts"],
+    changes: [
+      ["b.mul(q, b.scalar(-1))", "b.mul(q, b.scalar(-0.5))"],
+      ["b.mul(weight, b.gemm(dz_CV, head_VD))", "b.gemm(dz_CV, head_VD)"],
+      ["b.mul(weight, hidden_CD)", "hidden_CD"],
+    ],
+  },
+  "src/autodiff/rules.ts": {
+    tests: ["test/autodiff/rules.test.ts"],
+    changes: [
+      ["b.mul(b.scalar(2), output)", "output"],
+      ["b.sub(b.scalar(1), output)", "output"],
+      ["2 / Math.sqrt(Math.PI)", "1"],
+      ["1 / Math.sqrt(2 * Math.PI)", "1"],
+      ["b.scalar(1 / count)", "b.scalar(1)"],
+      ["permutation.indexOf(axis)", "permutation[axis]"],
+      ["b.reduceSum(b.mul(g, p)", "b.reduceSum(b.mul(g, g)"],
+      ["b.mul(sin, b.scalar(-1))", "sin"],
+      ["b.sub(centre(s),", "b.sub(s,"],
+      ["transposeA: transposeB, transposeB: true, scale", "transposeA: transposeB, transposeB: true"],
+    ],
+  },
+  "src/score/rows.ts": {
+    tests: ["test/score/rows.test.ts"],
+    changes: [
+      ["lengths[b] - lengths[a]", "lengths[a] - lengths[b]"],
+      ["|| a - b", "|| b - a"],
+      ["used + lengths[i] <= rowLength", "used + lengths[i] < rowLength"],
+      ["filled[row] += lengths[i]", "filled[row] = lengths[i]"],
+    ],
+  },
+  "streams/align.ts": {
+    tests: ["test/streams/align.test.ts"],
+    changes: [
+      ["meanNll(source, nll, unit)", 'meanNll(source, nll, "byte")'],
+      ['meanNll(source, nll, "byte")', "meanNll(source, nll, unit)"],
+      ["nllAtTokens(source, nll, target)", "nllAtTokens(target, nll, source)"],
+    ],
+  },
+  "streams/train.ts": {
+    tests: ["test/streams/train.test.ts", "test/streams/stages.test.ts"],
+    changes: [
+      ['options.loss === "kl" ? fusedEntropy(batches)', 'options.loss === "kl" ? 0'],
+      ["probabilities[i] / share", "probabilities[i]"],
+      ["weights[t] * (1 - probabilities[t * entries])", "weights[t]"],
+      ["(loss - nllPart) / fusion", "loss / fusion"],
+      ["learningRate(options, step)", "learningRate(options, step + 1)"],
+    ],
+  },
+  "streams/fuse.ts": {
+    tests: ["test/streams/pack.test.ts", "test/streams/stages.test.ts"],
+    changes: [
+      ["start.steps * tokensPerStep - start.taken", "start.steps * tokensPerStep"],
+      ["let place = -taken", "let place = 0"],
+      ["tokens * nll", "nll"],
+      ["nll / tokens", "nll"],
+      ["({ nlls }) => nlls[t]", "({ nll }) => nll"],
+      ["step / steps", "(step + 1) / steps"],
+      ["(nll) => -nll", "(nll) => nll"],
+    ],
+  },
+  "streams/pack.ts": {
+    tests: ["test/streams/pack.test.ts"],
+    changes: [
+      ["if (boundaries || this.length", "if (this.length"],
+      ["let from = skip", "let from = 0"],
+      ["place - this.#positionBase", "place"],
+      ["taken: t + 1", "taken: t"],
+      ["this.#document++", "this.#document = 0"],
+      ["ids[0]", "ids[1]"],
+      ["from = 0;", "from = skip;"],
+    ],
+  },
+  "streams/statistics.ts": {
+    tests: ["test/streams/statistics.test.ts"],
+    changes: [
+      ['ratio(sum("dropped"), aligned)', 'ratio(sum("dropped"), positions)'],
+      ['ratio(sum("tail"), aligned)', 'ratio(sum("tail"), positions)'],
+      ['ratio(sum("won"), positions)', 'ratio(sum("won"), aligned)'],
+      ["ids.length - 1", "ids.length"],
+      ["nllPerByte * bytes", "nllPerByte"],
+      ["counts.alone += alone", "counts.alone = alone"],
+    ],
+  },
+  "src/generate/sample.ts": {
+    tests: ["test/generate/sample.test.ts"],
+    changes: [
+      ["(count > 0 ? presencePenalty : 0)", "presencePenalty"],
+      ["count * frequencyPenalty", "frequencyPenalty"],
+      ["own[id] > 0 ? 1 / repetitionPenalty :", "own[id] > 99 ? 1 / repetitionPenalty :"],
+      ["own[id] += bias", "own[id] = bias"],
+      ["if (topK > 0) sorted.splice(topK);", ""],
+      ["mass < topP * whole", "mass < topP * total"],
+      [" && weights[id] >= minP", ""],
+      ["(logits[id] - most) / temperature", "(logits[id] - most) * temperature"],
+      ["rest = aim * mass", "rest = aim * total"],
+      ["this.#counts.set(prompt[i], 0)", "this.#counts.set(prompt[i], 1)"],
+      ["(this.#counts.get(id) ?? 0) + 1", "1"],
+      ["logits[id] > logits[best])", "logits[id] >= logits[best])"],
+      ["logits[id] > logits[best[at - 1]]", "logits[id] >= logits[best[at - 1]]"],
+      ["most + Math.log(sum)", "Math.log(sum)"],
+    ],
+  },
+  "src/evaluate/ensemble.ts": {
+    tests: ["test/evaluate/ensemble.test.ts"],
+    changes: [
+      ["sum / texts.length", "sum"],
+      ["sums[stretch - 1] += nll[t]", "sums[stretch] += nll[t]"],
+      ["cuts[stretch] < ends[t + 1]", "cuts[stretch] <= ends[t + 1]"],
+      ["Math.exp(best - nll[i])", "Math.exp(-nll[i])"],
+    ],
+  },
+  "src/evaluate/bits-per-byte.ts": {
+    tests: ["test/evaluate/bits-per-byte.test.ts"],
+    changes: [
+      [" / Math.LN2", ""],
+      [" - (ends[0] ?? 0)", ""],
+      ["sum.bytes +=", "sum.bytes ="],
+    ],
+  },
+  "src/evaluate/multiple-choice.ts": {
+    tests: ["test/evaluate/accuracy.test.ts"],
+    changes: [
+      ["values.indexOf(", "values.lastIndexOf("],
+      ["normed / count", "plain / count"],
+      ["plain / count", "plain"],
+    ],
+  },
+  "streams/read.ts": {
+    tests: ["test/streams/cursors.test.ts"],
+    changes: [
+      ["file++, first = 0)", "file++)"],
+      ["epoch++, file = 0)", "epoch++)"],
+      ["rowsOf(path, first", "rowsOf(path, 0"],
+    ],
+  },
+  "streams/shuffle.ts": {
+    tests: ["test/streams/cursors.test.ts"],
+    changes: [
+      ["from.nth ?? 0", "0"],
+      ["skip = 0;", ""],
+      ["next() * (i + 1)", "next() * i"],
+      ["Math.imul(epoch + 1, 0x9e3779b1) ^ ", ""],
+      ["cursor: { epoch, file, row, nth }", "cursor: { epoch, file, row, nth: nth + 1 }"],
+    ],
+  },
+  "streams/flow.ts": {
+    tests: ["test/streams/flow.test.ts"],
+    changes: [["if (weight < total) continue;", "if (weight <= total) continue;"]],
+  },
+};

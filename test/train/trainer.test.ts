@@ -1,0 +1,127 @@
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { readDecoder, readParameters } from "../../src/models/folder.ts";
+import { type Batch, Trainer, type TrainerOptions } from "../../src/train/trainer.ts";
+import { expectRelative, largestDifference, plainTraining } from "../close.ts";
+
+const folder = join(import.meta.dir, "../fixtures/golden/zoo/llama");
+const [rows, length, entries] = [2, 8, 2];
+const T = rows * length;
+
+async function trainerOf(options: Partial<TrainerOptions>): Promise<Trainer> {
+  const decoder = readDecoder(folder);
+  const shape = { rows, length, entries };
+  const parameters = await readParameters(folder, decoder);
+  return Trainer.create(decoder, parameters, { shape, ...plainTraining, threads: 1, ...options });
+}
+
+/** Rows of pseudo-random tokens; each position has two targets, the first with the share `q`. */
+function batchOf(seed: number, q: number, weight: number): Batch {
+  const id = (i: number) => 3 + ((seed * 31 + i * 57) % 200);
+  return {
+    ids: Int32Array.from({ length: T }, (_, t) => id(t)),
+    positions: Int32Array.from({ length: T }, (_, t) => t % length),
+    documents: new Int32Array(T),
+    targets: Int32Array.from({ length: T * entries }, (_, i) => id(i + 1000)),
+    probabilities: Float32Array.from({ length: T * entries }, (_, i) => (i % 2 === 0 ? q : 1 - q)),
+    // Not all positions count.
+    weights: Float32Array.from({ length: T }, (_, t) => (t % 3 === 0 ? 0 : weight * (1 + (t % 2)))),
+  };
+}
+const swapped = (batch: Batch): Batch => ({
+  ...batch,
+  targets: batch.targets.map((_, i, all) => all[i ^ 1]),
+});
+
+test("a soft target costs what its entries cost alone, each by its share, over all micro-batches", async () => {
+  const trainer = await trainerOf({ accumulate: true });
+  const losses = async (...batches: Batch[]) => {
+    const { loss, nll, nllPart } = await trainer.gradients(batches);
+    return { loss, nll, nllPart };
+  };
+  const [one, two] = [batchOf(1, 0.75, 0.05), batchOf(2, 0.75, 0.02)];
+  const only = (batch: Batch): Batch => ({
+    ...batch,
+    probabilities: batch.probabilities.map((_, i) => +(i % 2 === 0)),
+  });
+  const [first, second] = [
+    await losses(only(one), only(two)),
+    await losses(only(swapped(one)), only(swapped(two))),
+  ];
+  const both = await losses(one, two);
+  expectRelative(first.nllPart, first.loss, 1e-5);
+  expectRelative(both.nllPart, 0.75 * first.loss, 1e-5);
+  expectRelative(both.loss, 0.75 * first.loss + 0.25 * second.loss, 1e-5);
+  expect(Math.abs(first.loss - second.loss)).toBeGreaterThan(1e-3);
+  // Where all tokens count the same, and together 1, the nll is the loss on the true ones.
+  const alike = only({ ...one, weights: one.weights.map((_, t) => +(t % 4 === 0) / 4) });
+  const { loss, nll } = await losses(alike);
+  expectRelative(nll!, loss, 1e-5);
+  await trainer.close();
+});
+
+test("along the gradient the loss changes by its norm", async () => {
+  const trainer = await trainerOf({ accumulate: false });
+  const batch = [batchOf(1, 0.75, 0.05)];
+  const { gradients, gradientNorm } = await trainer.gradients(batch);
+  const start = new Map(Array.from(trainer.parameters, ([name, { data }]) => [name, data.slice()]));
+  const direction = new Map(Array.from(gradients, ([name, gradient]) => [name, gradient.slice()]));
+  const lossAt = async (distance: number) => {
+    for (const [name, { data }] of trainer.parameters)
+      data.forEach(
+        (_, i) => (data[i] = start.get(name)![i] + (distance / gradientNorm) * direction.get(name)![i]),
+      );
+    return (await trainer.gradients(batch)).loss;
+  };
+  expectRelative(((await lossAt(0.02)) - (await lossAt(-0.02))) / 0.04, gradientNorm, 0.01);
+  await trainer.close();
+});
+
+test("steps are AdamW's on gradients of at most the clipping norm, which only matrices decay beside", async () => {
+  const options = { accumulate: true, beta1: 0.8, beta2: 0.9, epsilon: 1e-6, weightDecay: 0.3 };
+  const batches = [
+    [batchOf(1, 0.75, 0.05), batchOf(2, 0.5, 0.05)],
+    [batchOf(3, 0.25, 1e-5), batchOf(4, 1, 2e-5)],
+    [batchOf(5, 0.25, 0.1), batchOf(6, 0.5, 0.02)],
+  ];
+  const trainer = await trainerOf({ ...options, clip: 0.01 });
+  const { parameters } = trainer;
+  const moments = new Map(
+    Array.from(parameters, ([name, { data }]) => [
+      name,
+      { m: new Float64Array(data.length), v: new Float64Array(data.length) },
+    ]),
+  );
+  const clipped: boolean[] = [];
+  for (const [i, batch] of batches.entries()) {
+    const rate = 0.01 / (i + 1);
+    const { gradients, gradientNorm } = await trainer.gradients(batch);
+    const norm = Math.sqrt(
+      [...gradients.values()].reduce((sum, all) => sum + all.reduce((sum, g) => sum + g * g, 0), 0),
+    );
+    expectRelative(gradientNorm, norm, 1e-5);
+    clipped.push(norm > 0.01);
+    // The paper's algorithm 2, one number after the other.
+    const expected = new Map<string, Float64Array>();
+    for (const [name, { data, shape }] of parameters) {
+      const { m, v } = moments.get(name)!;
+      const next = new Float64Array(data.length);
+      gradients.get(name)!.forEach((gradient, j) => {
+        const g = gradient * Math.min(1, 0.01 / (norm + 1e-6));
+        m[j] = options.beta1 * m[j] + (1 - options.beta1) * g;
+        v[j] = options.beta2 * v[j] + (1 - options.beta2) * g * g;
+        const first = m[j] / (1 - options.beta1 ** (i + 1));
+        const second = v[j] / (1 - options.beta2 ** (i + 1));
+        const decay = shape.length > 1 ? options.weightDecay * data[j] : 0;
+        next[j] = data[j] - rate * (first / (Math.sqrt(second) + options.epsilon) + decay);
+      });
+      expected.set(name, next);
+    }
+    await trainer.step(batch, rate);
+    for (const [name, { data }] of parameters)
+      expect([name, largestDifference(data, expected.get(name)!) < 2e-5]).toEqual([name, true]);
+  }
+  expect(clipped).toEqual([true, false, true]);
+  expect(new Set(Array.from(parameters.values(), ({ shape }) => shape.length))).toEqual(new Set([1, 2]));
+  await trainer.close();
+});
