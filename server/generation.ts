@@ -23,6 +23,8 @@ export interface TextRequest {
   readonly maxTokens: number;
   readonly sampling: Sampling;
   readonly stops: readonly string[];
+  /** Tokens that end the text, besides the model's own. */
+  readonly stopIds?: readonly number[] | undefined;
   readonly logprobs?: number | undefined;
   /** Whether pieces are wanted as they come, and not the whole at the end. */
   readonly streamed: boolean;
@@ -86,13 +88,13 @@ export async function* generateText(
   metrics: Metrics,
   signal: AbortSignal,
 ): AsyncGenerator<Piece> {
-  const { prompt, scored, maxTokens, sampling, stops, logprobs, streamed } = request;
+  const { prompt, scored, maxTokens, sampling, stops, stopIds, logprobs, streamed } = request;
   const inPieces = streamed || stops.length > 0;
   const stream = new TextStream((ids) => tokenizer.decode(ids), stops, prompt);
   let before = performance.now();
   let first = true;
   let pending: Generated[] = [];
-  const asked = { prompt, scored, maxTokens, sampling, ends: [tokenizer.eos], logprobs };
+  const asked = { prompt, scored, maxTokens, sampling, ends: [tokenizer.eos], stopIds, logprobs };
   for await (const one of model.generate(asked, signal)) {
     if ("scores" in one) {
       yield { text: "", tokens: [], scores: one.scores, ...(one.finish && { finish: one.finish }) };
