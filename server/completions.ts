@@ -34,6 +34,7 @@ interface Job {
 
 export async function jobsOf(served: ServedModel, request: CompletionRequest): Promise<Job[]> {
   const { prompt } = request;
+  const special = request.add_special_tokens ?? true;
   const prompts: (string | number[])[] =
     typeof prompt === "string" || typeof prompt[0] === "number"
       ? [prompt as string | number[]]
@@ -41,8 +42,9 @@ export async function jobsOf(served: ServedModel, request: CompletionRequest): P
   return Promise.all(
     prompts.map(async (one, i) => {
       const field = prompts.length > 1 ? `prompt.${i}` : "prompt";
-      const ids = typeof one === "string" ? await served.encodePrompt(one, field) : Int32Array.from(one);
-      const maxTokens = request.max_tokens ?? defaultMaxTokens;
+      const ids =
+        typeof one === "string" ? await served.encodePrompt(one, field, special) : Int32Array.from(one);
+      const maxTokens = request.max_completion_tokens ?? request.max_tokens ?? defaultMaxTokens;
       const most = checkPrompt(served, ids, maxTokens, field);
       const text = typeof one === "string" ? one : await served.tokenizer.decode(ids);
       return { prompt: ids, maxTokens: most, echo: request.echo ? text : undefined };
@@ -145,6 +147,7 @@ export function complete(
       maxTokens,
       sampling: samplingOf(request, text),
       stops,
+      stopIds: request.stop_token_ids ?? [],
       logprobs: k,
       streamed: request.stream ?? false,
     };

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { isHubId, modelFolder } from "../src/hub/snapshot.ts";
 import { type Device, devices } from "../src/onnx/session.ts";
 import { onStop } from "../src/signals/stop.ts";
+import { isLoopback, originOf } from "./access.ts";
 import { createApp } from "./app.ts";
 import { ServedModel } from "./model.ts";
 
@@ -20,6 +21,8 @@ const help = `Serves a model over HTTP as OpenAI does: completions, chat, log-pr
   --cache MB          most memory for keys and values (1024)
   --queue N           texts that may wait for a slot (256); more are answered with 429
   --api-key KEY       or --api-key-file FILE: what clients must send
+  --cors ORIGIN       pages that may use the server: http://localhost:3000, or * for all; several with commas
+  --ping SECONDS      of silence after which a stream sends a comment (5)
   --max-body KB       most kilobytes of a request (1024)
   --grace SECONDS     that requests under way have to end once the server is told to stop (30)
   --threads N         all cores; one for very small models
@@ -42,6 +45,8 @@ const options = {
   queue: { type: "string", default: "256" },
   "api-key": { type: "string" },
   "api-key-file": { type: "string" },
+  cors: { type: "string", multiple: true },
+  ping: { type: "string", default: "5" },
   "max-body": { type: "string", default: "1024" },
   grace: { type: "string", default: "30" },
   threads: { type: "string" },
@@ -87,14 +92,22 @@ async function main(args: readonly string[]): Promise<void> {
     apiKey,
     bodyBytes: natural("max-body", values["max-body"]) * 1024,
     bodyTime: 10_000,
+    origins: (values.cors ?? [])
+      .flatMap((origins) => origins.split(","))
+      .map((origin) => originOf(origin.trim())),
+    loopback: isLoopback(values.host),
+    pingTime: natural("ping", values.ping) * 1000,
     stopping: stopping.signal,
   });
   const server = Bun.serve({
     hostname: values.host,
     port: natural("port", values.port, 0),
-    // A stream may be silent for as long as its text waits for a slot.
     idleTimeout: 255,
-    fetch: (request) => app.fetch(request),
+    fetch: (request, server) => {
+      // An answer may take for as long as its text waits for a slot; bodies have a limit of their own.
+      server.timeout(request, 0);
+      return app.fetch(request);
+    },
   });
   const stop = async () => {
     stopping.abort();

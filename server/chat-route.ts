@@ -1,0 +1,73 @@
+/** @file POST /v1/chat/completions: checked, reserved, then streamed or whole. */
+import { randomUUID } from "node:crypto";
+import type { Context } from "hono";
+import { type Service, abortOf, now, usageOf } from "./answer.ts";
+import { type ChatPiece, answerTokens, chatPieces, promptOf } from "./chat.ts";
+import { ChatRequest } from "./schema.ts";
+import { merged, streamPieces } from "./stream.ts";
+
+type Delta = Omit<ChatPiece, "text" | "tokens"> & {
+  readonly delta: { readonly role?: "assistant"; readonly content: string };
+};
+
+export function chatRoute({ ready, parse, metrics, pingTime }: Service) {
+  return async (c: Context) => {
+    const model = ready();
+    const request = await parse(c, ChatRequest);
+    const prompt = await promptOf(model, request);
+    const maxTokens = answerTokens(model, request, prompt);
+    const n = request.n ?? 1;
+    const end = model.reserve(n, "n");
+    const abort = abortOf(c);
+    let generated = 0;
+    const pieces = (index: number) =>
+      chatPieces(model, request, { prompt, maxTokens, index }, metrics, abort.signal);
+    const used = () => usageOf(prompt.length, generated);
+    const head = { id: `chatcmpl-${randomUUID()}`, created: now(), model: model.name };
+    const indexes = Array.from({ length: n }, (_, index) => index);
+    if (request.stream) {
+      const object = "chat.completion.chunk";
+      async function* deltas(index: number): AsyncGenerator<Delta> {
+        // Alone: clients take what else is in the first event twice.
+        const opening = { role: "assistant", content: "" } as const;
+        yield { index, delta: opening, logprobs: null, finish_reason: null };
+        for await (const { text, tokens, ...rest } of pieces(index)) {
+          generated += tokens;
+          yield { ...rest, delta: { content: text } };
+        }
+      }
+      return streamPieces(c, {
+        pieces: merged(indexes.map(deltas)),
+        abort,
+        show: (choice: Delta) => ({ ...head, object, choices: [choice] }),
+        last: () =>
+          request.stream_options?.include_usage ? [{ ...head, object, choices: [], usage: used() }] : [],
+        end,
+        pingTime,
+      });
+    }
+    const whole = async (index: number) => {
+      let content = "";
+      let finish_reason: ChatPiece["finish_reason"] = null;
+      const logprobs: NonNullable<ChatPiece["logprobs"]>["content"][number][] = [];
+      for await (const piece of pieces(index)) {
+        content += piece.text;
+        finish_reason = piece.finish_reason;
+        logprobs.push(...(piece.logprobs?.content ?? []));
+        generated += piece.tokens;
+      }
+      return {
+        index,
+        message: { role: "assistant", content, refusal: null },
+        logprobs: request.logprobs ? { content: logprobs, refusal: null } : null,
+        finish_reason,
+      };
+    };
+    try {
+      const choices = await Promise.all(indexes.map(whole));
+      return c.json({ ...head, object: "chat.completion", choices, usage: used() });
+    } finally {
+      end();
+    }
+  };
+}
