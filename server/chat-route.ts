@@ -31,9 +31,9 @@ export function chatRoute({ ready, parse, metrics, pingTime }: Service) {
         // Alone: clients take what else is in the first event twice.
         const opening = { role: "assistant", content: "" } as const;
         yield { index, delta: opening, logprobs: null, finish_reason: null };
-        for await (const { text, tokens, ...rest } of pieces(index)) {
+        for await (const { text, tokens, logprobs, finish_reason } of pieces(index)) {
           generated += tokens;
-          yield { ...rest, delta: { content: text } };
+          yield { index, delta: { content: text }, logprobs, finish_reason };
         }
       }
       return streamPieces(c, {
