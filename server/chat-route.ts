@@ -48,11 +48,12 @@ export function chatRoute({ ready, parse, metrics, pingTime }: Service) {
     }
     const whole = async (index: number) => {
       let content = "";
-      let finish_reason: ChatPiece["finish_reason"] = null;
+      let ended: Partial<Pick<ChatPiece, "finish_reason" | "stop_reason">> = {};
       const logprobs: NonNullable<ChatPiece["logprobs"]>["content"][number][] = [];
       for await (const piece of pieces(index)) {
         content += piece.text;
-        finish_reason = piece.finish_reason;
+        const { finish_reason, stop_reason } = piece;
+        ended = { finish_reason, ...(stop_reason !== undefined && { stop_reason }) };
         logprobs.push(...(piece.logprobs?.content ?? []));
         generated += piece.tokens;
       }
@@ -60,7 +61,7 @@ export function chatRoute({ ready, parse, metrics, pingTime }: Service) {
         index,
         message: { role: "assistant", content, refusal: null },
         logprobs: request.logprobs ? { content: logprobs, refusal: null } : null,
-        finish_reason,
+        ...ended,
       };
     };
     try {

@@ -22,6 +22,8 @@ export interface ChatPiece {
     readonly content: readonly (TokenLogprob & { top_logprobs: TokenLogprob[] })[];
   } | null;
   readonly finish_reason: "stop" | "length" | null;
+  /** As in a completion's choice. */
+  readonly stop_reason?: string | number;
 }
 
 /** What the template is given: parts of a text joined, and "" where an assistant said nothing. */
@@ -108,18 +110,19 @@ export async function* chatPieces(
   const asked = {
     prompt,
     maxTokens,
-    sampling: samplingOf(request, index),
+    sampling: samplingOf(request, index, served.defaults),
     stops: stopsOf(request),
-    stopIds: request.stop_token_ids ?? [],
+    stopIds: [...served.answerEnds, ...(request.stop_token_ids ?? [])],
     logprobs,
     streamed: request.stream ?? false,
   };
-  for await (const { text, tokens, finish } of generateText(served, asked, metrics, signal))
+  for await (const { text, tokens, finish, stopReason } of generateText(served, asked, metrics, signal))
     yield {
       index,
       text,
       tokens: tokens.length,
       logprobs: logprobs === undefined ? null : { content: content(tokens) },
       finish_reason: finish ?? null,
+      ...(stopReason !== undefined && { stop_reason: stopReason }),
     };
 }

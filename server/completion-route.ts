@@ -57,5 +57,6 @@ function joined(a: Choice, b: Choice): Choice {
     text: a.text + b.text,
     logprobs: logprobs ?? a.logprobs ?? b.logprobs,
     finish_reason: b.finish_reason,
+    ...(b.stop_reason !== undefined && { stop_reason: b.stop_reason }),
   };
 }

@@ -17,6 +17,9 @@ const help = `Serves a model over HTTP as OpenAI does: completions, chat, log-pr
   --name NAME         what the model is called in answers (its folder)
   --device DEVICE     ${devices.join(", ")} (cpu)
   --dtype q8          multiplies in 8 bits: faster on some CPUs; not exact, and texts may depend on each other
+  --generation-config auto|off
+                      whether the model's generation_config.json says how texts are sampled where a request does
+                      not (auto); what ends a text is read from it in any case
   --slots N           texts that are generated at a time (16)
   --cache MB          most memory for keys and values (1024)
   --queue N           texts that may wait for a slot (256); more are answered with 429
@@ -40,6 +43,7 @@ const options = {
   name: { type: "string" },
   device: { type: "string", default: "cpu" },
   dtype: { type: "string" },
+  "generation-config": { type: "string", default: "auto" },
   slots: { type: "string", default: "16" },
   cache: { type: "string", default: "1024" },
   queue: { type: "string", default: "256" },
@@ -70,6 +74,9 @@ async function main(args: readonly string[]): Promise<void> {
     throw new Error(`--device: expected ${devices.join(", ")}, got ${values.device}`);
   if (values.dtype !== undefined && values.dtype !== "q8" && values.dtype !== "fp32")
     throw new Error(`--dtype: expected fp32 or q8, got ${values.dtype}`);
+  const generationConfig = values["generation-config"];
+  if (generationConfig !== "auto" && generationConfig !== "off")
+    throw new Error(`--generation-config: expected auto or off, got ${generationConfig}`);
   const keyFile = values["api-key-file"];
   if (keyFile && !existsSync(keyFile)) throw new Error(`--api-key-file: ${keyFile}: not found`);
   const apiKey = keyFile ? readFileSync(keyFile, "utf8").trim() : values["api-key"];
@@ -78,6 +85,7 @@ async function main(args: readonly string[]): Promise<void> {
     name: values.name ?? (isHubId(values.model) ? values.model : undefined),
     device: values.device as Device,
     dtype: values.dtype as "fp32" | "q8" | undefined,
+    generationConfig: generationConfig as "auto" | "off",
     slots: natural("slots", values.slots),
     cacheBytes: natural("cache", values.cache) * 2 ** 20,
     queue: natural("queue", values.queue, 0),

@@ -29,11 +29,11 @@ export function modelRoutes({ ready, parse }: Service): Hono {
     return c.json({ tokens: [...ids], count: ids.length, max_model_len: model.model.context });
   });
   app.post("/detokenize", async (c) => {
-    const { tokenizer } = ready();
+    const { tokenizer, detokenizer } = ready();
     const { tokens } = await parse(c, DetokenizeRequest);
     const wrong = tokens.find((id) => id >= tokenizer.vocabulary.tokens.length);
     if (wrong !== undefined) throw new RequestError(400, `tokens: there is no token ${wrong}`, "tokens");
-    return c.json({ prompt: await tokenizer.decode(tokens) });
+    return c.json({ prompt: await detokenizer.decode(tokens) });
   });
   app.get("/tokenizer_info", (c) => {
     const { tokenizer, name, model, chat } = ready();
