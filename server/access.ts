@@ -4,17 +4,21 @@ import { isIP } from "node:net";
 import type { MiddlewareHandler } from "hono";
 import { RequestError } from "./errors.ts";
 
-const digest = (text: string) => createHash("sha256").update(text).digest();
+const digest = (bytes: Buffer) => createHash("sha256").update(bytes).digest();
 
 /**
  * Asks for a key, except on the paths in `open`. A key may have any characters; hono/bearer-auth answers 400
  * to those that RFC 6750 does not list.
  */
 export function requireKey(apiKey: string, open: ReadonlySet<string>): MiddlewareHandler {
-  const key = digest(apiKey);
+  const key = digest(Buffer.from(apiKey));
   return async (c, next) => {
     const given = /^Bearer +(.+)$/i.exec(c.req.header("Authorization") ?? "")?.[1] ?? "";
-    if (!open.has(c.req.path) && !timingSafeEqual(digest(given), key)) {
+    // A header's bytes come as Latin-1; curl sends what is not ASCII in UTF-8.
+    const right = (["latin1", "utf8"] as const).map((encoding) =>
+      timingSafeEqual(digest(Buffer.from(given, encoding)), key),
+    );
+    if (!open.has(c.req.path) && !right.includes(true)) {
       c.header("WWW-Authenticate", "Bearer");
       const message = "the API key is missing or wrong; send Authorization: Bearer KEY";
       throw new RequestError(401, message, null, "invalid_api_key");

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { Context } from "hono";
 import { type Service, abortOf, now, usageOf } from "./answer.ts";
 import { type ChatPiece, answerTokens, chatPieces, promptOf } from "./chat.ts";
+import { checkIds } from "./generation.ts";
 import { ChatRequest } from "./schema.ts";
 import { merged, streamPieces } from "./stream.ts";
 
@@ -14,6 +15,7 @@ export function chatRoute({ ready, parse, metrics, pingTime }: Service) {
   return async (c: Context) => {
     const model = ready();
     const request = await parse(c, ChatRequest);
+    checkIds(model, request);
     const prompt = await promptOf(model, request);
     const maxTokens = answerTokens(model, request, prompt);
     const n = request.n ?? 1;

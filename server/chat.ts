@@ -107,12 +107,14 @@ export async function* chatPieces(
       top_logprobs: top.map(([id, value]) => named(id, value)),
     }));
   const logprobs = request.logprobs ? (request.top_logprobs ?? 0) : undefined;
+  const ignoreEnds = request.ignore_eos ?? false;
   const asked = {
     prompt,
     maxTokens,
     sampling: samplingOf(request, index, served.defaults),
     stops: stopsOf(request),
-    stopIds: [...served.answerEnds, ...(request.stop_token_ids ?? [])],
+    stopIds: [...(ignoreEnds ? [] : served.answerEnds), ...(request.stop_token_ids ?? [])],
+    ignoreEnds,
     logprobs,
     streamed: request.stream ?? false,
   };

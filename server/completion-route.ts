@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { Context } from "hono";
 import { type Service, abortOf, now, usageOf } from "./answer.ts";
 import { type Choice, complete, jobsOf } from "./completions.ts";
+import { checkIds } from "./generation.ts";
 import { CompletionRequest } from "./schema.ts";
 import { streamPieces } from "./stream.ts";
 
@@ -10,6 +11,7 @@ export function completionRoute({ ready, parse, metrics, pingTime }: Service) {
   return async (c: Context) => {
     const model = ready();
     const request = await parse(c, CompletionRequest);
+    checkIds(model, request);
     const jobs = await jobsOf(model, request);
     const end = model.reserve(jobs.length * (request.n ?? 1), jobs.length > 1 ? "prompt" : "n");
     const abort = abortOf(c);

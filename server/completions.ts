@@ -169,6 +169,7 @@ export function complete(
       sampling: samplingOf(request, text, served.defaults),
       stops,
       stopIds: request.stop_token_ids ?? [],
+      ignoreEnds: request.ignore_eos ?? false,
       logprobs: k,
       streamed: request.stream ?? false,
     };

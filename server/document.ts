@@ -47,8 +47,9 @@ export const document = (): string =>
 
 Written by \`bun run docs\`; do not edit. Of each field, this says whether it is supported, ignored because no value of
 it could change the answer, or not supported, and accepted only at values that change nothing. Every field may be
-\`null\`, which is the same as leaving it out. Any other field or value is refused by name, with status 400 and the code
-\`unsupported_field\` or \`invalid_value\`. \`GET /openapi.json\` says the same for programs.
+\`null\`, which is the same as leaving it out: then the model's own generation_config.json decides on sampling. Any
+other field or value is refused by name, with status 400 and the code \`unsupported_field\` or \`invalid_value\`.
+\`GET /openapi.json\` says the same for programs.
 
 Bodies are JSON; \`Content-Encoding\` may be gzip, deflate, br or zstd.
 `,

@@ -43,6 +43,7 @@ export const sharedFields = {
     "strings before which a text ends",
   ),
   stop_token_ids: supported(z.array(id).max(mostStops), "tokens before which a text ends"),
+  ignore_eos: supported(z.boolean(), "goes on behind the model's own end, as many tokens as are asked for"),
   n: supported(z.int().min(1).max(16), "texts of each prompt"),
   stream: supported(z.boolean(), "server-sent events as the text is generated"),
   stream_options: supported(
@@ -91,7 +92,6 @@ export const sharedFields = {
   length_penalty: only([1], "of beam search"),
   early_stopping: only([false], "of beam search"),
   min_tokens: only([0], "fewest tokens of a text"),
-  ignore_eos: only([false], "generates behind the end"),
   include_stop_str_in_output: only([false], "a text with its stop string"),
   skip_special_tokens: only([true], "a text with special tokens"),
   bad_words: only([[]], "words that may not come"),

@@ -32,6 +32,8 @@ export interface TextRequest {
   readonly stops: readonly string[];
   /** Tokens that end the text, besides the model's own. */
   readonly stopIds?: readonly number[] | undefined;
+  /** Whether the text goes on behind the model's own end. */
+  readonly ignoreEnds?: boolean;
   readonly logprobs?: number | undefined;
   /** Whether pieces are wanted as they come, and not the whole at the end. */
   readonly streamed: boolean;
@@ -61,6 +63,20 @@ export function samplingOf(
 
 export const stopsOf = ({ stop }: CompletionRequest | ChatRequest): string[] =>
   stop === null || stop === undefined ? [] : [stop].flat();
+
+/** Checks the tokens that fields name besides the prompt. @throws RequestError 400, naming the field. */
+export function checkIds({ tokenizer }: ServedModel, request: CompletionRequest | ChatRequest): void {
+  const known = tokenizer.vocabulary.tokens.length;
+  const named = {
+    logit_bias: Object.keys(request.logit_bias ?? {}).map(Number),
+    stop_token_ids: request.stop_token_ids ?? [],
+  };
+  for (const [field, ids] of Object.entries(named)) {
+    const wrong = ids.find((id) => id >= known);
+    if (wrong !== undefined)
+      throw new RequestError(400, `${field}: there is no token ${wrong}; ids are below ${known}`, field);
+  }
+}
 
 /**
  * Checks a prompt's tokens.
@@ -99,7 +115,7 @@ export async function* generateText(
   metrics: Metrics,
   signal: AbortSignal,
 ): AsyncGenerator<Piece> {
-  const { prompt, scored, maxTokens, sampling, stops, stopIds, logprobs, streamed } = request;
+  const { prompt, scored, maxTokens, sampling, stops, stopIds, ignoreEnds, logprobs, streamed } = request;
   const stream = new TextStream(detokenizer, stops, prompt);
   let before = performance.now();
   let first = true;
@@ -107,7 +123,8 @@ export async function* generateText(
   /** UTF-16 units that were given out in earlier pieces. */
   let given = 0;
   let pending: PlacedToken[] = [];
-  const asked = { prompt, scored, maxTokens, sampling, ends, stopIds, logprobs };
+  const own = ignoreEnds ? [] : ends;
+  const asked = { prompt, scored, maxTokens, sampling, ends: own, stopIds, logprobs };
   for await (const one of model.generate(asked, signal)) {
     if ("scores" in one) {
       yield { text: "", tokens: [], scores: one.scores, ...(one.finish && { finish: one.finish }) };

@@ -10,7 +10,7 @@ let locked: Serving;
 beforeAll(async () => {
   local = await serving({ slots: 1 });
   opened = await serving({ slots: 1 }, { origins: [page, "https://app.example.com"] });
-  locked = await serving({ slots: 1 }, { origins: ["*"], apiKey: "s3cret key!" });
+  locked = await serving({ slots: 1 }, { origins: ["*"], apiKey: "s3cret kéy!" });
 });
 afterAll(async () => {
   for (const server of [local, opened, locked]) await server[Symbol.asyncDispose]();
@@ -121,8 +121,13 @@ test("the key is asked for behind the preflight, by a scheme in any case, whatev
   const asked = await preflight(locked, page);
   expect([asked.status, asked.headers.get("access-control-allow-origin")]).toEqual([204, "*"]);
   for (const scheme of ["Bearer", "bearer", "BEARER"])
-    expect((await post(locked, { Authorization: `${scheme} s3cret key!`, Origin: page })).status).toBe(200);
-  for (const wrong of ["Bearer s3cret", "bearer", "Basic s3cret key!", "s3cret key!"]) {
+    expect((await post(locked, { Authorization: `${scheme} s3cret kéy!`, Origin: page })).status).toBe(200);
+  const curl = Bun.spawn(
+    ["curl", "-s", `${locked.url}/v1/models`, "-H", "Authorization: Bearer s3cret kéy!"],
+    { stdout: "pipe" },
+  );
+  expect(JSON.parse(await new Response(curl.stdout).text()).object).toBe("list");
+  for (const wrong of ["Bearer s3cret", "bearer", "Basic s3cret kéy!", "s3cret kéy!"]) {
     const response = await post(locked, { Authorization: wrong, Origin: page });
     expect([wrong, response.status]).toEqual([wrong, 401]);
     expect(response.headers.get("www-authenticate")).toBe("Bearer");

@@ -200,6 +200,29 @@ test("stop_token_ids end a text before the token; best_of may be n; add_special_
   expect(bare.body.usage.prompt_tokens).toBe(ids.length - 1);
 });
 
+test("tokens that the model does not have are refused by the field that names them", async () => {
+  for (const [path, body] of routes)
+    for (const fields of [{ logit_bias: { 5000: 1 } }, { stop_token_ids: [2, 5000] }]) {
+      const { status, body: answer } = await post(path, { ...body, ...fields });
+      const [field] = Object.keys(fields);
+      expect([status, answer.error?.param]).toEqual([400, field]);
+      expect(answer.error.message).toBe(`${field}: there is no token 5000; ids are below 5000`);
+    }
+});
+
+test("ignore_eos goes on behind the model's own end, up to a token that the request names", async () => {
+  const { eos } = server.served.tokenizer;
+  for (const [path, body] of routes) {
+    const asked = { ...body, logit_bias: { [eos]: 100 } };
+    const [ended] = (await post(path, asked)).body.choices;
+    expect([path, ended.finish_reason]).toEqual([path, "stop"]);
+    const whole = await post(path, { ...asked, ignore_eos: true });
+    expect([whole.body.choices[0].finish_reason, whole.body.usage.completion_tokens]).toEqual(["length", 4]);
+    const named = await post(path, { ...asked, ignore_eos: true, stop_token_ids: [eos] });
+    expect(named.body.choices[0].finish_reason).toBe("stop");
+  }
+});
+
 test("the description of the API and docs/http.md say what the table says", async () => {
   expect(await Bun.file(new URL("../../docs/http.md", import.meta.url)).text()).toBe(document());
   const described: any = await (await fetch(`${server.url}/openapi.json`)).json();
