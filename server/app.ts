@@ -90,7 +90,7 @@ export function createApp(options: AppOptions) {
   app.get("/", (c) => {
     c.header(
       "Content-Security-Policy",
-      "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'",
+      "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'",
     );
     return c.html(page as unknown as string);
   });

@@ -106,6 +106,7 @@ export const sharedFields = {
   extra_body: only([{}], "fields that a client should have put in the body itself"),
 
   typical_p: only([1], "locally typical sampling"),
+  typ_p: only([1], "locally typical sampling"),
   tfs_z: only([1], "tail-free sampling"),
   top_n_sigma: only([-1], "sampling by standard deviations"),
   xtc_probability: only([0], "excludes top choices"),
@@ -130,7 +131,10 @@ export const sharedFields = {
   timings_per_token: only([false], "times of each token"),
   post_sampling_probs: only([false], "probabilities after sampling"),
   return_progress: only([false], "how much of the prompt is read"),
+  backend_sampling: only([false], "sampling on the device"),
   lora: only([[]], "adapters"),
+  no_stop_trim: only([false], "a text with its stop string"),
+  return_hidden_states: only([false], "states of the model"),
 };
 
 export const completionFields = {

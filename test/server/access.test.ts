@@ -65,6 +65,11 @@ test("curl without a Content-Type, other programs, and the server's own page may
     expect([headers, (await post(local, headers)).status]).toEqual([headers, 200]);
 });
 
+test("the server's page may not be shown inside of another", async () => {
+  const { headers } = await fetch(local.url);
+  expect(headers.get("content-security-policy")).toContain("frame-ancestors 'none'");
+});
+
 test("a name that somebody had resolved to this machine is not served", async () => {
   const { port } = new URL(local.url);
   for (const [host, status] of [
