@@ -1,6 +1,7 @@
 /** Who may use the server: pages of other origins only where they are allowed, and holders of the key. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { originOf } from "../../server/access.ts";
+import { serverProcess } from "./process.ts";
 import { type Serving, serving } from "./serving.ts";
 
 const page = "http://localhost:3000";
@@ -138,6 +139,21 @@ test("the key is asked for behind the preflight, by a scheme in any case, whatev
     expect(response.headers.get("www-authenticate")).toBe("Bearer");
     // A page can read why.
     expect(response.headers.get("access-control-allow-origin")).toBe("*");
+  }
+});
+
+test("the command allows the origins of every --cors, and knows that only its machine reaches it", async () => {
+  const { server, url } = await serverProcess("--cors", `${page}, http://a.example`, "--cors", "app://notes");
+  try {
+    for (const origin of [page, "http://a.example", "app://notes", "http://b.example"]) {
+      const response = await fetch(`${url}/v1/models`, { method: "OPTIONS", headers: { Origin: origin } });
+      const allowed = origin === "http://b.example" ? null : origin;
+      expect(response.headers.get("access-control-allow-origin")).toBe(allowed);
+    }
+    expect((await fetch(`${url}/v1/models`, { headers: { Host: "evil.example" } })).status).toBe(421);
+  } finally {
+    server.kill("SIGTERM");
+    await server.exited;
   }
 });
 
