@@ -13,7 +13,7 @@ import { createMetrics } from "./metrics.ts";
 import { modelRoutes } from "./model-routes.ts";
 import type { ServedModel } from "./model.ts";
 import { openapi } from "./openapi.ts";
-import page from "./page.html" with { type: "text" };
+import { pagePaths, pageRoutes } from "./page.ts";
 
 export interface AppOptions extends BodyLimits {
   /** The model, once it is loaded. */
@@ -32,7 +32,7 @@ export interface AppOptions extends BodyLimits {
 const version = "0.1.0";
 
 /** Routes that need no key. */
-const open = new Set(["/health", "/"]);
+const open = new Set(["/health", ...pagePaths]);
 
 /** Seconds for which browsers remember what a page may send. */
 const preflightAge = 600;
@@ -87,12 +87,6 @@ export function createApp(options: AppOptions) {
     c.body(await metrics.registry.metrics(), 200, { "Content-Type": metrics.registry.contentType }),
   );
   app.get("/openapi.json", (c) => c.json(openapi(version)));
-  app.get("/", (c) => {
-    c.header(
-      "Content-Security-Policy",
-      "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'",
-    );
-    return c.html(page as unknown as string);
-  });
+  app.route("/", pageRoutes());
   return app;
 }
