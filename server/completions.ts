@@ -1,7 +1,7 @@
 /** @file POST /v1/completions: prompts as texts or ids, streamed or whole, with log-probabilities and echo. */
-import type { Generated } from "../src/generate/requests.ts";
 import type { Scores } from "../src/score/score.ts";
-import { checkPrompt, generateText, samplingOf, stopsOf } from "./generation.ts";
+import { type Echo, echoOf } from "./echo.ts";
+import { type PlacedToken, checkPrompt, generateText, samplingOf, stopsOf } from "./generation.ts";
 import type { Metrics } from "./metrics.ts";
 import type { ServedModel } from "./model.ts";
 import type { CompletionRequest } from "./schema.ts";
@@ -22,18 +22,21 @@ export interface Choice {
   readonly text: string;
   readonly logprobs: Logprobs | null;
   readonly finish_reason: "stop" | "length" | null;
+  /** As vLLM has it: the stop string, or the id of an end that is not the tokenizer's own. */
+  readonly stop_reason?: string | number;
 }
 
 /** A prompt's tokens, and what is to be done with them. */
 interface Job {
   readonly prompt: Int32Array;
   readonly maxTokens: number;
-  /** Text of the prompt, where it is to be repeated. */
-  readonly echo: string | undefined;
+  /** The prompt, where it is to be repeated. */
+  readonly echo: Echo | undefined;
 }
 
 export async function jobsOf(served: ServedModel, request: CompletionRequest): Promise<Job[]> {
   const { prompt } = request;
+  const special = request.add_special_tokens ?? true;
   const prompts: (string | number[])[] =
     typeof prompt === "string" || typeof prompt[0] === "number"
       ? [prompt as string | number[]]
@@ -41,11 +44,13 @@ export async function jobsOf(served: ServedModel, request: CompletionRequest): P
   return Promise.all(
     prompts.map(async (one, i) => {
       const field = prompts.length > 1 ? `prompt.${i}` : "prompt";
-      const ids = typeof one === "string" ? await served.encodePrompt(one, field) : Int32Array.from(one);
-      const maxTokens = request.max_tokens ?? defaultMaxTokens;
+      const ids =
+        typeof one === "string" ? await served.encodePrompt(one, field, special) : Int32Array.from(one);
+      const maxTokens = request.max_completion_tokens ?? request.max_tokens ?? defaultMaxTokens;
       const most = checkPrompt(served, ids, maxTokens, field);
-      const text = typeof one === "string" ? one : await served.tokenizer.decode(ids);
-      return { prompt: ids, maxTokens: most, echo: request.echo ? text : undefined };
+      const given = typeof one === "string" ? one : undefined;
+      const echo = request.echo ? await echoOf(served, given, ids, most > 0) : undefined;
+      return { prompt: ids, maxTokens: most, echo };
     }),
   );
 }
@@ -53,14 +58,19 @@ export async function jobsOf(served: ServedModel, request: CompletionRequest): P
 /** Log-probabilities in OpenAI's shape; the most likely tokens by their texts, and the token itself. */
 class LogprobsBuilder {
   readonly #served: ServedModel;
-  #length = 0;
   #now: Logprobs = { tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] };
 
   constructor(served: ServedModel) {
     this.#served = served;
   }
 
-  add(id: number, logprob: number | null, top: readonly (readonly [number, number])[] | null): void {
+  /** @param offset where in the choice's text the token begins, in UTF-16 units */
+  add(
+    id: number,
+    offset: number,
+    logprob: number | null,
+    top: readonly (readonly [number, number])[] | null,
+  ): void {
     const text = this.#served.tokenText(id);
     this.#now.tokens.push(text);
     this.#now.token_logprobs.push(logprob);
@@ -68,12 +78,13 @@ class LogprobsBuilder {
     this.#now.top_logprobs.push(
       named && logprob !== null ? Object.fromEntries([...named, [text, logprob]]) : null,
     );
-    this.#now.text_offset.push(this.#length);
-    this.#length += text.length;
+    this.#now.text_offset.push(offset);
   }
 
-  generated(tokens: readonly Generated[]): void {
-    for (const { token, logprob, top } of tokens) this.add(token, logprob ?? null, top ?? null);
+  /** @param from where in the choice's text the generated text begins */
+  generated(tokens: readonly PlacedToken[], from: number): void {
+    for (const { token, offset, logprob, top } of tokens)
+      this.add(token, from + offset, logprob ?? null, top ?? null);
   }
 
   /** What has come since the last time. */
@@ -99,10 +110,16 @@ function logprobOf(scores: Scores, t: number, id: number): number {
 }
 
 /** A prompt's own log-probabilities; nothing is said of its first token. */
-function promptLogprobs(into: LogprobsBuilder, prompt: Int32Array, scores: Scores, k: number): void {
-  into.add(prompt[0], null, null);
+function promptLogprobs(
+  into: LogprobsBuilder,
+  prompt: Int32Array,
+  { offsets }: Echo,
+  scores: Scores,
+  k: number,
+): void {
+  into.add(prompt[0], offsets[0], null, null);
   for (let t = 0; t + 1 < prompt.length; t++)
-    into.add(prompt[t + 1], logprobOf(scores, t, prompt[t + 1]), topOf(scores, t, k));
+    into.add(prompt[t + 1], offsets[t + 1], logprobOf(scores, t, prompt[t + 1]), topOf(scores, t, k));
 }
 
 export interface Answer {
@@ -129,30 +146,38 @@ export function complete(
     const { prompt, maxTokens, echo } = job;
     const logprobs = k === undefined ? undefined : new LogprobsBuilder(served);
     const scored = echo !== undefined && logprobs !== undefined;
-    const say = (text: string, finish_reason: Choice["finish_reason"] = null): Choice => ({
+    const say = (
+      text: string,
+      finish_reason: Choice["finish_reason"] = null,
+      stop_reason?: Choice["stop_reason"],
+    ): Choice => ({
       index,
       text,
       logprobs: logprobs?.take() ?? null,
       finish_reason,
+      ...(stop_reason !== undefined && { stop_reason }),
     });
     if (!scored) {
-      if (echo !== undefined || maxTokens === 0) yield say(echo ?? "", maxTokens === 0 ? "length" : null);
+      if (echo !== undefined || maxTokens === 0)
+        yield say(echo?.text ?? "", maxTokens === 0 ? "length" : null);
       if (maxTokens === 0) return;
     }
     const asked = {
       prompt,
       scored,
       maxTokens,
-      sampling: samplingOf(request, text),
+      sampling: samplingOf(request, text, served.defaults),
       stops,
+      stopIds: request.stop_token_ids ?? [],
+      ignoreEnds: request.ignore_eos ?? false,
       logprobs: k,
       streamed: request.stream ?? false,
     };
     for await (const piece of generateText(served, asked, metrics, signal)) {
-      if (piece.scores) promptLogprobs(logprobs!, prompt, piece.scores, k!);
+      if (piece.scores) promptLogprobs(logprobs!, prompt, echo!, piece.scores, k!);
       generated += piece.tokens.length;
-      logprobs?.generated(piece.tokens);
-      yield say(piece.scores ? echo! : piece.text, piece.finish);
+      logprobs?.generated(piece.tokens, echo?.text.length ?? 0);
+      yield say(piece.scores ? echo!.text : piece.text, piece.finish, piece.stopReason);
     }
   }
 

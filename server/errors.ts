@@ -1,16 +1,19 @@
 /** @file Errors in OpenAI's shape. */
 import type { z } from "zod";
+import { unsupported } from "./field.ts";
 
-export type Status = 400 | 401 | 404 | 405 | 408 | 413 | 415 | 429 | 500 | 503;
+export type Status = 400 | 401 | 403 | 404 | 405 | 408 | 413 | 415 | 421 | 429 | 500 | 503;
 
 const types: Readonly<Record<Status, string>> = {
   400: "invalid_request_error",
   401: "authentication_error",
+  403: "permission_error",
   404: "not_found_error",
   405: "invalid_request_error",
   408: "timeout_error",
   413: "invalid_request_error",
   415: "invalid_request_error",
+  421: "invalid_request_error",
   429: "rate_limit_error",
   500: "server_error",
   503: "unavailable_error",
@@ -35,13 +38,30 @@ export class RequestError extends Error {
   }
 }
 
+/** What a client is told: of its own mistakes all, of the server's the id under which its log tells more. */
+export function failureOf(error: unknown, requestId: string): RequestError {
+  if (error instanceof RequestError) return error;
+  console.error(`request ${requestId}:`, error);
+  return new RequestError(500, `internal error; the server's log has more of request ${requestId}`);
+}
+
+/** The issue of a union's member that a value comes closest to. */
+function closest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (issue.code !== "invalid_union") return issue;
+  const inner = issue.errors.flat().filter(({ path }) => path.length > 0);
+  if (inner.length === 0) return issue;
+  const deepest = inner.reduce((best, other) => (other.path.length > best.path.length ? other : best));
+  return closest({ ...deepest, path: [...issue.path, ...deepest.path] });
+}
+
 /** The first thing that a schema finds, by the name of the field. */
 export function invalid(error: z.ZodError): RequestError {
-  const [issue] = error.issues;
+  const issue = closest(error.issues[0]);
   if (issue.code === "unrecognized_keys") {
     const name = [...issue.path, issue.keys[0]].join(".");
     return new RequestError(400, `${name}: this field is not supported`, name, "unsupported_field");
   }
   const name = issue.path.join(".");
-  return new RequestError(400, `${name || "body"}: ${issue.message}`, name || null, "invalid_value");
+  const code = issue.code === "custom" && issue.params?.[unsupported] ? "unsupported_field" : "invalid_value";
+  return new RequestError(400, `${name || "body"}: ${issue.message}`, name || null, code);
 }

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { isHubId, modelFolder } from "../src/hub/snapshot.ts";
 import { type Device, devices } from "../src/onnx/session.ts";
 import { onStop } from "../src/signals/stop.ts";
+import { isLoopback, originOf } from "./access.ts";
 import { createApp } from "./app.ts";
 import { ServedModel } from "./model.ts";
 
@@ -16,10 +17,15 @@ const help = `Serves a model over HTTP as OpenAI does: completions, chat, log-pr
   --name NAME         what the model is called in answers (its folder)
   --device DEVICE     ${devices.join(", ")} (cpu)
   --dtype q8          multiplies in 8 bits: faster on some CPUs; not exact, and texts may depend on each other
+  --generation-config auto|off
+                      whether the model's generation_config.json says how texts are sampled where a request does
+                      not (auto); what ends a text is read from it in any case
   --slots N           texts that are generated at a time (16)
   --cache MB          most memory for keys and values (1024)
   --queue N           texts that may wait for a slot (256); more are answered with 429
   --api-key KEY       or --api-key-file FILE: what clients must send
+  --cors ORIGIN       pages that may use the server: http://localhost:3000, or * for all; several with commas
+  --ping SECONDS      of silence after which a stream sends a comment (5)
   --max-body KB       most kilobytes of a request (1024)
   --grace SECONDS     that requests under way have to end once the server is told to stop (30)
   --threads N         all cores; one for very small models
@@ -37,11 +43,14 @@ const options = {
   name: { type: "string" },
   device: { type: "string", default: "cpu" },
   dtype: { type: "string" },
+  "generation-config": { type: "string", default: "auto" },
   slots: { type: "string", default: "16" },
   cache: { type: "string", default: "1024" },
   queue: { type: "string", default: "256" },
   "api-key": { type: "string" },
   "api-key-file": { type: "string" },
+  cors: { type: "string", multiple: true },
+  ping: { type: "string", default: "5" },
   "max-body": { type: "string", default: "1024" },
   grace: { type: "string", default: "30" },
   threads: { type: "string" },
@@ -65,6 +74,9 @@ async function main(args: readonly string[]): Promise<void> {
     throw new Error(`--device: expected ${devices.join(", ")}, got ${values.device}`);
   if (values.dtype !== undefined && values.dtype !== "q8" && values.dtype !== "fp32")
     throw new Error(`--dtype: expected fp32 or q8, got ${values.dtype}`);
+  const generationConfig = values["generation-config"];
+  if (generationConfig !== "auto" && generationConfig !== "off")
+    throw new Error(`--generation-config: expected auto or off, got ${generationConfig}`);
   const keyFile = values["api-key-file"];
   if (keyFile && !existsSync(keyFile)) throw new Error(`--api-key-file: ${keyFile}: not found`);
   const apiKey = keyFile ? readFileSync(keyFile, "utf8").trim() : values["api-key"];
@@ -73,6 +85,7 @@ async function main(args: readonly string[]): Promise<void> {
     name: values.name ?? (isHubId(values.model) ? values.model : undefined),
     device: values.device as Device,
     dtype: values.dtype as "fp32" | "q8" | undefined,
+    generationConfig: generationConfig as "auto" | "off",
     slots: natural("slots", values.slots),
     cacheBytes: natural("cache", values.cache) * 2 ** 20,
     queue: natural("queue", values.queue, 0),
@@ -87,14 +100,22 @@ async function main(args: readonly string[]): Promise<void> {
     apiKey,
     bodyBytes: natural("max-body", values["max-body"]) * 1024,
     bodyTime: 10_000,
+    origins: (values.cors ?? [])
+      .flatMap((origins) => origins.split(","))
+      .map((origin) => originOf(origin.trim())),
+    loopback: isLoopback(values.host),
+    pingTime: natural("ping", values.ping) * 1000,
     stopping: stopping.signal,
   });
   const server = Bun.serve({
     hostname: values.host,
     port: natural("port", values.port, 0),
-    // A stream may be silent for as long as its text waits for a slot.
     idleTimeout: 255,
-    fetch: (request) => app.fetch(request),
+    fetch: (request, server) => {
+      // An answer may take for as long as its text waits for a slot; bodies have a limit of their own.
+      server.timeout(request, 0);
+      return app.fetch(request);
+    },
   });
   const stop = async () => {
     stopping.abort();

@@ -1,8 +1,12 @@
 /** @file The model that is served: its tokenizer, its worker, and how many may ask at a time. */
 import { basename } from "node:path";
 import { type ChatTemplate, readChatTemplate } from "../src/chat/template.ts";
+import { turnEndOf } from "../src/chat/turn-end.ts";
 import { GenerationModel } from "../src/generate/model.ts";
+import type { Sampling } from "../src/generate/sample.ts";
 import type { ModelOptions } from "../src/generate/worker.ts";
+import { Detokenizer } from "../src/text/detokenize.ts";
+import { type GenerationConfig, readGenerationConfig } from "../src/text/generation-config.ts";
 import { type Tokenizer, readTokenizer } from "../src/text/tokenizer.ts";
 import { RequestError } from "./errors.ts";
 
@@ -11,6 +15,25 @@ export interface ServedOptions extends Omit<ModelOptions, "known"> {
   readonly name?: string | undefined;
   /** Texts that may wait for a slot. */
   readonly queue: number;
+  /** Whether generation_config.json says how a request is sampled that does not say so itself (it does). */
+  readonly generationConfig?: "auto" | "off" | undefined;
+}
+
+/** How texts are sampled where a request does not say so. */
+export type SamplingDefaults = Pick<Sampling, "temperature" | "topP" | "topK" | "minP" | "repetitionPenalty">;
+
+const plainSampling: SamplingDefaults = { temperature: 1, topP: 1, topK: 0, minP: 0, repetitionPenalty: 1 };
+
+function samplingDefaults(config: GenerationConfig): SamplingDefaults {
+  const { doSample, topK = plainSampling.topK, ...rest } = config;
+  const { temperature, topP, minP, repetitionPenalty } = { ...plainSampling, ...rest };
+  return {
+    temperature: doSample === false ? 0 : temperature,
+    topP,
+    topK: Math.max(0, topK),
+    minP,
+    repetitionPenalty,
+  };
 }
 
 const wholeCharacters = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -18,11 +41,38 @@ const wholeCharacters = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true 
 /** Characters of a text that takes long to encode: some 10 ms. */
 const longText = 2 ** 16;
 
+/** What a model's folder says about its texts. */
+interface Settings {
+  readonly tokenizer: Tokenizer;
+  readonly chat: ChatTemplate | undefined;
+  readonly turnEnd: number | undefined;
+  readonly generation: GenerationConfig;
+}
+
+async function readSettings(folder: string, mode: ServedOptions["generationConfig"]): Promise<Settings> {
+  const tokenizer = readTokenizer(folder);
+  const chat = await readChatTemplate(folder);
+  const turnEnd = chat && (await turnEndOf(chat, tokenizer));
+  const generation = readGenerationConfig(folder);
+  // What ends a text is no matter of taste.
+  return {
+    tokenizer,
+    chat,
+    turnEnd,
+    generation: mode === "off" ? { endIds: generation.endIds } : generation,
+  };
+}
+
 export class ServedModel {
   readonly name: string;
   readonly created = Math.floor(Date.now() / 1000);
   readonly tokenizer: Tokenizer;
+  readonly detokenizer: Detokenizer;
   readonly chat: ChatTemplate | undefined;
+  /** Ids that end any text, and an answer besides. */
+  readonly ends: readonly number[];
+  readonly answerEnds: readonly number[];
+  readonly defaults: SamplingDefaults;
   readonly model: GenerationModel;
   readonly #most: number;
   #taken = 0;
@@ -32,16 +82,15 @@ export class ServedModel {
   /** The long texts that are being encoded. */
   #encoding: Promise<unknown> = Promise.resolve();
 
-  private constructor(
-    name: string,
-    tokenizer: Tokenizer,
-    chat: ChatTemplate | undefined,
-    model: GenerationModel,
-    most: number,
-  ) {
+  private constructor(name: string, settings: Settings, model: GenerationModel, most: number) {
+    const { tokenizer, chat, turnEnd, generation } = settings;
     this.name = name;
     this.tokenizer = tokenizer;
+    this.detokenizer = new Detokenizer(tokenizer);
     this.chat = chat;
+    this.ends = [...new Set([tokenizer.eos, ...generation.endIds])];
+    this.answerEnds = turnEnd === undefined ? [] : [turnEnd];
+    this.defaults = samplingDefaults(generation);
     this.model = model;
     this.#most = most;
     const { bytes, tokens } = tokenizer.vocabulary;
@@ -53,11 +102,10 @@ export class ServedModel {
 
   static async load(options: ServedOptions, onLoading?: (share: number) => void): Promise<ServedModel> {
     const { folder, slots, queue } = options;
-    const tokenizer = readTokenizer(folder);
-    const known = tokenizer.vocabulary.tokens.length;
-    const chat = await readChatTemplate(folder);
+    const settings = await readSettings(folder, options.generationConfig);
+    const known = settings.tokenizer.vocabulary.tokens.length;
     const model = await GenerationModel.load({ ...options, known }, onLoading);
-    return new ServedModel(options.name ?? basename(folder), tokenizer, chat, model, slots + queue);
+    return new ServedModel(options.name ?? basename(folder), settings, model, slots + queue);
   }
 
   /** Texts that are generated or wait. */

@@ -26,7 +26,7 @@ export function openapi(version: string) {
           ...(schema && {
             requestBody: {
               required: true,
-              content: { "application/json": { schema: z.toJSONSchema(schema) } },
+              content: { "application/json": { schema: z.toJSONSchema(schema, { io: "input" }) } },
             },
           }),
           responses: { "200": { description: "OK" }, "4XX": { description: "An error in OpenAI's shape" } },

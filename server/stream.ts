@@ -1,38 +1,57 @@
 /** @file Answers as server-sent events. */
 import type { Context } from "hono";
 import { type SSEStreamingApi, streamSSE } from "hono/streaming";
-import { RequestError } from "./errors.ts";
+import { failureOf } from "./errors.ts";
 
-/**
- * Sends pieces as they come. The first is waited for before anything is sent, so that what is wrong has a
- * status of its own.
- *
- * @param show what is sent of a piece; `last`, what is sent behind all of them
- * @param end is called once, however the answer ends
- */
+/** A line that clients pass over; it keeps them, and what lies between, from giving a silent stream up. */
+const comment = ": waiting\n\n";
+
+export interface StreamOptions<P> {
+  readonly pieces: AsyncGenerator<P>;
+  readonly abort: AbortController;
+  /** What is sent of a piece. */
+  readonly show: (piece: P) => unknown;
+  /** What is sent behind all of them. */
+  readonly last: () => unknown[];
+  /** Called once, however the answer ends. */
+  readonly end: () => void;
+  /** Milliseconds of silence after which a comment is sent. */
+  readonly pingTime: number;
+}
+
+/** Sends pieces as they come, headers and a comment at once. What fails immediately has a status of its own. */
 export async function streamPieces<P>(
   c: Context,
-  pieces: AsyncGenerator<P>,
-  abort: AbortController,
-  show: (piece: P) => unknown,
-  last: () => unknown[],
-  end: () => void,
+  { pieces, abort, show, last, end, pingTime }: StreamOptions<P>,
 ) {
-  const first = await pieces.next().catch((error) => {
+  const first = pieces.next();
+  const turn = Promise.withResolvers<undefined>();
+  setImmediate(turn.resolve);
+  const ready = await Promise.race([first, turn.promise]).catch((error) => {
     end();
     throw error;
   });
   return streamSSE(c, async (out: SSEStreamingApi) => {
     out.onAbort(() => abort.abort());
-    const send = (value: unknown) => out.writeSSE({ data: JSON.stringify(value) });
+    const pings = setInterval(() => void out.write(comment), pingTime);
+    const send = async (data: string) => {
+      await out.writeSSE({ data });
+      pings.refresh();
+    };
     try {
-      if (!first.done) await send(show(first.value));
-      for await (const piece of pieces) await send(show(piece));
-      for (const value of last()) await send(value);
-      await out.writeSSE({ data: "[DONE]" });
+      // Headers leave with the first bytes.
+      if (!ready) await out.write(comment);
+      for (let next = first; ; next = pieces.next()) {
+        const result = await next;
+        if (result.done) break;
+        await send(JSON.stringify(show(result.value)));
+      }
+      for (const value of last()) await send(JSON.stringify(value));
+      await send("[DONE]");
     } catch (error) {
-      if (!abort.signal.aborted) await send(new RequestError(500, (error as Error).message).body());
+      if (!abort.signal.aborted) await send(JSON.stringify(failureOf(error, c.get("requestId")).body()));
     } finally {
+      clearInterval(pings);
       await pieces.return(undefined);
       end();
     }

@@ -234,12 +234,13 @@ export class Engine {
   /** Chooses a text's next token and tells of it; the text leaves if it is the last. */
   #choose(row: Row, logits: Float32Array): void {
     const text = row.text!;
-    const { id, maxTokens, ends, logprobs } = text.request;
+    const { id, maxTokens, ends, stopIds, logprobs } = text.request;
     const token = text.sampler.next(logits);
     text.next = token;
     text.generated++;
     this.#generatedTokens++;
-    const finish = ends.includes(token) ? "stop" : text.generated === maxTokens ? "length" : undefined;
+    const ended = ends.includes(token) || stopIds?.includes(token);
+    const finish = ended ? "stop" : text.generated === maxTokens ? "length" : undefined;
     let told: Pick<Generated, "logprob" | "top"> = {};
     if (logprobs !== undefined) {
       const all = logSumExp(logits);

@@ -11,6 +11,8 @@ export interface GenerationRequest {
   readonly sampling: Sampling;
   /** Ids behind which a text ends. */
   readonly ends: readonly number[];
+  /** Ids that end this text besides. */
+  readonly stopIds?: readonly number[] | undefined;
   /** Most likely tokens to be told of at each place; undefined for no log-probabilities at all. */
   readonly logprobs?: number | undefined;
 }

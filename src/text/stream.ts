@@ -1,22 +1,17 @@
-/** @file Text out of tokens as they come: whole characters only, and never a part of what ends it. */
+/** @file Text out of tokens as they come, up to a string that ends it, of which no part is ever given out. */
+import { DecodeStream, type Detokenizer } from "./detokenize.ts";
 
-/** Tokens before the newest that are decoded with them, since what a token stands for may depend on them. */
-const contextTokens = 6;
-
-/** A character of which bytes are missing. */
-const incomplete = "\uFFFD";
+export interface Fresh {
+  /** Text that is certain now. */
+  readonly text: string;
+  /** The string that has ended the text. */
+  readonly stop?: string;
+}
 
 export class TextStream {
-  readonly #decode: (ids: readonly number[]) => Promise<string>;
+  readonly #decoder: DecodeStream;
   readonly #stops: readonly string[];
-  readonly #ids: number[];
-  /**
-   * Places between tokens at which a character ends, in order: text is decoded from the first on, and has
-   * been given out up to the last. From inside of a character, none of its bytes could be read.
-   */
-  readonly #ends: number[];
-  /** Text from the first of them to the last. */
-  #before: string | undefined;
+  #before: ArrayLike<number> | undefined;
   /** Text that may turn out to be the beginning of a stop string. */
   #held = "";
 
@@ -24,68 +19,44 @@ export class TextStream {
    * @param stops strings that end the text, and are no part of it
    * @param before ids that the text goes on from
    */
-  constructor(
-    decode: (ids: readonly number[]) => Promise<string>,
-    stops: readonly string[] = [],
-    before: ArrayLike<number> = [],
-  ) {
-    this.#decode = decode;
+  constructor(detokenizer: Detokenizer, stops: readonly string[] = [], before?: ArrayLike<number>) {
+    this.#decoder = new DecodeStream(detokenizer);
     this.#stops = stops;
-    this.#ids = Array.from(before).slice(-contextTokens);
-    this.#ends = [0, this.#ids.length];
+    this.#before = before;
   }
 
-  /** Takes a token whose text nobody needs yet: it comes with that of the next, or at the end. */
-  hold(id: number): void {
-    this.#ids.push(id);
-  }
-
-  /** Text that is certain now, and whether a stop string has ended it. */
-  async push(id: number): Promise<{ text: string; stopped: boolean }> {
-    this.#ids.push(id);
-    const { before, now } = await this.#texts();
-    if (now.endsWith(incomplete)) return { text: "", stopped: false };
-    this.#before = now;
-    this.#ends.push(this.#ids.length);
-    // Now and then, so that mostly one text is decoded and not two.
-    if (this.#ends.length > 4 * contextTokens) {
-      this.#ends.splice(0, this.#ends.length - contextTokens);
-      this.#before = undefined;
-    }
-    return this.#release(now.slice(before.length));
+  /** Takes a token, and tells where in the text it begins (UTF-16 units), which may be behind the end that it brings. */
+  async push(id: number): Promise<Fresh & { readonly offset: number }> {
+    if (this.#before) await this.#decoder.follow(this.#before);
+    this.#before = undefined;
+    const { text, offset } = await this.#decoder.step(id);
+    return { ...this.#release(text), offset };
   }
 
   /** What is left once the last token has come. */
-  async end(): Promise<{ text: string; stopped: boolean }> {
-    const { before, now } = await this.#texts();
-    const { text, stopped } = this.#release(now.slice(before.length));
-    return { text: stopped ? text : text + this.#held, stopped };
+  end(): Fresh {
+    const fresh = this.#release(this.#decoder.end());
+    return fresh.stop === undefined ? { text: fresh.text + this.#held } : fresh;
   }
 
-  async #texts() {
-    if (this.#before === undefined) {
-      const last = this.#ends.at(-1)!;
-      let before = await this.#decode(this.#ids.slice(this.#ends[0], last));
-      // The tokens before may begin in the middle of a character.
-      while (before.startsWith(incomplete) && this.#ends[0] < last)
-        before = await this.#decode(this.#ids.slice(++this.#ends[0], last));
-      this.#before = before;
-    }
-    return { before: this.#before, now: await this.#decode(this.#ids.slice(this.#ends[0])) };
-  }
-
-  #release(fresh: string): { text: string; stopped: boolean } {
+  /** The stop string that is complete first ends the text, whatever the pieces; of several the longest. */
+  #release(fresh: string): Fresh {
     const all = this.#held + fresh;
-    const ends = this.#stops.map((stop) => all.indexOf(stop)).filter((at) => at >= 0);
-    if (ends.length) {
+    let [at, end, found] = [Infinity, Infinity, undefined as string | undefined];
+    for (const stop of this.#stops) {
+      const start = all.indexOf(stop);
+      if (start < 0 || start + stop.length > end || (start + stop.length === end && start > at)) continue;
+      [at, end, found] = [start, start + stop.length, stop];
+    }
+    if (found !== undefined) {
       this.#held = "";
-      return { text: all.slice(0, Math.min(...ends)), stopped: true };
+      return { text: all.slice(0, at), stop: found };
     }
     let keep = 0;
     for (const stop of this.#stops)
       for (let length = Math.min(stop.length - 1, all.length); length > keep; length--)
         if (all.endsWith(stop.slice(0, length))) keep = length;
     this.#held = all.slice(all.length - keep);
-    return { text: all.slice(0, all.length - keep), stopped: false };
+    return { text: all.slice(0, all.length - keep) };
   }
 }

@@ -187,6 +187,14 @@ test("a text ends with its end, and the cache has room for what was promised", a
   const end = one[3].token;
   const { all } = await run([request(8, { sampling: greedy, ends: [end] })], 1);
   expect(all.get(8)!.at(-1)).toMatchObject({ token: end, finish: "stop" });
+  // Of several, the one that comes first; those of the request count as those of the model.
+  const [first, second] = [one[3].token, one[1].token];
+  for (const ending of [{ ends: [first, second] }, { ends: [first], stopIds: [second] }]) {
+    const ended = await run([request(8, { sampling: greedy, ...ending })], 1);
+    const at = ids(one).findIndex((id) => id === first || id === second);
+    expect(ids(ended.all.get(8))).toEqual(ids(one).slice(0, at + 1));
+    expect(ended.all.get(8)!.at(-1)).toMatchObject({ token: one[at].token, finish: "stop" });
+  }
   const places = bytesPerPlace(cache);
   expect(longestText(cache, 4, 4 * 300 * places, 512)).toBe(256);
   expect(longestText(cache, 4, 4 * 330 * places, 512)).toBe(320);

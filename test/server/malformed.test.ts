@@ -73,7 +73,7 @@ const fields: Record<string, fc.Arbitrary<unknown>> = {
     fc.double({ max: -0.01, noNaN: true }),
   ),
   top_p: fc.constantFrom<unknown>(0, -1, 1.1, "x", [], {}),
-  top_k: fc.constantFrom<unknown>(-1, 1.5, "x", []),
+  top_k: fc.constantFrom<unknown>(-2, 1.5, "x", []),
   min_p: fc.constantFrom<unknown>(-0.1, 1.1, "x", []),
   n: fc.constantFrom<unknown>(0, -1, 17, 1e9, 1.5, "2"),
   logprobs: fc.constantFrom<unknown>(-1, 11, 1.5, "5", true, {}),

@@ -210,7 +210,10 @@ test("what is wrong is an error of the client's own kind, which names the field"
     const { param, message } = error as BadRequestError;
     return [param, message.replace(/^400 /, "")];
   };
-  expect(await problem({ best_of: 2 })).toEqual(["best_of", "best_of: this field is not supported"]);
+  expect(await problem({ best_of: 2 })).toEqual([
+    "best_of",
+    "best_of: 2 is not supported; leave it out, or send 1, as many as n",
+  ]);
   expect((await problem({ temperature: -1 }))[0]).toBe("temperature");
   expect((await problem({ prompt: [99999] }))[1]).toBe("prompt: there is no token 99999; ids are below 5000");
   expect((await problem({ prompt: "whale ".repeat(2000) }))[1]).toMatch(

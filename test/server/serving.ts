@@ -1,5 +1,5 @@
 /** A server in this process, with a model in its worker. */
-import { createApp } from "../../server/app.ts";
+import { type AppOptions, createApp } from "../../server/app.ts";
 import { ServedModel, type ServedOptions } from "../../server/model.ts";
 import { demoModel } from "../close.ts";
 
@@ -11,7 +11,7 @@ export interface Serving extends AsyncDisposable {
 
 export async function serving(
   options: Partial<ServedOptions> = {},
-  app: { apiKey?: string; bodyBytes?: number; bodyTime?: number } = {},
+  app: Partial<AppOptions> = {},
 ): Promise<Serving> {
   const folder = demoModel("pocket-llama");
   const defaults = { folder, device: "cpu", slots: 4, cacheBytes: 2 ** 26, queue: 64 } as const;
@@ -21,6 +21,7 @@ export async function serving(
     served: () => served,
     bodyBytes: 100_000,
     bodyTime: 500,
+    loopback: true,
     stopping: stopping.signal,
     ...app,
   });

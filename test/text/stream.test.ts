@@ -1,10 +1,14 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
+import { DecodeStream, Detokenizer } from "../../src/text/detokenize.ts";
 import { TextStream } from "../../src/text/stream.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel, demoModels } from "../close.ts";
+import { folderOf } from "../folder.ts";
 
 const tokenizers = demoModels.map((name) => readTokenizer(demoModel(name)));
+const detokenizers = tokenizers.map((tokenizer) => new Detokenizer(tokenizer));
+const which = fc.nat({ max: demoModels.length - 1 });
 const someText = fc
   .array(fc.constantFrom("the ", "whale", " ", "é", "漢字", "😀", "👩‍👩‍👧", "\n", "STOP", "ST", "x"), {
     minLength: 1,
@@ -12,60 +16,158 @@ const someText = fc
   })
   .map((parts) => parts.join(""));
 
-test("pieces are whole characters and together the text, under any tokenizer", async () => {
+/** A model's index, and ids in any order, many of which are no whole characters. */
+const someIds = which.chain((index) => {
+  const { bytes } = tokenizers[index].vocabulary;
+  const parts = [...bytes.keys()].filter((id) => bytes[id].some((byte) => byte >= 0x80));
+  const id = fc.oneof(fc.constantFrom(...parts), fc.nat({ max: bytes.length + 3 }));
+  return fc.tuple(fc.constant(index), fc.array(id, { maxLength: 30 }));
+});
+
+/** Ids through a stream, piece by piece. */
+async function streamed(detokenizer: Detokenizer, ids: Iterable<number>, ...rest: [string[]?, number[]?]) {
+  const stream = new TextStream(detokenizer, ...rest);
+  const pieces: string[] = [];
+  const offsets: number[] = [];
+  for (const id of ids) {
+    const { text, offset, stop } = await stream.push(id);
+    pieces.push(text);
+    offsets.push(offset);
+    if (stop !== undefined) return { pieces, offsets, text: pieces.join(""), stop };
+  }
+  const { text, stop } = stream.end();
+  return { pieces, offsets, text: [...pieces, text].join(""), stop };
+}
+
+test("pieces of a text are whole characters, and together the text as the tokenizer decodes it", async () => {
   await fc.assert(
-    fc.asyncProperty(someText, fc.nat({ max: 2 }), async (text, which) => {
-      const tokenizer = tokenizers[which];
-      const { ids } = await tokenizer.encode(`a${text}`);
-      const stream = new TextStream((some) => tokenizer.decode(some), [], ids.subarray(0, 1));
-      let all = await tokenizer.decode(ids.subarray(0, 1));
-      for (const id of ids.subarray(1)) {
-        const piece = await stream.push(id);
-        expect(piece.text).not.toContain("\uFFFD");
-        all += piece.text;
-      }
-      all += (await stream.end()).text;
-      expect(all).toBe(await tokenizer.decode(ids));
+    fc.asyncProperty(someText, which, async (text, index) => {
+      const { ids } = await tokenizers[index].encode(text);
+      const { pieces, text: all } = await streamed(detokenizers[index], ids);
+      for (const piece of pieces) expect(piece).not.toContain("\uFFFD");
+      expect(all).toBe(await tokenizers[index].decode(ids));
     }),
     { numRuns: 200 },
   );
 });
 
-test("a stop string ends the text, wherever tokens are cut, and no part of it is ever given out", async () => {
+test("any ids give the same text whole, in pieces, and cut in two anywhere, with nothing lost or said twice", async () => {
   await fc.assert(
-    fc.asyncProperty(someText, fc.nat({ max: 2 }), async (text, which) => {
-      const tokenizer = tokenizers[which];
-      const { ids } = await tokenizer.encode(`a${text}`);
-      const whole = (await tokenizer.decode(ids)).slice(1);
-      const stream = new TextStream((some) => tokenizer.decode(some), ["STOP", "é x"], ids.subarray(0, 1));
-      let all = "";
-      let stopped = false;
-      for (const id of ids.subarray(1)) {
-        const piece = await stream.push(id);
-        all += piece.text;
-        if ((stopped = piece.stopped)) break;
-      }
-      if (!stopped) {
-        const rest = await stream.end();
-        all += rest.text;
-        stopped = rest.stopped;
-      }
-      const ends = ["STOP", "é x"].map((stop) => whole.indexOf(stop)).filter((at) => at >= 0);
-      // A first token of more than one character takes part of the text with it.
-      const first = (await tokenizer.decode(ids.subarray(0, 1))).length - 1;
-      if (first > 0) return;
-      expect([all, stopped]).toEqual(
-        ends.length ? [whole.slice(0, Math.min(...ends)), true] : [whole, false],
-      );
+    fc.asyncProperty(someIds, fc.nat(), async ([index, ids], where) => {
+      const detokenizer = detokenizers[index];
+      const whole = await detokenizer.decode(ids);
+      expect((await streamed(detokenizer, ids)).text).toBe(whole);
+      const cut = where % (ids.length + 1);
+      const front = new DecodeStream(detokenizer);
+      let text = "";
+      for (const id of ids.slice(0, cut)) text += (await front.step(id)).text;
+      const behind = await streamed(detokenizer, ids.slice(cut), [], ids.slice(0, cut));
+      expect(text + (cut < ids.length ? behind.text : front.end())).toBe(whole);
     }),
-    { numRuns: 200 },
+    { numRuns: 300 },
   );
 });
 
-test("held tokens come at the end, in one piece", async () => {
-  const [tokenizer] = tokenizers;
-  const ids = await tokenizer.prompt("And God said, Let there be light");
-  const stream = new TextStream((some) => tokenizer.decode(some), [], ids.subarray(0, 4));
-  for (const id of ids.subarray(4)) stream.hold(id);
-  expect(await stream.end()).toEqual({ text: ", Let there be light", stopped: false });
+test("a text that is cut off in a character keeps what came before it, as UTF-8 says", async () => {
+  for (const [index, tokenizer] of tokenizers.entries()) {
+    const { ids } = await tokenizer.encode("hi😀😀");
+    // Four bytes, in as many tokens as the tokenizer has for them.
+    for (let cut = ids.length - 1; cut > 0; cut--) {
+      const bytes = [...ids.subarray(0, cut)].flatMap((id) => [...tokenizer.vocabulary.bytes[id]]);
+      const expected = new TextDecoder().decode(Uint8Array.from(bytes)).replace(/^ /, "");
+      expect(await detokenizers[index].decode(ids.subarray(0, cut))).toBe(expected);
+    }
+  }
+});
+
+test("an offset is where a token begins in the text, or the character that it is in", async () => {
+  await fc.assert(
+    fc.asyncProperty(someText, which, async (text, index) => {
+      const { ids } = await tokenizers[index].encode(text);
+      const { text: all, offsets } = await streamed(detokenizers[index], ids);
+      const bytes = (end: number) => Buffer.byteLength(all.slice(0, end));
+      const { ends } = await tokenizers[index].encode(all);
+      // The blank that is put in front of a text is none of its bytes.
+      for (const [i, offset] of offsets.entries()) {
+        const start = i === 0 ? 0 : ends[i - 1];
+        expect(bytes(offset)).toBeLessThanOrEqual(start);
+        expect(start - bytes(offset)).toBeLessThan(4);
+        if (bytes(offset) < start)
+          expect(bytes(offset + (all.codePointAt(offset)! > 0xffff ? 2 : 1))).toBeGreaterThan(start);
+      }
+    }),
+    { numRuns: 100 },
+  );
+  await fc.assert(
+    fc.asyncProperty(someIds, async ([index, ids]) => {
+      const { text, offsets } = await streamed(detokenizers[index], ids);
+      const slices = offsets.map((offset, i) => text.slice(offset, offsets[i + 1]));
+      expect(slices.join("")).toBe(text);
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test("a stop string ends a text where it is complete first, wherever tokens are cut, and no part of it is given out", async () => {
+  const stops = ["STOP", "é x", "\uFFFD\uFFFD", "OPx", "whalewhale"];
+  /** The text before the stop string that is complete first; of several the longest. */
+  const before = (text: string) => {
+    for (let end = 0; end <= text.length; end++) {
+      const found = stops.filter((stop) => text.slice(0, end).endsWith(stop));
+      if (found.length) return text.slice(0, end - Math.max(...found.map(({ length }) => length)));
+    }
+    return text;
+  };
+  const encoded = fc
+    .tuple(which, someText)
+    .map(async ([index, text]) => [index, [...(await tokenizers[index].encode(text)).ids]] as const);
+  const anyIds = someIds.map(async (both) => both);
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(encoded, anyIds), async (both) => {
+      const [index, ids] = await both;
+      const whole = await detokenizers[index].decode(ids);
+      const { text, stop } = await streamed(detokenizers[index], ids, stops);
+      expect(text).toBe(before(whole));
+      expect(stop !== undefined).toBe(stops.some((one) => whole.includes(one)));
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("a decoder of any other kind decodes as it does by itself", async () => {
+  const words = ["[UNK]", "[SEP]", "the", "whale", "##s", "swim", "海"];
+  using folder = folderOf({
+    "tokenizer.json": JSON.stringify({
+      version: "1.0",
+      truncation: null,
+      padding: null,
+      added_tokens: [
+        {
+          id: 1,
+          content: "[SEP]",
+          single_word: false,
+          lstrip: false,
+          rstrip: false,
+          normalized: false,
+          special: true,
+        },
+      ],
+      normalizer: null,
+      pre_tokenizer: { type: "BertPreTokenizer" },
+      post_processor: null,
+      decoder: { type: "WordPiece", prefix: "##", cleanup: false },
+      model: {
+        type: "WordPiece",
+        unk_token: "[UNK]",
+        continuing_subword_prefix: "##",
+        max_input_chars_per_word: 100,
+        vocab: Object.fromEntries(words.map((word, id) => [word, id])),
+      },
+    }),
+    "tokenizer_config.json": JSON.stringify({ eos_token: "[SEP]" }),
+  });
+  const tokenizer = readTokenizer(folder.path);
+  const ids = [2, 3, 4, 5, 6, 1];
+  expect(await tokenizer.decode(ids)).toBe("the whales swim 海");
+  expect(await new Detokenizer(tokenizer).decode(ids)).toBe("the whales swim 海");
 });

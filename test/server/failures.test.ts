@@ -1,0 +1,59 @@
+/** What fails inside is told in the log, and to clients only by the request's id. */
+import { expect, spyOn, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { createApp } from "../../server/app.ts";
+import { serving } from "./serving.ts";
+
+test("an internal error names no file to the client; the log has it under the request's id", async () => {
+  const log = spyOn(console, "error").mockImplementation(() => {});
+  try {
+    const app = createApp({
+      served: () => readFileSync("/srv/secret/model.json") as never,
+      bodyBytes: 1000,
+      bodyTime: 1000,
+      stopping: new AbortController().signal,
+    });
+    const response = await app.request("/v1/models", { headers: { "X-Request-Id": "request-7" } });
+    expect(response.status).toBe(500);
+    expect(response.headers.get("x-request-id")).toBe("request-7");
+    const { error } = (await response.json()) as { error: { message: string; type: string } };
+    expect(error).toMatchObject({
+      type: "server_error",
+      message: "internal error; the server's log has more of request request-7",
+    });
+    const said = Bun.inspect(log.mock.calls);
+    expect(said).toContain("request-7");
+    expect(said).toContain("/srv/secret/model.json");
+  } finally {
+    log.mockRestore();
+  }
+});
+
+test("a stream that fails on its way says so in an event, and names no file either", async () => {
+  const log = spyOn(console, "error").mockImplementation(() => {});
+  try {
+    await using server = await serving({ slots: 1 });
+    const { model } = server.served;
+    const generate = model.generate.bind(model);
+    const failing = spyOn(model, "generate").mockImplementation(async function* (request, signal) {
+      for await (const token of generate(request, signal)) {
+        yield token;
+        readFileSync("/srv/secret/weights");
+      }
+    });
+    const response = await fetch(`${server.url}/v1/completions`, {
+      method: "POST",
+      body: JSON.stringify({ prompt: "And God said", max_tokens: 5, stream: true }),
+    });
+    const text = await response.text();
+    failing.mockRestore();
+    const id = response.headers.get("x-request-id")!;
+    expect(text).toContain(`"internal error; the server's log has more of request ${id}"`);
+    expect(text).not.toContain("secret");
+    expect(text).not.toContain("[DONE]");
+    expect(Bun.inspect(log.mock.calls)).toContain("/srv/secret/weights");
+    expect(server.served.taken).toBe(0);
+  } finally {
+    log.mockRestore();
+  }
+});

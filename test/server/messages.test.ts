@@ -1,0 +1,149 @@
+/** Messages as clients feed them back, and what templates make of them. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import OpenAI, { BadRequestError } from "openai";
+import { demoModel } from "../close.ts";
+import { copyOf } from "../folder.ts";
+import { serving } from "./serving.ts";
+
+const named =
+  "{{ bos_token }}{% for m in messages %}{{ m.role }}{% if m.name %} {{ m.name }}{% endif %}: {{ m.content }}\n{% endfor %}";
+const strict =
+  "{{ bos_token }}{% for m in messages %}{% if m.role not in ['system', 'user', 'assistant'] %}" +
+  "{{ raise_exception('Unknown role: ' + m.role) }}{% endif %}{{ m.role }}: {{ m.content }}\n{% endfor %}";
+const knowing =
+  "{{ bos_token }}{% for m in messages %}{% if m.role == 'developer' %}[{{ m.content }}]{% else %}{{ m.content }}{% endif %}\n{% endfor %}";
+
+/** A server of a model with this template, and the official client of it. */
+async function chatting(template: string) {
+  const folder = copyOf(demoModel("pocket-llama"));
+  await Bun.write(`${folder.path}/chat_template.jinja`, template);
+  const server = await serving({ folder: folder.path, slots: 2 });
+  const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "any", maxRetries: 0 });
+  return {
+    client,
+    answer: (messages: object[], more = {}) =>
+      client.chat.completions.create({
+        model: "any",
+        max_tokens: 4,
+        temperature: 0,
+        ...more,
+        messages: messages as never,
+      }),
+    async [Symbol.asyncDispose]() {
+      await server[Symbol.asyncDispose]();
+      folder[Symbol.dispose]();
+    },
+  };
+}
+
+type Chatting = Awaited<ReturnType<typeof chatting>>;
+let chat: Chatting;
+let strictChat: Chatting;
+beforeAll(async () => {
+  chat = await chatting(named);
+  strictChat = await chatting(strict);
+});
+afterAll(async () => {
+  await chat[Symbol.asyncDispose]();
+  await strictChat[Symbol.asyncDispose]();
+});
+
+const user = { role: "user", content: "And God said" };
+
+test("an answer may be fed back as it came, with all that clients and servers add to it", async () => {
+  const { choices } = await chat.answer([user]);
+  const again = { role: "user", content: "And then" };
+  const expected = await chat.answer([
+    user,
+    { role: "assistant", content: choices[0].message.content },
+    again,
+  ]);
+  const { content } = choices[0].message;
+  const variants: object[] = [
+    choices[0].message,
+    { role: "assistant", content, refusal: null, annotations: [], audio: null, function_call: null },
+    { role: "assistant", content, tool_calls: null },
+    { role: "assistant", content, tool_calls: [], reasoning_content: null, reasoning: "" },
+    { role: "assistant", content, type: "text" },
+    { role: "assistant", content: [{ type: "text", text: content, cache_control: { type: "ephemeral" } }] },
+  ];
+  for (const variant of variants)
+    expect((await chat.answer([user, variant, again])).choices).toEqual(expected.choices);
+
+  const silent = await chat.answer([user, { role: "assistant", content: "" }, again]);
+  for (const variant of [{ content: null }, {}, { content: [] }])
+    expect((await chat.answer([user, { role: "assistant", ...variant }, again])).choices).toEqual(
+      silent.choices,
+    );
+});
+
+test("a name reaches the template; what would change an answer and cannot is refused by its place", async () => {
+  const bob = await chat.answer([{ ...user, name: "Bob" }]);
+  expect(bob.usage!.prompt_tokens).toBeGreaterThan((await chat.answer([user])).usage!.prompt_tokens);
+  const call = { id: "1", type: "function", function: { name: "f", arguments: "{}" } };
+  for (const [message, param, code] of [
+    [{ role: "assistant", content: "x", tool_calls: [call] }, "tool_calls", "unsupported_field"],
+    [{ role: "assistant", content: "x", refusal: "No." }, "refusal", "unsupported_field"],
+    [{ role: "tool", content: "x", tool_call_id: "1" }, "tool_call_id", "unsupported_field"],
+    [{ role: "user", content: null }, "content", "invalid_value"],
+    [
+      { role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] },
+      "content.0.type",
+      "unsupported_field",
+    ],
+  ] as const) {
+    const error = await chat.answer([message]).catch((e: BadRequestError) => e);
+    expect(error).toMatchObject({ status: 400, param: `messages.0.${param}`, code });
+  }
+});
+
+test("a developer is a system where the template does not know the role, and a developer where it does", async () => {
+  const rest = [user];
+  for (const { answer } of [chat, strictChat]) {
+    const system = await answer([{ role: "system", content: "Be brief." }, ...rest]);
+    const developer = await answer([{ role: "developer", content: "Be brief." }, ...rest]);
+    expect([developer.choices, developer.usage]).toEqual([system.choices, system.usage]);
+  }
+  await using knowingChat = await chatting(knowing);
+  const system = await knowingChat.answer([{ role: "system", content: "Be brief." }, ...rest]);
+  const developer = await knowingChat.answer([{ role: "developer", content: "Be brief." }, ...rest]);
+  expect(developer.usage!.prompt_tokens).toBeGreaterThan(system.usage!.prompt_tokens);
+});
+
+test("what a template refuses is told in its own words, without the server's folders", async () => {
+  const error = await strictChat.answer([{ role: "critic", content: "x" }]).catch((e: BadRequestError) => e);
+  expect(error).toBeInstanceOf(BadRequestError);
+  const { message, code } = error as BadRequestError;
+  expect(code).toBe("refused_by_template");
+  expect(message).toContain("Unknown role: critic");
+  expect(message).not.toContain("/");
+});
+
+test("a streamed answer begins with the role alone, each choice its own; log-probabilities come once", async () => {
+  const options = { n: 2, logprobs: true, top_logprobs: 1, max_tokens: 6 };
+  const whole = await chat.answer([user], options);
+  const chunks: OpenAI.ChatCompletionChunk[] = [];
+  const stream = chat.client.chat.completions.stream({
+    model: "any",
+    temperature: 0,
+    ...options,
+    messages: [user as never],
+  });
+  for await (const chunk of stream) chunks.push(chunk);
+  for (const index of [0, 1]) {
+    const own = chunks.flatMap(({ choices }) => choices).filter((choice) => choice.index === index);
+    expect(own[0]).toMatchObject({
+      delta: { role: "assistant", content: "" },
+      logprobs: null,
+      finish_reason: null,
+    });
+    expect(own.slice(1).every(({ delta }) => delta.role === undefined)).toBe(true);
+  }
+  const { choices } = await stream.finalChatCompletion();
+  expect(choices.map(({ logprobs }) => logprobs!.content)).toEqual(
+    whole.choices.map(({ logprobs }) => logprobs!.content),
+  );
+  expect(choices.map(({ message }) => message.content)).toEqual(
+    whole.choices.map(({ message }) => message.content),
+  );
+});
