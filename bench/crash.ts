@@ -76,7 +76,7 @@ function follow(
   child: Child,
   out: string,
   seen: (what: string) => void,
-): { stop(): void; errors: Promise<string> } {
+): { readonly stop: () => void; readonly errors: Promise<string> } {
   mkdirSync(out, { recursive: true });
   const watcher = watch(out, (_, name) => seen(String(name)));
   const lines = async () => {

@@ -18,6 +18,7 @@ import { type Config, UserError } from "../../streams/config.ts";
 import { readConfig } from "../../streams/config-file.ts";
 import { lock } from "../../streams/lock.ts";
 import { openRunFolder } from "../../streams/run-folder.ts";
+import { failureOf, messageOf } from "../failure.ts";
 
 const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
 let parent: string;
@@ -49,10 +50,10 @@ const checkpoint = (steps: number) =>
 describe("one run at a time", () => {
   test("a second one is told who writes there, and the first is not disturbed", async () => {
     const first = await open();
-    await expect(open()).rejects.toThrow(
+    expect(await messageOf(open())).toMatch(
       `run.lock: process ${process.pid} on ${hostname()} writes to this folder; give another --out`,
     );
-    await expect(open(config(), { restart: true })).rejects.toThrow("writes to this folder");
+    expect(await messageOf(open(config(), { restart: true }))).toMatch("writes to this folder");
     first.close();
     (await open()).close();
     expect(readdirSync(out)).toEqual(["run.json"]);
@@ -117,7 +118,7 @@ describe("what no run wrote is not touched", () => {
       test(`${name} of somebody else, ${JSON.stringify(options)}: refused`, async () => {
         mkdirSync(out);
         make(join(out, name));
-        await expect(open(config(), options)).rejects.toThrow(`${out}: holds ${name}, but no run.json`);
+        expect(await messageOf(open(config(), options))).toMatch(`${out}: holds ${name}, but no run.json`);
         expect(readdirSync(out)).toEqual([name]);
       });
 
@@ -137,10 +138,10 @@ describe("what no run wrote is not touched", () => {
     symlinkSync(model, join(parent, "elsewhere"));
     for (const path of [model, join(parent, "elsewhere"), join(out, ".", "model")])
       for (const set of [`target=${path}`, `sources=[{path: ${path}, name: x}]`])
-        await expect(open(config(set), { restart: true })).rejects.toThrow(
+        expect(await messageOf(open(config(set), { restart: true }))).toMatch(
           /^(target|sources): .* lies in .*model, which this run replaces; give another --out/,
         );
-    await expect(open(config(`data.files=[${join(model, "x.txt")}]`), { restart: true })).rejects.toThrow(
+    expect(await messageOf(open(config(`data.files=[${join(model, "x.txt")}]`), { restart: true }))).toMatch(
       "data.files",
     );
     expect(readdirSync(out).sort()).toEqual(["model", "run.json"]);
@@ -150,8 +151,8 @@ describe("what no run wrote is not touched", () => {
 
   test("a file where the folder should be is refused by name", async () => {
     writeFileSync(out, "");
-    await expect(open()).rejects.toThrow(`${out}: cannot be made`);
-    await expect(open()).rejects.toBeInstanceOf(UserError);
+    expect(await messageOf(open())).toMatch(`${out}: cannot be made`);
+    expect(await failureOf(open())).toBeInstanceOf(UserError);
   });
 });
 
@@ -159,7 +160,7 @@ describe("an earlier run in the folder", () => {
   test("unfinished: neither gone on with nor replaced unless asked", async () => {
     (await open()).close();
     await checkpoint(5);
-    await expect(open()).rejects.toThrow(
+    expect(await messageOf(open())).toMatch(
       "holds an unfinished run at step 5; go on with --resume, or begin again",
     );
     const resumed = await open(config(), { resume: true });
@@ -179,15 +180,15 @@ describe("an earlier run in the folder", () => {
     mkdirSync(join(out, "events"));
     writeFileSync(join(out, "events", "events.out.tfevents.1"), "");
     writeFileSync(join(out, "events", "other"), "");
-    await expect(open()).rejects.toThrow("holds a finished run of 120 steps; give another --out");
-    await expect(open(config(), { resume: true })).rejects.toThrow(
+    expect(await messageOf(open())).toMatch("holds a finished run of 120 steps; give another --out");
+    expect(await messageOf(open(config(), { resume: true }))).toMatch(
       "the run finished at step 120; to go on, give a train.steps larger than that",
     );
     const more = await open(config("train.steps=150"), { resume: true });
     expect(more.checkpoint?.state.steps).toBe(120);
     more.close();
     // It is unfinished from here on.
-    await expect(open()).rejects.toThrow("holds an unfinished run at step 120");
+    expect(await messageOf(open())).toMatch("holds an unfinished run at step 120");
     (await open(config(), { restart: true })).close();
     expect(readdirSync(join(out, "events"))).toEqual(["other"]);
   });
@@ -203,13 +204,15 @@ describe("an earlier run in the folder", () => {
   });
 
   test("none: there is nothing to go on with, and no folder is left", async () => {
-    await expect(open(config(), { resume: true })).rejects.toThrow(
+    expect(await messageOf(open(config(), { resume: true }))).toMatch(
       `${out}: not found; there is no run to go on`,
     );
     expect(existsSync(out)).toBe(false);
     mkdirSync(out);
-    await expect(open(config(), { resume: true })).rejects.toThrow(`${out}: there is no run to go on with`);
-    await expect(open(config(), { resume: true, restart: true })).rejects.toThrow("expected one of them");
+    expect(await messageOf(open(config(), { resume: true }))).toMatch(
+      `${out}: there is no run to go on with`,
+    );
+    expect(await messageOf(open(config(), { resume: true, restart: true }))).toMatch("expected one of them");
   });
 
   test("parts of a checkpoint that a killed process left are removed", async () => {
