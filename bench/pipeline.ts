@@ -109,7 +109,7 @@ await alone(
 );
 const start = performance.now();
 const statistics = new TeacherStatistics(models.teachers.map(({ name }) => name));
-const texts = score(config, models.tokenizers, models.teachers, meter, statistics.skipped);
+const texts = score(config, models.tokenizers, models.teachers, meter, () => {});
 for await (const _ of learn(texts, config, models.listening, models.trainer, meter, statistics)) void _;
 const whole = (performance.now() - start) / 1000;
 await models.close();

@@ -12,6 +12,7 @@ import { sha256Of } from "../src/files/hash.ts";
 import { UserError } from "./config.ts";
 import { Inputs } from "./inputs.ts";
 import type { Position } from "./records.ts";
+import { Skipped } from "./skipped-rows.ts";
 import type { HeardSoFar } from "./statistics.ts";
 
 const bits = z.record(z.string(), z.number());
@@ -31,7 +32,9 @@ const RunState = z.object({
   /** Bits per byte per domain before the first step, and of which text. */
   baseline: z.object({ bits, text: z.string() }).optional(),
   /** What came of the teachers so far. */
-  heard: z.array(z.looseObject({})).default([]) as unknown as z.ZodType<HeardSoFar>,
+  /** Rows that were left out before that place. */
+  skipped: Skipped,
+  heard: z.array(z.looseObject({})) as unknown as z.ZodType<HeardSoFar>,
   /** What the steps so far were made of. */
   inputs: Inputs,
 });

@@ -7,7 +7,7 @@ import { fuse } from "./fuse.ts";
 import type { Meter } from "./meter.ts";
 import { pack } from "./pack.ts";
 import { read, start } from "./read.ts";
-import type { Position, Scored } from "./records.ts";
+import type { Cursor, Position, Scored } from "./records.ts";
 import { shuffle } from "./shuffle.ts";
 import { mostTokens, split } from "./split.ts";
 import type { TeacherStatistics } from "./statistics.ts";
@@ -31,7 +31,7 @@ export function score(
   tokenizers: readonly Tokenizer[],
   teachers: readonly Teacher[],
   meter: Meter,
-  skipped: (reason: string) => void,
+  skipped: (reason: string, at: Cursor) => void,
   { steps, position }: From = beginning,
 ): AsyncGenerator<Scored> {
   const { data, blockSize, forward: f } = config;

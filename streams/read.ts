@@ -82,7 +82,7 @@ function toDocument(
 /**
  * Documents of all files, `epochs` times, from a cursor on.
  *
- * @param skipped is told of each bad row, and of what a file lacks where it cannot be read further, where
+ * @param skipped is told of each bad row and where it is, and of what a file lacks where it cannot be read further, where
  *   `onBadRow` is "skip".
  * @param signal ends the reading, also in the middle of a row.
  * @throws naming file and row, at a bad row or file otherwise.
@@ -90,13 +90,13 @@ function toDocument(
 export async function* read(
   options: ReadOptions,
   from: Cursor = start,
-  skipped: (reason: string) => void = () => {},
+  skipped: (reason: string, at: Cursor) => void = () => {},
   signal?: AbortSignal,
 ): AsyncGenerator<Document> {
-  const bad = (place: string, cause: unknown, rows = 1) => {
+  const bad = (place: string, cause: unknown, at: Cursor, rows = 1) => {
     const reason = `${place}: ${cause instanceof Error ? cause.message : cause}`;
     if (options.onBadRow === "fail" || signal?.aborted) throw new Error(reason, { cause });
-    for (let i = 0; i < rows; i++) skipped(reason);
+    for (let i = 0; i < rows; i++) skipped(reason, { ...at, row: at.row + i });
   };
   for (let { epoch, file, row: first } = from; epoch < options.epochs; epoch++, file = 0)
     for (; file < options.files.length; file++, first = 0) {
@@ -111,7 +111,7 @@ export async function* read(
             if (next.done) break;
             row = next.value;
           } catch (error) {
-            bad(reached ? `${path}: after row ${reached - 1}` : path, error);
+            bad(reached ? `${path}: after row ${reached - 1}` : path, error, { epoch, file, row: reached });
             break;
           }
           const { row: number } = row;
@@ -120,14 +120,14 @@ export async function* read(
             const { rows: lost = 1 } = row;
             reached = number + lost;
             const place = lost > 1 ? `rows ${number} to ${reached - 1}` : `row ${number}`;
-            bad(`${path}: ${place}`, row.error, lost);
+            bad(`${path}: ${place}`, row.error, { epoch, file, row: number }, lost);
             continue;
           }
           let document: Document;
           try {
             document = toDocument(number, row.values, { epoch, file, row: number }, path, options);
           } catch (error) {
-            bad(`${path}: row ${number}`, error);
+            bad(`${path}: row ${number}`, error, { epoch, file, row: number });
             continue;
           }
           yield document;

@@ -1,6 +1,7 @@
 /** @file One run from start to end: the pipeline, evaluations, checkpoints, and what is left in its folder. */
 import { join } from "node:path";
 import { dataFiles } from "../src/data/files.ts";
+import { checkCompanions, checkReplaceable } from "../src/export/folder.ts";
 import { writeDurably } from "../src/files/durable.ts";
 import { sha256Of } from "../src/files/hash.ts";
 import { type RunState, pruneCheckpoints, writeCheckpoint } from "./checkpoint.ts";
@@ -16,6 +17,7 @@ import { loadModels } from "./models.ts";
 import { learn, score, tokensPerStep } from "./pipeline.ts";
 import { read } from "./read.ts";
 import { type RunFolder, openRunFolder, whatIsSafe } from "./run-folder.ts";
+import { SkippedRows } from "./skipped-rows.ts";
 import { type FusionSummary, TeacherStatistics } from "./statistics.ts";
 import type { Step } from "./train.ts";
 
@@ -86,6 +88,20 @@ function checkResumable({ folder, checkpoint }: { folder: string; checkpoint: Ru
       `${folder}: cannot go on, since its steps were made with something else: ${changes.join("; ")} ` +
         `(begin again with --restart, or give what it was)`,
     );
+}
+
+const writeSummary = (out: string, summary: Summary) =>
+  writeDurably(join(out, "summary.json"), `${JSON.stringify(summary, null, 2)}\n`);
+
+/** What the last save needs is looked at before the first step. */
+function checkSave({ out, target }: Config): void {
+  const folder = typeof target === "string" ? target : target.path;
+  try {
+    checkCompanions(folder);
+    checkReplaceable(join(out, "model"), folder);
+  } catch (error) {
+    throw new UserError((error as Error).message, { cause: error });
+  }
 }
 
 /** Steps that there is text for; at most those that are asked for. */
@@ -164,6 +180,7 @@ async function runIn(
   const inputs = readInputs(given, AbortSignal.any([signal, left]));
   inputs.catch(() => {});
   if (checkpoint) checkResumable({ folder: checkpoint.folder, checkpoint: checkpoint.state }, await inputs);
+  checkSave(given);
   await checkSpace(given);
 
   const meter = new Meter(signal, given.prefetchBytes);
@@ -195,6 +212,7 @@ async function runIn(
       teachers.map(({ name }) => name),
       state?.heard,
     );
+    const skipped = new SkippedRows(state?.skipped);
     let heard = statistics.soFar;
     const from = state && { steps: state.steps, position: state.position };
     const [stepsBefore, tokensBefore, secondsBefore] = [
@@ -217,6 +235,7 @@ async function runIn(
         seconds: secondsBefore + secondsHere(),
         position: last.next,
         heard,
+        skipped: skipped.before(last.next.cursor),
         ...(before && text !== undefined && { baseline: { bits: before, text } }),
         inputs: await inputs,
       };
@@ -230,7 +249,7 @@ async function runIn(
       });
 
     try {
-      const scored = score(config, tokenizers, teachers, meter, statistics.skipped, from);
+      const scored = score(config, tokenizers, teachers, meter, skipped.add, from);
       for await (const step of learn(scored, config, listening, trainer, meter, statistics, from)) {
         last = step;
         heard = statistics.soFar;
@@ -268,8 +287,8 @@ async function runIn(
       fusion: statistics.summary(),
       fusionByDomain: statistics.byDomain(),
       devices: models.devices,
-      skippedRows: statistics.skippedRows,
-      skippedReasons: statistics.skippedReasons,
+      skippedRows: skipped.all.rows,
+      skippedReasons: skipped.all.reasons,
       peakRssBytes: peakRss(),
       notes,
       finished,
@@ -277,13 +296,17 @@ async function runIn(
     const reached = last?.step ?? stepsBefore;
     try {
       await save();
-      if (signal.aborted) return summarize(measured?.step === reached ? measured.bits : {}, false);
+      if (signal.aborted) {
+        const summary = summarize(measured?.step === reached ? measured.bits : {}, false);
+        if (reached > 0) await writeSummary(out, summary);
+        return summary;
+      }
       if (reached < steps)
         note(`the data ended after ${reached} of ${steps} steps, before the learning rate had come down`);
       const end = measured?.step === reached ? measured.bits : await measure(reached);
       await trainer.saveModel(join(out, "model"));
       const summary = summarize(end, true);
-      await writeDurably(join(out, "summary.json"), `${JSON.stringify(summary, null, 2)}\n`);
+      await writeSummary(out, summary);
       await finish(reached);
       await pruneCheckpoints(out, 1);
       return summary;

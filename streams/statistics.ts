@@ -1,4 +1,4 @@
-/** @file What came of each teacher, and of the data. */
+/** @file What came of each teacher. */
 import type { Heard, HeardTeacher } from "./records.ts";
 
 /** null where there was nothing to measure it on. */
@@ -22,8 +22,6 @@ export interface FusionSummary {
   readonly teachers: Readonly<Record<string, TeacherSummary>>;
 }
 
-const reasonsKept = 5;
-
 /** What was heard so far in each domain of the data: a checkpoint keeps it. */
 export type HeardSoFar = readonly Heard[];
 
@@ -40,8 +38,6 @@ const added = (a: HeardTeacher, b: HeardTeacher): HeardTeacher => ({
 export class TeacherStatistics {
   readonly #names: readonly string[];
   readonly #domains: Map<string, Heard>;
-  #skipped = 0;
-  readonly #reasons: string[] = [];
 
   /** @param earlier what the steps before had come to, where a run goes on. */
   constructor(names: readonly string[], earlier: HeardSoFar = []) {
@@ -67,20 +63,6 @@ export class TeacherStatistics {
 
   get soFar(): HeardSoFar {
     return [...this.#domains.values()];
-  }
-
-  /** Counts a row or file that was left out, and keeps the first few reasons, each once. */
-  skipped = (reason: string): void => {
-    this.#skipped++;
-    if (this.#reasons.length < reasonsKept && !this.#reasons.includes(reason)) this.#reasons.push(reason);
-  };
-
-  get skippedReasons(): readonly string[] {
-    return this.#reasons;
-  }
-
-  get skippedRows(): number {
-    return this.#skipped;
   }
 
   #summarize(all: readonly Heard[]): FusionSummary {

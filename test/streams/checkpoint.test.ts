@@ -33,6 +33,7 @@ const stateAt = (steps: number): RunState => ({
   tokens: 100 * steps,
   seconds: 1.5 * steps,
   position: { cursor: { epoch: 0, file: 0, row: steps }, start: 0, before: 0, taken: 3 },
+  skipped: { rows: 0, reasons: [] },
   heard: [],
   baseline: { bits: { all: 1.25 }, text: "which" },
   inputs: { settings: { blockSize: 512 }, models: [], data: [] },

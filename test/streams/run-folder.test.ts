@@ -40,6 +40,7 @@ const checkpoint = (steps: number) =>
       tokens: 1,
       seconds: 1,
       position: { cursor: { epoch: 0, file: 0, row: 0 }, start: 0, before: 0, taken: 0 },
+      skipped: { rows: 0, reasons: [] },
       heard: [],
       inputs: { settings: {}, models: [], data: [] },
     },
