@@ -1,11 +1,12 @@
 /** @file Writes Hugging Face folders: weights whole or in parts, the tokenizer, and ONNX files for transformers.js. */
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { sizeOf } from "../graph/ops.ts";
 import { type StoredType, type Weights, bytesPerElement } from "../graph/stored.ts";
 import { readConfig, readDecoder } from "../models/folder.ts";
 import { writeSafetensors } from "../models/safetensors.ts";
+import { withoutRuntimeState } from "../text/runtime-state.ts";
 import { readTokenizerJson } from "../text/tokenizer.ts";
 import { onnxFile } from "../models/onnx-files.ts";
 import { type OnnxType, defaultInlineBytes, writeOnnx } from "./onnx.ts";
@@ -34,6 +35,7 @@ const companions = [
   "vocab.json",
   "merges.txt",
   "chat_template.jinja",
+  "chat_template.json",
 ];
 
 const dtypeNames = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
@@ -103,6 +105,9 @@ export async function writeFolder(
   await mkdir(next, { recursive: true });
   for (const name of companions)
     if (existsSync(join(origin, name))) await copyFile(join(origin, name), join(next, name));
+  const tokenizer = join(next, "tokenizer.json");
+  if (existsSync(tokenizer))
+    await writeFile(tokenizer, withoutRuntimeState(await readFile(tokenizer, "utf8")));
   // transformers.js reads no other kind of tokenizer.
   const has = (name: string) => existsSync(join(next, name));
   if (!has("tokenizer.json") && (has("tokenizer.model") || has("vocab.json")))
