@@ -41,7 +41,7 @@ export async function promptOf(served: ServedModel, request: ChatRequest): Promi
   }));
   let text: string;
   try {
-    text = served.chat(messages);
+    text = await served.chat(messages);
   } catch (error) {
     throw new RequestError(400, `messages: ${(error as Error).message}`, "messages", "refused_by_template");
   }

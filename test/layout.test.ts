@@ -25,7 +25,7 @@ const allowed: Record<string, readonly string[]> = {
   "src/models": ["src/files", "src/graph"],
   "src/text": ["src/files"],
   "src/data": [],
-  "src/chat": ["src/files", "src/onnx", "src/text"],
+  "src/chat": ["src/files", "src/text"],
   "src/fusion": ["src/text"],
   "src/evaluate": ["src/text"],
   "src/signals": [],

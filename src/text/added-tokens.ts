@@ -47,7 +47,7 @@ export function addedTokens(
   vocabulary: ReadonlyMap<string, number>,
 ): ListedToken[] {
   const { parts, others } = namedTokens(settings);
-  const named = [...parts, ...others];
+  const named = [...parts.values(), ...others];
   const decoder = settings.added_tokens_decoder;
   const more = decoder
     ? Object.entries(decoder)

@@ -112,18 +112,21 @@ export function readTokenizerConfig(folder: string): TokenizerConfig {
 
 /**
  * Special tokens by the settings: those with a part to play, such as eos_token or image_token (of the
- * tokenizer's class, where no setting says otherwise), and those that are only called special.
+ * tokenizer's class, where no setting says otherwise), by its name, and those that are only called special.
  */
-export function namedTokens(settings: TokenizerConfig): { parts: AddedToken[]; others: AddedToken[] } {
+export function namedTokens(settings: TokenizerConfig): {
+  parts: ReadonlyMap<string, AddedToken>;
+  others: AddedToken[];
+} {
   const { additional_special_tokens: additional, extra_special_tokens: extra } = settings;
   const parts = new Map(Object.entries(defaultTokens(settings)));
   for (const [name, value] of Object.entries(settings)) {
     const token = name.endsWith("_token") ? Special.safeParse(value).data : undefined;
     if (token) parts.set(name, token);
   }
-  const others = Array.isArray(extra) ? extra : [];
-  const more = Array.isArray(extra) ? [] : Object.values(extra ?? {});
-  return { parts: [...parts.values(), ...more], others: [...others, ...(additional ?? [])] };
+  if (extra && !Array.isArray(extra))
+    for (const [name, token] of Object.entries(extra)) parts.set(name, token);
+  return { parts, others: [...(Array.isArray(extra) ? extra : []), ...(additional ?? [])] };
 }
 
 /** Special tokens of the tokenizer's class, for where no file says otherwise. */
