@@ -4,8 +4,11 @@ import { join } from "node:path";
 import { Tokenizer as NativeTokenizer } from "tokenizers";
 import { z } from "zod";
 import { readJson } from "../files/read.ts";
-import { addedTokens } from "./added-tokens.ts";
+import { type ListedToken, addedTokens } from "./added-tokens.ts";
 import { readByteLevel } from "./byte-level.ts";
+import { IsolatedCodec, tryToLoad } from "./isolated.ts";
+import { type Codec, codecOf } from "./native.ts";
+import { provenLength } from "./proven.ts";
 import { readSentencePiece } from "./sentencepiece.ts";
 import { readGenerationConfig } from "./generation-config.ts";
 import {
@@ -62,7 +65,7 @@ export function byteOffsets(text: string): Int32Array {
  */
 function tokenEnds(
   ids: Int32Array,
-  ranges: readonly number[][],
+  ranges: readonly (readonly number[])[],
   text: string,
   { bytes: tokenBytes }: Vocabulary,
 ): Int32Array {
@@ -120,7 +123,7 @@ const Model = z.object({
  */
 export function readTokenizerJson(folder: string): {
   readonly path: string;
-  readonly json: Record<string, unknown>;
+  readonly json: Record<string, unknown> & { readonly added_tokens: readonly ListedToken[] };
 } {
   const settings = readTokenizerConfig(folder);
   const { path, json, around } = readFiles(folder, settings);
@@ -170,9 +173,13 @@ function endOf(folder: string, path: string, { tokens }: Vocabulary, native: Nat
  */
 export function readTokenizer(folder: string): Tokenizer {
   const { path, json } = readTokenizerJson(folder);
+  const text = JSON.stringify(json);
+  // Over what it is not proven for, the library may abort the process: that must be another one.
+  const proven = provenLength(json);
+  if (proven === 0 || json.added_tokens.some(({ content }) => content.length > proven)) tryToLoad(path, text);
   let native: NativeTokenizer;
   try {
-    native = NativeTokenizer.fromString(JSON.stringify(json));
+    native = NativeTokenizer.fromString(text);
   } catch (cause) {
     throw new Error(`${path}: cannot be read as a tokenizer: ${(cause as Error).message}`, { cause });
   }
@@ -182,18 +189,22 @@ export function readTokenizer(folder: string): Tokenizer {
   const vocabulary = readVocabulary(json, tokens);
   const eos = endOf(folder, path, vocabulary, native);
   const behind = tokensBehind(json.post_processor);
+  const own = codecOf(native);
+  let isolated: IsolatedCodec | undefined;
+  const codecFor = (characters: number): Codec =>
+    characters <= proven && proven > 0 ? own : (isolated ??= new IsolatedCodec(path, text));
   return {
     vocabulary,
     eos,
     async encode(text) {
-      const encoding = await native.encode(text, null, { addSpecialTokens: false });
-      const ids = Int32Array.from(encoding.getIds());
-      return { ids, ends: tokenEnds(ids, encoding.getOffsets(), text, vocabulary) };
+      const encoding = await codecFor(text.length).encode(text, false);
+      const ids = Int32Array.from(encoding.ids);
+      return { ids, ends: tokenEnds(ids, encoding.offsets, text, vocabulary) };
     },
     async prompt(text, special = true) {
-      const ids = (await native.encode(text, null, { addSpecialTokens: special })).getIds();
+      const { ids } = await codecFor(text.length).encode(text, special);
       return Int32Array.from(special ? ids.slice(0, ids.length - behind) : ids);
     },
-    decode: (tokens) => native.decode(Array.from(tokens), true),
+    decode: (tokens) => codecFor(0).decode(Array.from(tokens)),
   };
 }
