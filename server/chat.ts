@@ -72,7 +72,7 @@ export async function promptOf(served: ServedModel, request: ChatRequest): Promi
     messages = messages.map((message) => (isDeveloper(message) ? { ...message, role: "system" } : message));
   let text: string;
   try {
-    text = await Promise.resolve(chat(messages));
+    text = await chat(messages);
   } catch (error) {
     // Its cause is what the template said; the error itself names the file.
     const reason = (error as Error).cause ?? error;

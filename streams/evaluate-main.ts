@@ -4,14 +4,14 @@ import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { dataFiles } from "../src/data/files.ts";
 import { readJsonl } from "../src/data/lines.ts";
-import { type Accuracy, Question, accuracy } from "../src/evaluate/multiple-choice.ts";
+import { type Accuracy, Question, accuracy, logLikelihoods } from "../src/evaluate/multiple-choice.ts";
 import { modelFolder } from "../src/hub/snapshot.ts";
 import { type Device, devices } from "../src/onnx/session.ts";
 import { onnxDtypes } from "../src/models/onnx-files.ts";
 import { spawn } from "../src/onnx/worker.ts";
 import { readFrozen } from "../src/score/frozen.ts";
 import type { ScorerHandlers } from "../src/score/worker.ts";
-import { type Tokenizer, readTokenizer } from "../src/text/tokenizer.ts";
+import { readTokenizer } from "../src/text/tokenizer.ts";
 import { command, oneOf, parseOptions } from "./command.ts";
 import { UserError } from "./config.ts";
 import { evaluateSamples, readSamples } from "./evaluate.ts";
@@ -74,34 +74,6 @@ async function readQuestions(path: string): Promise<Question[]> {
   return questions;
 }
 
-/** Log-likelihoods of choices after their questions, as tokens of the whole beyond those of the question. */
-async function answer(
-  questions: readonly Question[],
-  tokenizer: Tokenizer,
-  most: number,
-  nll: (sequences: readonly Int32Array[]) => Promise<Float32Array[]>,
-): Promise<number[][]> {
-  const asked = await Promise.all(
-    questions.flatMap(({ question, choices }) =>
-      choices.map(async (choice) => {
-        const whole = await tokenizer.prompt(`${question} ${choice}`);
-        const known = (await tokenizer.prompt(question)).length;
-        // Of what is too long, the end is kept, as the harness does.
-        const ids = whole.slice(-most);
-        return { ids, from: Math.max(1, known - (whole.length - ids.length)) };
-      }),
-    ),
-  );
-  const nlls = await nll(asked.map(({ ids }) => ids));
-  let at = 0;
-  return questions.map(({ choices }) =>
-    choices.map(() => {
-      const { from } = asked[at];
-      return -nlls[at++].subarray(from - 1).reduce((sum, value) => sum + value, 0);
-    }),
-  );
-}
-
 async function main(args: readonly string[]): Promise<number> {
   const { values, positionals } = parseOptions(args, options);
   if (values.help) {
@@ -162,11 +134,19 @@ async function main(args: readonly string[]): Promise<number> {
       };
       const evaluate = { files, text: values.text, domain, every: 1, bytesPerDomain };
       const samples = await readSamples(evaluate, tokenizer, rowLength - Math.floor(rowLength / 10));
+      const bitsPerByte = await evaluateSamples(samples, nll);
+      if (Object.keys(bitsPerByte).length === 0)
+        throw new UserError(`${files.join(", ")}: there is no text to measure ${model} on`);
+      const odd = Object.entries(bitsPerByte).find(([, bits]) => !Number.isFinite(bits));
+      if (odd)
+        throw new UserError(
+          `${model}: ${odd[1]} bits per byte on ${odd[0]}: its weights are not all numbers`,
+        );
       return {
         model,
-        bitsPerByte: await evaluateSamples(samples, nll),
+        bitsPerByte,
         ...(questions && {
-          choices: accuracy(questions, await answer(questions, tokenizer, rowLength, nll)),
+          choices: accuracy(questions, await logLikelihoods(questions, tokenizer, rowLength, nll)),
         }),
       };
     } finally {

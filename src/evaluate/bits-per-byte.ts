@@ -10,7 +10,7 @@ export interface ScoredText {
 
 /**
  * Σ nll / ln 2 / bytes per domain, in the order in which the domains come. The first token of a text
- * is predicted by nothing, so its bytes do not count.
+ * is predicted by nothing, so its bytes do not count; a domain of which no byte counts is left out.
  */
 export function bitsPerByte(texts: Iterable<ScoredText>): Record<string, number> {
   const sums = new Map<string, { nats: number; bytes: number }>();
@@ -20,7 +20,6 @@ export function bitsPerByte(texts: Iterable<ScoredText>): Record<string, number>
     for (const value of nll) sum.nats += value;
     sum.bytes += (ends.at(-1) ?? 0) - (ends[0] ?? 0);
   }
-  return Object.fromEntries(
-    Array.from(sums, ([domain, { nats, bytes }]) => [domain, bytes > 0 ? nats / Math.LN2 / bytes : 0]),
-  );
+  const measured = [...sums].filter(([, { bytes }]) => bytes > 0);
+  return Object.fromEntries(measured.map(([domain, { nats, bytes }]) => [domain, nats / Math.LN2 / bytes]));
 }

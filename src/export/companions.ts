@@ -1,9 +1,10 @@
 /** @file The files that come along with weights unchanged: tokenizer, chat template, how to generate. */
 import { constants, accessSync, lstatSync, realpathSync } from "node:fs";
-import { copyFile, writeFile } from "node:fs/promises";
+import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { formatJson, parseAsWritten } from "../files/json.ts";
 import { type JsonObject, checkFile, readJson } from "../files/read.ts";
+import { withoutRuntimeState } from "../text/runtime-state.ts";
 
 export const companions = [
   "generation_config.json",
@@ -58,6 +59,10 @@ export function checkCompanions(folder: string): string[] {
 export async function copyCompanions(from: string, to: string): Promise<void> {
   for (const name of checkCompanions(from)) {
     const [origin, copy] = [join(from, name), join(to, name)];
+    if (name === "tokenizer.json") {
+      await writeFile(copy, withoutRuntimeState(await readFile(origin, "utf8")));
+      continue;
+    }
     const settings = name === "tokenizer_config.json" && readJson(origin, mostSettings, parseAsWritten);
     if (settings && Object.hasOwn(settings, "auto_map")) {
       // The code that it names is not copied.

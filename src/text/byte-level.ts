@@ -2,13 +2,7 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { checkFile, readJson } from "../files/read.ts";
-import {
-  type ListedToken,
-  type TokenizerConfig,
-  addedTokens,
-  postProcessor,
-  tokenizerLimit,
-} from "./special-tokens.ts";
+import { type TokenizerConfig, tokenizerLimit } from "./special-tokens.ts";
 
 const Vocab = z.record(z.string(), z.int().nonnegative());
 
@@ -68,16 +62,14 @@ function readMerges(path: string): [string, string][] {
 }
 
 /**
- * vocab.json and merges.txt as tokenizer.json.
- * @param added tokens besides, by their texts, as added_tokens.json has them
+ * vocab.json and merges.txt as tokenizer.json, but for the tokens that other files add.
  * @throws naming the file and the line, or the tokenizer's class if it is none of those known.
  */
 export function readByteLevel(
   paths: { readonly vocab: string; readonly merges: string },
-  added: Readonly<Record<string, number>>,
   settings: TokenizerConfig,
 ): Record<string, unknown> {
-  const name = (settings.tokenizer_class ?? "GPT2Tokenizer").replace(/Fast$/, "");
+  const name = settings.tokenizer_class ?? "GPT2Tokenizer";
   const way = Object.hasOwn(classes, name) ? classes[name] : undefined;
   if (!way)
     throw new Error(
@@ -85,22 +77,13 @@ export function readByteLevel(
     );
   const vocab = Vocab.safeParse(readJson(paths.vocab, tokenizerLimit));
   if (!vocab.success) throw new Error(`${paths.vocab}: expected an id for each token`);
-  const specials = [settings.bos_token, settings.eos_token, settings.unk_token];
-  const ids = new Map([...Object.entries(vocab.data), ...Object.entries(added)]);
-  const found = [...ids].flatMap(([content, id]): ListedToken[] =>
-    specials.includes(content) || Object.hasOwn(added, content)
-      ? [{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }]
-      : [],
-  );
   return {
     version: "1.0",
     truncation: null,
     padding: null,
-    added_tokens: addedTokens(found, settings),
+    added_tokens: [],
     ...way(settings.add_prefix_space ?? false),
-    post_processor:
-      postProcessor(settings, (token) => ids.get(token)) ??
-      byteLevel({ add_prefix_space: true, trim_offsets: false, use_regex: true }),
+    post_processor: byteLevel({ add_prefix_space: true, trim_offsets: false, use_regex: true }),
     decoder: byteLevel({ add_prefix_space: true, use_regex: true }),
     model: {
       type: "BPE",

@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { Reader } from "protobufjs/minimal";
 import { checkFile } from "../files/read.ts";
-import { type ListedToken, type TokenizerConfig, addedTokens, postProcessor } from "./special-tokens.ts";
+import { type TokenizerConfig } from "./special-tokens.ts";
 
 /** Largest model that is read; that of Gemma's 256,000 tokens has 4 MB. */
 const limit = 100_000_000;
@@ -126,10 +126,11 @@ function preparation(model: Model, { add_prefix_space, legacy }: TokenizerConfig
 }
 
 /**
- * A tokenizer.model as tokenizer.json. Of the settings, those count that change how it is read.
+ * A tokenizer.model as tokenizer.json, but for the tokens that other files add. Of the settings, those count
+ * that change how it is read.
  * @throws naming the file, if it is damaged or neither BPE nor Unigram.
  */
-export function readSentencePiece(path: string, given: TokenizerConfig): Record<string, unknown> {
+export function readSentencePiece(path: string, settings: TokenizerConfig): Record<string, unknown> {
   checkFile(path, limit);
   let model: Model;
   try {
@@ -143,19 +144,12 @@ export function readSentencePiece(path: string, given: TokenizerConfig): Record<
   const unknown = pieces.findIndex(({ type }) => type === pieceTypes.unknown);
   if (unknown < 0)
     throw new Error(`${path}: cannot be read as a SentencePiece model: it has no unknown piece`);
-  // Llama's tokenizers begin a text with <s> where no setting says otherwise.
-  const isLlama = given.tokenizer_class?.startsWith("Llama") ?? false;
-  const settings = {
-    ...given,
-    bos_token: given.bos_token ?? (isLlama ? "<s>" : undefined),
-    add_bos_token: given.add_bos_token ?? isLlama,
-  };
   const special = (type: number) => type === pieceTypes.control || type === pieceTypes.unknown;
   // Unigram finds a symbol of the user's by its score, which beats all others, and leaves the text around it whole.
   const listed = (type: number) =>
     special(type) || (type === pieceTypes.userDefined && modelType === modelTypes.bpe);
   const plain = { single_word: false, lstrip: false, rstrip: false, normalized: false };
-  const found = pieces.flatMap(({ piece, type }, id): ListedToken[] =>
+  const found = pieces.flatMap(({ piece, type }, id) =>
     listed(type) ? [{ ...plain, id, content: piece, special: special(type) }] : [],
   );
   const ids = new Map(pieces.map(({ piece }, id) => [piece, id]));
@@ -185,16 +179,16 @@ export function readSentencePiece(path: string, given: TokenizerConfig): Record<
     version: "1.0",
     truncation: null,
     padding: null,
-    added_tokens: addedTokens(found, settings),
-    ...preparation(model, given),
-    post_processor: postProcessor(settings, (token) => ids.get(token)),
+    added_tokens: found,
+    ...preparation(model, settings),
+    post_processor: null,
     decoder: {
       type: "Sequence",
       decoders: [
         replace({ String: "▁" }, " "),
         { type: "ByteFallback" },
         { type: "Fuse" },
-        ...((given.add_prefix_space ?? model.addDummyPrefix)
+        ...((settings.add_prefix_space ?? model.addDummyPrefix)
           ? [{ type: "Strip", content: " ", start: 1, stop: 0 }]
           : []),
       ],

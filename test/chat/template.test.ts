@@ -1,6 +1,6 @@
 /** Chat templates of models; what is expected is what Python's transformers makes of the same template. */
-import { expect, test } from "bun:test";
-import { readChatTemplate } from "../../src/chat/template.ts";
+import { describe, expect, test } from "bun:test";
+import { type Message, readChatTemplate } from "../../src/chat/template.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel } from "../close.ts";
 import { folderOf } from "../folder.ts";
@@ -30,23 +30,101 @@ test("the template of tokenizer_config.json, of one of several, or of chat_templ
       ],
     }),
   });
+  const other = JSON.stringify({ ...tokens, chat_template: "other" });
   using alone = folderOf({
-    "tokenizer_config.json": JSON.stringify({ ...tokens, chat_template: "other" }),
+    "tokenizer_config.json": other,
+    "chat_template.json": JSON.stringify({ chat_template: "another" }),
     "chat_template.jinja": template,
   });
-  for (const { path } of [inSettings, named, alone])
-    expect((await readChatTemplate(path))!(messages)).toBe(rendered);
+  using ofProcessor = folderOf({
+    "tokenizer_config.json": other,
+    "chat_template.json": JSON.stringify({ chat_template: template }),
+  });
+  using tokensInMap = folderOf({
+    "chat_template.jinja": template,
+    "special_tokens_map.json": JSON.stringify(tokens),
+  });
+  for (const { path } of [inSettings, named, alone, ofProcessor, tokensInMap])
+    expect(await (await readChatTemplate(path))!(messages)).toBe(rendered);
 });
 
-test("what a template refuses is an error that names the file", async () => {
-  using one = folderOf({ "tokenizer_config.json": JSON.stringify({ ...tokens, chat_template: template }) });
-  const render = (await readChatTemplate(one.path))!;
-  expect(() => render(messages.toReversed())).toThrow(
-    /tokenizer_config\.json: chat_template: .*system comes first/,
+/** Why a template refuses messages. */
+async function refusal(
+  files: Record<string, string>,
+  of: readonly Message[] = messages,
+  milliseconds?: number,
+) {
+  using folder = folderOf(files);
+  const render = (await readChatTemplate(folder.path, milliseconds))!;
+  return render(of).then(
+    (text) => `rendered ${text.length} characters`,
+    ({ message }: Error) => message,
   );
-  using broken = folderOf({ "chat_template.jinja": "{% for %}" });
-  const unreadable = (await readChatTemplate(broken.path))!;
-  expect(() => unreadable(messages)).toThrow(/chat_template\.jinja: /);
+}
+
+test("what a template refuses is an error with its reason, and without the server's paths", async () => {
+  const settings = JSON.stringify({ ...tokens, chat_template: template });
+  expect(await refusal({ "tokenizer_config.json": settings }, messages.toReversed())).toBe(
+    "system comes first",
+  );
+  expect(await refusal({ "chat_template.jinja": "{% for %}" })).toMatch(/^[^/]+$/);
+  const several = JSON.stringify({ chat_template: [{ name: "rag", template }] });
+  expect(await refusal({ "tokenizer_config.json": several })).toBe(
+    "none of the model's chat templates is called default, but rag",
+  );
+});
+
+describe("a template that does not end, or writes too much, is refused, and the caller's thread stays free", () => {
+  const doubled =
+    "{% set ns = namespace(x=['word']) %}{% for i in range(40) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}";
+  const loop = (body: string) => `{% for i in range(100000) %}${body}{% endfor %}`;
+  const cases: [string, string, RegExp][] = [
+    ["a long range", "{% for i in range(100000000) %}{% endfor %}", /^range of 100000000; at most 100000/],
+    ["loops within loops", loop(loop("{% set x = i %}")), /^it takes more than 2000000 steps$/],
+    ["60 MB of text", loop("x".repeat(600)), /^it makes a text of more than 16777216 characters$/],
+    [
+      "a text that doubles",
+      "{% set ns = namespace(x='ab') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+      /^it makes a text of more than/,
+    ],
+    ["a list that doubles", `${doubled}{{ ns.x | tojson }}`, /^it makes a text of more than/],
+    [
+      "many long texts",
+      loop("{% set x = messages[0].content | upper %}"),
+      /^it makes texts of more than 536870912 characters$/,
+    ],
+  ];
+  for (const [name, jinja, reason] of cases)
+    test(name, async () => {
+      const long = [{ role: "user", content: "word ".repeat(100_000) }];
+      expect(await refusal({ "chat_template.jinja": jinja }, long)).toMatch(reason);
+    });
+
+  test("at a limit of time; and the next messages are rendered", async () => {
+    // Iterations without an expression take no steps.
+    const slow = `{% if messages[0].role == 'system' %}${loop(loop(""))}{% endif %}done`;
+    using folder = folderOf({ "chat_template.jinja": slow });
+    const render = (await readChatTemplate(folder.path, 400))!;
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 5);
+    const [late, next] = await Promise.allSettled([render(messages), render(messages.slice(1))]);
+    clearInterval(timer);
+    expect(String((late as PromiseRejectedResult).reason.message)).toBe("it takes longer than 400 ms");
+    expect(next).toEqual({ status: "fulfilled", value: "done" });
+    expect(ticks).toBeGreaterThan(5);
+  });
+});
+
+test("a developer is a system where a template does not know it; no content is empty content", async () => {
+  const roles = "{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}";
+  const asked: Message[] = [
+    { role: "developer", content: "Be brief." },
+    { role: "assistant", content: null },
+  ];
+  using old = folderOf({ "chat_template.jinja": roles });
+  expect(await (await readChatTemplate(old.path))!(asked)).toBe("system:Be brief.;assistant:;");
+  using knows = folderOf({ "chat_template.jinja": `${roles}{# developer #}` });
+  expect(await (await readChatTemplate(knows.path))!(asked)).toBe("developer:Be brief.;assistant:;");
 });
 
 test("a model without a template has none; special tokens of a rendered one are single tokens", async () => {

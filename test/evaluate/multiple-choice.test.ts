@@ -1,15 +1,16 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { Question, accuracy } from "../../src/evaluate/multiple-choice.ts";
+import { Question, accuracy, logLikelihoods } from "../../src/evaluate/multiple-choice.ts";
+import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel } from "../close.ts";
 import { folderOf } from "../folder.ts";
 
-test("accuracy is by the likeliest choice, and by the likeliest per byte", () => {
+test("accuracy is by the likeliest choice, and by the likeliest per character", () => {
   const questions = [
     { question: "a", choices: ["yes", "certainly not"], answer: 1 },
     { question: "b", choices: ["yes", "no"], answer: "yes" },
   ].map((one) => Question.parse(one));
-  // −6 is less than −3, but less bad for 13 bytes than that for 3.
+  // −6 is less than −3, but less bad for 13 characters than that for 3.
   expect(
     accuracy(questions, [
       [-3, -6],
@@ -19,10 +20,50 @@ test("accuracy is by the likeliest choice, and by the likeliest per byte", () =>
   expect(Question.safeParse({ question: "a", choices: ["x", "y"], answer: 2 }).success).toBe(false);
 });
 
+test("characters are code points, as Python counts them", () => {
+  const choices = (...texts: string[]) => Question.parse({ question: "a", choices: texts, answer: 1 });
+  // By bytes the first is better in both: é has 2, 😀 has 4, and 2 UTF-16 units.
+  const questions = [choices("éééé", "abcd"), choices("😀😀😀", "abcde")];
+  const accNorm = accuracy(questions, [
+    [-8, -6],
+    [-7, -8],
+  ]).accNorm;
+  expect(accNorm).toBe(1);
+});
+
+test("a choice is what follows its question, also where a tokenizer ends its texts", async () => {
+  const own = readTokenizer(demoModel("pocket-llama"));
+  const end = { SpecialToken: { id: "</s>", type_id: 0 } };
+  const json = await Bun.file(join(demoModel("pocket-llama"), "tokenizer.json")).json();
+  json.post_processor.single.push(end);
+  json.post_processor.special_tokens["</s>"] = { id: "</s>", ids: [2], tokens: ["</s>"] };
+  using folder = folderOf({
+    "tokenizer.json": JSON.stringify(json),
+    "tokenizer_config.json": { from: join(demoModel("pocket-llama"), "tokenizer_config.json") },
+  });
+  const questions = ["And God said,", "And God said, "].map((question) =>
+    Question.parse({ question, choices: ["Let there be light", "a man"], answer: 0 }),
+  );
+  // Each token costs its id, so that the sum tells which tokens were counted.
+  const nll = async (sequences: readonly Int32Array[]) =>
+    sequences.map((ids) => Float32Array.from([...ids.slice(1), 0]));
+  const one = async (text: string) => (await own.encode(text)).ids.reduce((sum, id) => sum - id, 0);
+  const [light, man] = [await one("Let there be light"), await one("a man")];
+  for (const tokenizer of [own, readTokenizer(folder.path)]) {
+    const [plain, blank] = await logLikelihoods(questions, tokenizer, 512, nll);
+    expect(plain).toEqual([light, man]);
+    // The blank at the question's end is the choice's.
+    const mark = own.vocabulary.tokens.indexOf("▁");
+    expect(blank).toEqual([light - mark, man - mark]);
+  }
+});
+
 test("bun run evaluate measures two models on text and questions", () => {
   using folder = folderOf({
     "choices.jsonl":
       '{"question": "And God said, Let there be", "choices": ["a man that", "qqqq zzzz"], "answer": 0}\n',
+    "empty.jsonl": '{"text": ""}\n',
+    "short.jsonl": '{"text": "a"}\n',
     "bad.jsonl": '{"question": "x", "choices": ["a", "b"], "answer": "c"}\n',
   });
   const main = new URL("../../streams/evaluate-main.ts", import.meta.url).pathname;
@@ -51,4 +92,12 @@ test("bun run evaluate measures two models on text and questions", () => {
     1,
     `evaluate: ${join(folder.path, "bad.jsonl")}: row 0: answer: c is none of the choices\n`,
   ]);
+  for (const name of ["empty.jsonl", "short.jsonl"]) {
+    const nothing = evaluate("--model", model, join(folder.path, name));
+    expect([nothing.exitCode, nothing.stdout.toString(), nothing.stderr.toString()]).toEqual([
+      1,
+      "",
+      `evaluate: ${join(folder.path, name)}: there is no text to measure ${model} on\n`,
+    ]);
+  }
 });

@@ -1,0 +1,136 @@
+/** Tokenizers over which the native library aborts its process: an error, and this process lives. */
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { retriesPerCharacter } from "../../src/text/backtracking.ts";
+import { provenLength } from "../../src/text/proven.ts";
+import { readTokenizer, readTokenizerJson } from "../../src/text/tokenizer.ts";
+import { demoModel, demoModels } from "../close.ts";
+import { folderOf } from "../folder.ts";
+
+const split = (Regex: string) => ({
+  type: "Sequence",
+  pretokenizers: [
+    { type: "Split", pattern: { Regex }, behavior: "Isolated", invert: false },
+    { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false },
+  ],
+});
+
+/** pocket-mpt's tokenizer with other parts. */
+async function folderWith(parts: object) {
+  const json = await Bun.file(join(demoModel("pocket-mpt"), "tokenizer.json")).json();
+  return folderOf({
+    "tokenizer.json": JSON.stringify({ ...json, ...parts }),
+    "tokenizer_config.json": { from: join(demoModel("pocket-mpt"), "tokenizer_config.json") },
+  });
+}
+
+const failure = (promise: Promise<unknown>) =>
+  promise.then(
+    () => "no failure",
+    ({ message }: Error) => message,
+  );
+
+test("what ends the library's process is an error that names the file, and the next text is encoded", async () => {
+  using folder = await folderWith({ pre_tokenizer: split("(a+)+$|[a-z]+") });
+  const tokenizer = readTokenizer(folder.path);
+  const own = await readTokenizer(demoModel("pocket-mpt")).encode("hello");
+  expect(await tokenizer.encode("hello")).toEqual(own);
+  const [bad, next] = await Promise.all([
+    failure(tokenizer.encode(`${"a".repeat(60)}!`)),
+    tokenizer.encode("hello"),
+  ]);
+  expect(bad).toBe(
+    `${folder.path}/tokenizer.json: the tokenizer fails on a text of 61 characters: Onig: Regex search error: retry-limit-in-match over`,
+  );
+  expect(next).toEqual(own);
+  expect(await tokenizer.decode(await tokenizer.prompt("hello"))).toBe("hello");
+});
+
+test("so is a text that is too long for an expression which is harmless on others", async () => {
+  using folder = await folderWith({ pre_tokenizer: split("a{0,500}a+b|[a-z]") });
+  expect(provenLength(readTokenizerJson(folder.path).json)).toBeWithin(2000, 20_000);
+  const tokenizer = readTokenizer(folder.path);
+  expect((await tokenizer.encode("a".repeat(1000))).ids.length).toBe(1000);
+  expect(await failure(tokenizer.encode("a".repeat(40_000)))).toMatch(/tokenizer\.json: .* retry-limit/);
+});
+
+describe("damaged parts, on loading or with the first text", () => {
+  const parts: Record<string, object> = {
+    "a table of normalizations that is none": {
+      normalizer: { type: "Precompiled", precompiled_charsmap: "AAAA" },
+    },
+    "one that points out of itself": {
+      normalizer: { type: "Precompiled", precompiled_charsmap: "CAAAAP////8AAAAAAAAA" },
+    },
+    "words of no characters": { pre_tokenizer: { type: "FixedLength", length: 0 } },
+    "nothing to be replaced": { normalizer: { type: "Replace", pattern: { String: "" }, content: "x" } },
+    "a template for a second text": {
+      post_processor: {
+        type: "TemplateProcessing",
+        single: [{ Sequence: { id: "B", type_id: 0 } }],
+        pair: [],
+        special_tokens: {},
+      },
+    },
+  };
+  for (const [name, part] of Object.entries(parts))
+    test(name, async () => {
+      using folder = await folderWith(part);
+      const read = async () => readTokenizer(folder.path).encode("hello");
+      expect(await failure(read())).toMatch(
+        new RegExp(`^${folder.path}/tokenizer\\.json: (cannot be read as a tokenizer|the tokenizer fails)`),
+      );
+    });
+});
+
+test("tokenizers as models have them stay in this process, with texts of any usual length", async () => {
+  for (const name of demoModels)
+    expect(provenLength(readTokenizerJson(demoModel(name)).json)).toBeGreaterThan(500_000);
+  using unigram = folderOf({
+    "tokenizer.model": { from: join(import.meta.dir, "../fixtures/sentencepiece/unigram.model") },
+  });
+  expect(provenLength(readTokenizerJson(unigram.path).json)).toBe(Infinity);
+});
+
+test("expressions of known models take a few retries per character", () => {
+  const known = {
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+": 2,
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+": 3,
+    "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++|\\p{N}{1,3}+| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*+|\\s++$|\\s*[\\r\\n]|\\s+(?!\\S)|\\s": 4,
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+": 19,
+    "[\\p{Han}]+|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}&&[^\\p{Han}]]*[\\p{Ll}&&[^\\p{Han}]]+(?i:'s|'t)?": 7,
+    " ?[^(\\s|[.,!?…。，、।۔،])]+": 0,
+    "\\p{N}{1,3}(?=(?:\\p{N}{3})*(?:\\P{N}|$))": 6,
+    "(?=(\\d{3})+(?!\\d))": 1,
+    " {2,}": 0,
+  };
+  for (const [expression, retries] of Object.entries(known))
+    expect([expression, retriesPerCharacter(expression)]).toEqual([expression, retries]);
+});
+
+test("no bound is found for expressions in which loops multiply, or that nobody can read", () => {
+  const loops = [
+    "(a+)+$",
+    "(a|aa)+$",
+    "(a|a)*b",
+    "(a*)*b",
+    "a+a+b",
+    "\\s+\\s+$",
+    "(\\w+\\s?)*$",
+    "(?=((a|a)+)$)b",
+  ];
+  const many = ["(?:a?){20}b", "(?:(?:a?){8}){8}b"];
+  const unknown = [
+    "a**",
+    "(?x: a )+",
+    "(?<n>a)\\k<n>",
+    "([a-z]+)\\1",
+    "[]a]+",
+    "\\g<0>",
+    "(?~a)",
+    "(a",
+    "a)",
+  ];
+  for (const expression of [...loops, ...many, ...unknown])
+    expect([expression, retriesPerCharacter(expression)]).toEqual([expression, undefined]);
+});
