@@ -114,8 +114,9 @@ test("what prefetch holds stays within its budget whatever the consumer does", a
 
 test("parallelMap keeps the order, never runs more than its concurrency, and waits for what it started", async () => {
   const gates = Array.from({ length: 10 }, () => Promise.withResolvers<void>());
-  let [running, most, finished] = [0, 0, 0];
+  let [running, most, started, finished] = [0, 0, 0, 0];
   const mapped = parallelMap(counted(10).source, 3, async (item) => {
+    started++;
     most = Math.max(most, ++running);
     await gates[item].promise;
     running--;
@@ -137,6 +138,7 @@ test("parallelMap keeps the order, never runs more than its concurrency, and wai
   expect(running).toBe(0);
   expect(most).toBe(3);
   expect(finished).toBeGreaterThanOrEqual(3);
+  expect(finished).toBe(started);
 });
 
 test("parallelMap throws a task's error in its place in the order, and stops pulling", async () => {
