@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { neededFiles } from "../../src/hub/files.ts";
 import { isHubId, modelFolder, snapshot } from "../../src/hub/snapshot.ts";
+import { messageOf } from "../failure.ts";
 
 const commit = "c0ffee".padEnd(40, "0");
 const bytesOf = (text: string) => new Uint8Array(new TextEncoder().encode(text));
@@ -206,8 +207,8 @@ test("a model or revision that is not there is said in one line", async () => {
   expect(await problem("org/model@v9")).toMatch("no revision v9 of it");
 });
 
-test("a model that is neither a folder nor an id is said in one line", () => {
-  expect(modelFolder("runs/nothing/model")).rejects.toThrow(
+test("a model that is neither a folder nor an id is said in one line", async () => {
+  expect(await messageOf(modelFolder("runs/nothing/model"))).toMatch(
     "runs/nothing/model: there is no such folder, and an id of the hub is org/name",
   );
 });

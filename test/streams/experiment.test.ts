@@ -61,6 +61,8 @@ test("an arm ends as a run of its own does, and the text is the same for all", a
     const { bitsPerByte } = await run({ ...config, out: join(folder, arm) });
     expect(bitsPerByte.start).toEqual(results.untrained);
     const { bits } = results.outcomes.find((outcome) => outcome.arm === arm)!;
+    expect(Object.keys(bits).sort()).toEqual(["scripture", "sea", "speeches"]);
+    expect(Object.keys(bitsPerByte.end).sort()).toEqual(Object.keys(bits).sort());
     for (const [domain, value] of Object.entries(bitsPerByte.end))
       expect(Math.abs(bits[domain] - value)).toBeLessThan(1e-5);
   }

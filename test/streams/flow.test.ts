@@ -9,6 +9,7 @@ import {
   takeTurns,
   tap,
 } from "../../streams/flow.ts";
+import { messageOf } from "../failure.ts";
 
 /** Counts what is pulled of it and whether it was closed; fails at item `failAt`. */
 function counted(total: number, failAt = Infinity) {
@@ -114,8 +115,9 @@ test("what prefetch holds stays within its budget whatever the consumer does", a
 
 test("parallelMap keeps the order, never runs more than its concurrency, and waits for what it started", async () => {
   const gates = Array.from({ length: 10 }, () => Promise.withResolvers<void>());
-  let [running, most, finished] = [0, 0, 0];
+  let [running, most, started, finished] = [0, 0, 0, 0];
   const mapped = parallelMap(counted(10).source, 3, async (item) => {
+    started++;
     most = Math.max(most, ++running);
     await gates[item].promise;
     running--;
@@ -137,6 +139,7 @@ test("parallelMap keeps the order, never runs more than its concurrency, and wai
   expect(running).toBe(0);
   expect(most).toBe(3);
   expect(finished).toBeGreaterThanOrEqual(3);
+  expect(finished).toBe(started);
 });
 
 test("parallelMap throws a task's error in its place in the order, and stops pulling", async () => {
@@ -171,7 +174,7 @@ test("work takes turns in the order in which it came, and gives its turn back wh
   await settle();
   expect(order).toEqual(["begin 0", "begin 1"]);
   gates[1].resolve();
-  expect(works[1]).rejects.toThrow("failed");
+  expect(await messageOf(works[1])).toMatch("failed");
   await settle();
   expect(order).toEqual(["begin 0", "begin 1", "begin 2"]);
   for (const { resolve } of gates) resolve();

@@ -1,0 +1,48 @@
+/** Every fixture has beside it the script that made it. The scripts are Python: their `--check` is for those who change them. */
+import { expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+
+const fixtures = join(import.meta.dir, "fixtures");
+const read = (file: string) => Bun.file(join(fixtures, file)).text();
+const filesOf = (folder: string, pattern = "**/*") => [
+  ...new Bun.Glob(pattern).scanSync(join(fixtures, folder)),
+];
+
+test("each folder of fixtures has a maker that says how it is run, and in which versions", async () => {
+  for (const folder of readdirSync(fixtures)) {
+    expect([folder, filesOf(folder, "make.py")]).toEqual([folder, ["make.py"]]);
+    const [, docstring] = (await read(`${folder}/make.py`)).split('"""');
+    expect(docstring).toMatch(/^ {4}\S*python \S*make\.py/m);
+    expect(docstring).toMatch(/\(.*\d+\.\d+.*\)/);
+  }
+});
+
+test("each golden file is one that a part of their maker names, and the README says how to run it", async () => {
+  const parts = filesOf("golden", "maker/*.py");
+  // "dtw_{s}.json and aligned_{s}_{soft,hard}.json: tokens aligned …"
+  const named = await Promise.all(
+    parts.map(async (part) => {
+      const [, names] = (await read(`golden/${part}`)).match(/^"""([^\n]*?): /) ?? [];
+      return (names ?? "").split(/, (?![^{]*})| and /).filter((name) => /[./]/.test(name));
+    }),
+  );
+  const pattern = (name: string) => (name.endsWith("/") ? `${name}**` : name.replace(/{\w+}/g, "*"));
+  const globs = named.flat().map((name) => new Bun.Glob(pattern(name)));
+  const given = ["README.md", "texts.json", "make.py", ...parts];
+  const orphans = filesOf("golden").filter(
+    (file) =>
+      !given.includes(file) && !file.includes("__pycache__") && !globs.some((glob) => glob.match(file)),
+  );
+  expect(orphans).toEqual([]);
+  const readme = await read("golden/README.md");
+  for (const command of ["python make.py", "python make.py --check"]) expect(readme).toContain(command);
+  for (const name of named.flat()) expect(readme).toContain(name.split(".")[0]);
+});
+
+test("no fixture remembers where it was made", async () => {
+  for (const file of filesOf("")) {
+    const text = new TextDecoder("latin1").decode(await Bun.file(join(fixtures, file)).arrayBuffer());
+    expect([file, text.match(/\/(work|home|root|Users)\/\w+/)?.[0]]).toEqual([file, undefined]);
+  }
+});
