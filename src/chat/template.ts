@@ -11,6 +11,8 @@ export interface Message {
   readonly role: string;
   /** None, as of an answer that was a call: no text. */
   readonly content: string | null;
+  /** Of who speaks, where there are several in a role. */
+  readonly name?: string;
 }
 
 /**
@@ -77,13 +79,8 @@ export async function readChatTemplate(
   const { parts } = namedTokens(readTokenizerConfig(folder));
   const tokens = Object.fromEntries(Array.from(parts, ([name, { content }]) => [name, content]));
   const renderer = new Renderer(milliseconds);
-  // "developer" is what newer clients call the system; few templates know it.
-  const knowsDeveloper = template.includes("developer");
   return (messages) => {
-    const plain = messages.map(({ role, content }) => ({
-      role: role === "developer" && !knowsDeveloper ? "system" : role,
-      content: content ?? "",
-    }));
+    const plain = messages.map((message) => ({ ...message, content: message.content ?? "" }));
     const variables = { messages: plain, add_generation_prompt: true, tools: null, documents: null };
     return renderer.render({ template, variables: { ...tokens, ...variables } });
   };

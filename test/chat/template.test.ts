@@ -115,16 +115,15 @@ describe("a template that does not end, or writes too much, is refused, and the 
   });
 });
 
-test("a developer is a system where a template does not know it; no content is empty content", async () => {
-  const roles = "{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}";
+test("no content is empty content; a name is told", async () => {
+  using folder = folderOf({
+    "chat_template.jinja": "{% for m in messages %}{{ m.role }} {{ m.name }}:{{ m.content }};{% endfor %}",
+  });
   const asked: Message[] = [
-    { role: "developer", content: "Be brief." },
+    { role: "user", name: "Ada", content: "Hi" },
     { role: "assistant", content: null },
   ];
-  using old = folderOf({ "chat_template.jinja": roles });
-  expect(await (await readChatTemplate(old.path))!(asked)).toBe("system:Be brief.;assistant:;");
-  using knows = folderOf({ "chat_template.jinja": `${roles}{# developer #}` });
-  expect(await (await readChatTemplate(knows.path))!(asked)).toBe("developer:Be brief.;assistant:;");
+  expect(await (await readChatTemplate(folder.path))!(asked)).toBe("user Ada:Hi;assistant :;");
 });
 
 test("a model without a template has none; special tokens of a rendered one are single tokens", async () => {
