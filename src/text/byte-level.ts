@@ -99,3 +99,16 @@ export function readByteLevel(
     },
   };
 }
+
+/**
+ * A tokenizer.json's pre_tokenizer as the classes of GPT-2 and GPT-NeoX have it: whether a blank is put in
+ * front of a text is for tokenizer_config.json to say, which by default says no.
+ */
+export function withPrefixSpace(preTokenizer: unknown, settings: TokenizerConfig): unknown {
+  const isByteLevel = (part: unknown): part is object =>
+    typeof part === "object" && part !== null && "type" in part && part.type === "ByteLevel";
+  return isByteLevel(preTokenizer) &&
+    ["GPT2Tokenizer", "GPTNeoXTokenizer"].includes(settings.tokenizer_class ?? "")
+    ? { ...preTokenizer, add_prefix_space: settings.add_prefix_space ?? false }
+    : preTokenizer;
+}

@@ -5,7 +5,7 @@ import { Tokenizer as NativeTokenizer } from "tokenizers";
 import { z } from "zod";
 import { readJson } from "../files/read.ts";
 import { type ListedToken, addedTokens } from "./added-tokens.ts";
-import { readByteLevel } from "./byte-level.ts";
+import { readByteLevel, withPrefixSpace } from "./byte-level.ts";
 import { IsolatedCodec, tryToLoad } from "./isolated.ts";
 import { type Codec, codecOf } from "./native.ts";
 import { provenLength } from "./proven.ts";
@@ -139,7 +139,14 @@ export function readTokenizerJson(folder: string): {
   const post_processor = (around && postProcessor(around, (token) => ids.get(token))) ?? json.post_processor;
   return {
     path,
-    json: { ...json, truncation: null, padding: null, added_tokens, post_processor },
+    json: {
+      ...json,
+      truncation: null,
+      padding: null,
+      added_tokens,
+      pre_tokenizer: withPrefixSpace(json.pre_tokenizer, settings),
+      post_processor,
+    },
   };
 }
 

@@ -97,7 +97,7 @@ describe("a template that does not end, or writes too much, is refused, and the 
   for (const [name, jinja, reason] of cases)
     test(name, async () => {
       const long = [{ role: "user", content: "word ".repeat(100_000) }];
-      expect(await refusal({ "chat_template.jinja": jinja }, long)).toMatch(reason);
+      expect(await refusal({ "chat_template.jinja": jinja }, long, 60_000)).toMatch(reason);
     });
 
   test("at a limit of time; and the next messages are rendered", async () => {

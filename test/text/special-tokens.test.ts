@@ -215,3 +215,21 @@ describe("a prompt is to be continued: nothing stands behind it", () => {
       }
     });
 });
+
+test("whether a blank is put in front of a text is for the settings to say, as GPT-2's class has it", async () => {
+  const prefixed = (json: Json) => ({ ...json, add_prefix_space: true });
+  expect(await ids(await changed("pocket-mpt", { "tokenizer_config.json": prefixed }), "hi there")).toEqual([
+    266, 74, 393,
+  ]);
+  const inFile = (json: Json) => ({
+    ...json,
+    pre_tokenizer: { ...json.pre_tokenizer, add_prefix_space: true },
+  });
+  expect(await ids(await changed("pocket-mpt", { "tokenizer.json": inFile }), "hi there")).toEqual([
+    73, 74, 393,
+  ]);
+  // A class that only reads tokenizer.json does what that says.
+  const plain = (json: Json) => ({ ...json, tokenizer_class: "PreTrainedTokenizerFast" });
+  const own = await changed("pocket-mpt", { "tokenizer.json": inFile, "tokenizer_config.json": plain });
+  expect(await ids(own, "hi there")).toEqual([266, 74, 393]);
+});
