@@ -3,6 +3,7 @@ import { readdirSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
 import { z } from "zod";
 import { sha256Of } from "../src/files/hash.ts";
+import { readConfig } from "../src/models/folder.ts";
 import type { Config, Model } from "./config.ts";
 
 const file = z.object({ path: z.string(), bytes: z.number(), sha256: z.string() });
@@ -57,6 +58,7 @@ async function fileAt(path: string, name: string, signal?: AbortSignal) {
 export async function readInputs(config: Config, signal?: AbortSignal): Promise<Inputs> {
   const models: Inputs["models"] = [];
   for (const { path } of [config.target, ...config.sources].map(optionsOf)) {
+    readConfig(path);
     const names = readdirSync(path, { recursive: true, encoding: "utf8" }).filter(
       (name) => decisive.test(name.replace(/^onnx\//, "")) && statSync(join(path, name)).isFile(),
     );

@@ -1,6 +1,6 @@
 /** @file What a person sees while a run goes on: one line on a terminal, now and then a line elsewhere. */
 import type { Listener, Progress } from "./journal.ts";
-import type { Summary } from "./run.ts";
+import type { Summary } from "./summary.ts";
 
 /** Seconds between lines where the output is not a terminal. */
 const quietSeconds = 10;

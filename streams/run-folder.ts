@@ -1,5 +1,5 @@
 /** @file The folder of a run: whose it is, what may be replaced in it, and where an earlier run in it stopped. */
-import { existsSync, mkdirSync, readFileSync, readdirSync, realpathSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, realpathSync, rmSync, rmdirSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { z } from "zod";
 import { writeDurably } from "../src/files/durable.ts";
@@ -26,6 +26,8 @@ export interface RunFolder {
   readonly checkpoint: Checkpoint | undefined;
   /** Notes that the model is complete, after so many steps. */
   readonly finish: (step: number) => Promise<void>;
+  /** Forgets a run that has not begun: its mark, and the folder if it is empty. */
+  readonly discard: () => void;
   readonly close: () => void;
 }
 
@@ -125,6 +127,7 @@ export async function openRunFolder(
   const unlock = lock(join(out, lockFile));
   try {
     checkFree(config, { resume, restart });
+    const marked = existsSync(join(out, marker));
     await removePartial(out);
     if (!resume) await clear(out);
     const checkpoint = resume ? await findCheckpoint(out, note, signal) : undefined;
@@ -132,7 +135,13 @@ export async function openRunFolder(
     const mark = (step: number | null) =>
       writeDurably(join(out, marker), `${JSON.stringify({ finishedAtStep: step }, null, 2)}\n`);
     await mark(null);
-    return { checkpoint, finish: mark, close: unlock };
+    const discard = () => {
+      if (marked || readdirSync(out).some((name) => name !== marker && written.test(name))) return;
+      rmSync(join(out, marker));
+      unlock();
+      if (readdirSync(out).length === 0) rmdirSync(out);
+    };
+    return { checkpoint, finish: mark, discard, close: unlock };
   } catch (error) {
     unlock();
     throw error;

@@ -1,48 +1,21 @@
 /** @file One run from start to end: the pipeline, evaluations, checkpoints, and what is left in its folder. */
 import { join } from "node:path";
-import { dataFiles } from "../src/data/files.ts";
-import { checkCompanions, checkReplaceable } from "../src/export/folder.ts";
-import { writeDurably } from "../src/files/durable.ts";
-import { sha256Of } from "../src/files/hash.ts";
 import { type RunState, pruneCheckpoints, writeCheckpoint } from "./checkpoint.ts";
 import { type Config, UserError } from "./config.ts";
-import { countTokens } from "./count.ts";
 import { checkSpace } from "./disk-space.ts";
 import { evaluateSamples, readSamples } from "./evaluate.ts";
 import { fetchModels } from "./hub.ts";
-import { type Inputs, inputChanges, readInputs } from "./inputs.ts";
+import { readInputs } from "./inputs.ts";
 import { Journal, type Listener } from "./journal.ts";
-import { Meter, type StageStatistics } from "./meter.ts";
+import { Meter } from "./meter.ts";
 import { loadModels } from "./models.ts";
-import { learn, score, tokensPerStep } from "./pipeline.ts";
-import { read } from "./read.ts";
+import { learn, score } from "./pipeline.ts";
+import { checkData, checkResumable, checkSave, evaluationId, stepsWithText } from "./prepare.ts";
 import { type RunFolder, openRunFolder, whatIsSafe } from "./run-folder.ts";
 import { SkippedRows } from "./skipped-rows.ts";
-import { type FusionSummary, TeacherStatistics } from "./statistics.ts";
+import { TeacherStatistics } from "./statistics.ts";
+import { type Bits, type Summary, peakRss, writeSummary } from "./summary.ts";
 import type { Step } from "./train.ts";
-
-type Bits = Readonly<Record<string, number>>;
-
-export interface Summary {
-  readonly steps: number;
-  readonly tokens: number;
-  readonly seconds: number;
-  readonly tokensPerSecond: number;
-  readonly stages: Readonly<Record<string, StageStatistics>>;
-  /** Before the first step and after the last one; empty where it was not measured. */
-  readonly bitsPerByte: { readonly start: Bits; readonly end: Bits };
-  readonly fusion: FusionSummary;
-  readonly fusionByDomain: Readonly<Record<string, FusionSummary>>;
-  readonly devices: Readonly<Record<string, string>>;
-  readonly skippedRows: number;
-  /** Why, for the first few. */
-  readonly skippedReasons: readonly string[];
-  readonly peakRssBytes: number;
-  /** What else is to be known, a sentence each. */
-  readonly notes: readonly string[];
-  /** Whether all steps were done, or the data ended before. */
-  readonly finished: boolean;
-}
 
 export interface RunOptions {
   /** Goes on from the folder's newest checkpoint, or replaces what an earlier run left. */
@@ -51,85 +24,6 @@ export interface RunOptions {
   /** Stops the run after the step under way, with a checkpoint. */
   readonly signal?: AbortSignal;
   readonly listener?: Listener;
-}
-
-/** The configuration with its files found, and the first document of each list read: what can fail early does. */
-async function checkData(config: Config): Promise<Config> {
-  const { data, evaluate } = config;
-  try {
-    const found = {
-      ...config,
-      data: { ...data, files: dataFiles(data.files) },
-      evaluate: evaluate && { ...evaluate, files: dataFiles(evaluate.files) },
-    };
-    for (const list of [found.data, found.evaluate])
-      if (list) for await (const _ of read({ epochs: 1, onBadRow: "fail", ...list })) break;
-    return found;
-  } catch (error) {
-    throw new UserError((error as Error).message, { cause: error });
-  }
-}
-
-/** Peak resident memory of the process: Linux and Windows count kilobytes, macOS bytes. */
-const peakRss = () => process.resourceUsage().maxRSS * (process.platform === "darwin" ? 1 : 1024);
-
-/** What text is measured on, so that two measurements can be told to be of the same. */
-async function evaluationId(evaluate: NonNullable<Config["evaluate"]>): Promise<string> {
-  const { text, domain, bytesPerDomain } = evaluate;
-  const hashes = await Promise.all(evaluate.files.map((file) => sha256Of(file)));
-  return JSON.stringify({ text, domain, bytesPerDomain, hashes });
-}
-
-/** @throws UserError if the checkpoint's steps were made of something else. */
-function checkResumable({ folder, checkpoint }: { folder: string; checkpoint: RunState }, now: Inputs): void {
-  const changes = inputChanges(checkpoint.inputs, now);
-  if (changes.length > 0)
-    throw new UserError(
-      `${folder}: cannot go on, since its steps were made with something else: ${changes.join("; ")} ` +
-        `(begin again with --restart, or give what it was)`,
-    );
-}
-
-const writeSummary = (out: string, summary: Summary) =>
-  writeDurably(join(out, "summary.json"), `${JSON.stringify(summary, null, 2)}\n`);
-
-/** What the last save needs is looked at before the first step. */
-function checkSave({ out, target }: Config): void {
-  const folder = typeof target === "string" ? target : target.path;
-  try {
-    checkCompanions(folder);
-    checkReplaceable(join(out, "model"), folder);
-  } catch (error) {
-    throw new UserError((error as Error).message, { cause: error });
-  }
-}
-
-/** Steps that there is text for; at most those that are asked for. */
-async function stepsWithText(
-  config: Config,
-  tokenizers: Parameters<typeof countTokens>[1],
-  note: (text: string) => void,
-  onProgress: (share: number) => void,
-  signal: AbortSignal,
-): Promise<number> {
-  const { steps } = config.train;
-  const perStep = tokensPerStep(config);
-  let tokens: number;
-  try {
-    tokens = await countTokens(config, tokenizers, steps * perStep, onProgress, signal);
-  } catch (error) {
-    signal.throwIfAborted();
-    throw new UserError((error as Error).message, { cause: error });
-  }
-  if (tokens === 0) throw new UserError(`data.files: there is no text in ${config.data.files.join(", ")}`);
-  if (tokens >= steps * perStep) return steps;
-  const enough = Math.ceil(tokens / perStep);
-  if (enough < steps)
-    note(
-      `the data have ${tokens} tokens: enough for ${enough} of the ${steps} steps, so the run ends there ` +
-        `(more with data.epochs)`,
-    );
-  return enough;
 }
 
 /**
@@ -152,6 +46,10 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
   try {
     const config = await fetchModels(found, (model, share) => listener.loading?.(model, share), signal);
     return await runIn(folder, config, { signal, left: left.signal, listener, notes, note });
+  } catch (error) {
+    // What was given does not fit: nothing has begun that could be gone on with.
+    if (error instanceof UserError && !signal.aborted) folder.discard();
+    throw error;
   } finally {
     left.abort();
     folder.close();
@@ -179,9 +77,9 @@ async function runIn(
   // Hashing all models and data takes a while: it is needed by the first checkpoint, unless there is one.
   const inputs = readInputs(given, AbortSignal.any([signal, left]));
   inputs.catch(() => {});
-  if (checkpoint) checkResumable({ folder: checkpoint.folder, checkpoint: checkpoint.state }, await inputs);
-  checkSave(given);
+  if (checkpoint) checkResumable(checkpoint, await inputs);
   await checkSpace(given);
+  checkSave(given);
 
   const meter = new Meter(signal, given.prefetchBytes);
   const onLoading = (model: string, share: number) => listener.loading?.(model, share);

@@ -532,11 +532,6 @@ describe("a tokenizer with", () => {
       "tokenizer_config.json",
       /eos_token is missing/,
     ],
-    "an end of text that it has not": [
-      { "tokenizer.json": whole, "tokenizer_config.json": JSON.stringify({ eos_token: "<never>" }) },
-      "tokenizer.json",
-      /the eos_token "<never>" of tokenizer_config\.json is not in it/,
-    ],
   };
   for (const [what, [files, named, message]] of Object.entries(cases))
     test(what, async () => {

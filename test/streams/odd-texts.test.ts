@@ -45,20 +45,7 @@ async function runOn(texts: readonly string[], ...settings: string[]) {
   return { summary, steps };
 }
 
-const odd = [
-  "",
-  " ",
-  "a",
-  "\n\n\n",
-  "\u00a0",
-  "\u200b",
-  "🙂",
-  " ".repeat(900),
-  "\0",
-  "\ufeff",
-  "e\u0301",
-  "\ud83d",
-];
+const odd = ["", " ", "a", "\n\n\n", "\u00a0", "\u200b", "🙂", " ".repeat(900), "\0", "\ufeff", "e\u0301"];
 
 for (const settings of [
   [],

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import type { Progress } from "../../streams/journal.ts";
 import { progressLine, report } from "../../streams/progress.ts";
-import type { Summary } from "../../streams/run.ts";
+import type { Summary } from "../../streams/summary.ts";
 
 const teacher = (won: number) => ({ won, aligned: 0.9, spelled: 0.1, dropped: 0, tail: 0.2, nllPerByte: 1 });
 const stage = (seconds: number) => ({ seconds, items: 1, mostBytesInFlight: 0 });
