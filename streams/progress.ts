@@ -32,8 +32,15 @@ function shares(stages: Progress["stages"]): string[] {
   return sorted.map(([name, own]) => `${name} ${percent(own / total)}`);
 }
 
-const fit = (text: string, columns: number) =>
-  Bun.stringWidth(text) <= columns ? text : `${Bun.sliceAnsi(text, 0, Math.max(0, columns - 1))}…`;
+/** Cut off where it is wider, by what the whole takes: signs side by side may take more or less than alone. */
+function fit(text: string, columns: number): string {
+  if (Bun.stringWidth(text) <= columns) return text;
+  for (let kept = columns - 1; kept > 0; kept--) {
+    const cut = `${Bun.sliceAnsi(text, 0, kept)}…`;
+    if (Bun.stringWidth(cut) <= columns) return cut;
+  }
+  return "…".slice(0, columns);
+}
 
 /**
  * A step in one line. What does not fit is given up in this order: how the stages share the time, the smallest
@@ -72,7 +79,8 @@ export function progressLine(progress: Progress, columns: number): string {
   if (line !== undefined) return line;
   const bare = short(text, "");
   const room = columns - Bun.stringWidth(`${bare} ·  ${most}`);
-  return best && room >= 4 ? `${bare} · ${fit(best, room)} ${most}` : fit(bare, columns);
+  const named = `${bare} · ${fit(best, room)} ${most}`;
+  return best && room >= 4 && Bun.stringWidth(named) <= columns ? named : fit(bare, columns);
 }
 
 const bits = (values: Readonly<Record<string, number>>) =>

@@ -457,12 +457,12 @@ describe("a tokenizer with", () => {
     "a tokenizer.json that is none": [
       { "tokenizer.json": "{}" },
       "tokenizer.json",
-      /cannot be read as a tokenizer/,
+      /model\.vocab: expected an id for each token/,
     ],
     "a tokenizer.json that is a number": [
       { "tokenizer.json": "7" },
       "tokenizer.json",
-      /cannot be read as a tokenizer/,
+      /model\.vocab: expected an id for each token/,
     ],
     "a tokenizer.model that is cut": [
       { "tokenizer.model": bytes.subarray(0, 5003) },

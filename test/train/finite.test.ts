@@ -2,7 +2,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import {
   closeSync,
+  cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readFileSync,
@@ -13,7 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { writeFolder } from "../../src/export/folder.ts";
+import { writeOnnx } from "../../src/export/onnx.ts";
 import { findNotFinite } from "../../src/graph/finite.ts";
 import { readDecoder, readParameters } from "../../src/models/folder.ts";
 import { readSafetensors } from "../../src/models/safetensors.ts";
