@@ -1,17 +1,23 @@
 /** The command as a user has it: a process with arguments, an exit code and two streams. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 let folder: string;
-beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-main-"))));
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "tributary-main-"));
+  for (const name of ["HOME", "TMPDIR", "XDG_CACHE_HOME"]) mkdirSync((home[name] = join(folder, name)));
+});
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const root = new URL("../..", import.meta.url).pathname;
+/** Where programs leave things; what Bun itself keeps of the code is not the run's. */
+const home: Record<string, string> = { BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0" };
 function fuse(...args: string[]) {
   const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, "streams/main.ts", ...args], {
     cwd: root,
+    env: { ...process.env, ...home },
   });
   return { exitCode, out: stdout.toString(), err: stderr.toString() };
 }
@@ -116,4 +122,7 @@ test("--json gives an object per line: what is loaded, devices, evaluations, ste
   ]);
   expect(events[2]).toMatchObject({ step: 1, steps: 2, tokens: 64 });
   expect(exitCode).toBe(0);
+  // Nothing is written elsewhere.
+  for (const name of ["HOME", "TMPDIR", "XDG_CACHE_HOME"])
+    expect(readdirSync(join(folder, name))).toEqual([]);
 });

@@ -1,0 +1,87 @@
+/** The command `fuse` as a process that is stopped, or whose outputs go away. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const root = new URL("../..", import.meta.url).pathname;
+let folder: string;
+beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-interrupt-"))));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const small = [
+  "device=cpu",
+  "blockSize=64",
+  "slack=16",
+  "pack.rowLength=64",
+  "train.rows=1",
+  "evaluate.bytesPerDomain=500",
+  "fusion.lmWeight=1",
+];
+const command = (out: string, ...more: string[]) => [
+  process.execPath,
+  "streams/main.ts",
+  "--json",
+  "--out",
+  join(folder, out),
+  ...[...small, ...more].flatMap((set) => ["--set", set]),
+];
+
+/** Starts a run and waits for one of its events. */
+async function until(event: string, args: readonly string[]) {
+  const child = Bun.spawn([...args], { cwd: root, stdout: "pipe", stderr: "pipe" });
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  for (let said = ""; !said.includes(`"event":"${event}"`);) {
+    const { done, value } = await reader.read();
+    if (done) throw new Error(await new Response(child.stderr).text());
+    said += value;
+  }
+  // What it says from now on must not fill the pipe.
+  void (async () => {
+    while (!(await reader.read()).done);
+  })();
+  return child;
+}
+
+for (const [signal, code] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+  ["SIGHUP", 129],
+] as const)
+  test(`${signal} in the middle of a run leaves a checkpoint, and the exit code is ${code}`, async () => {
+    const child = await until("step", command(signal, "train.steps=3000"));
+    child.kill(signal);
+    expect(await child.exited).toBe(code);
+    const out = join(folder, signal);
+    const { steps, finished, bitsPerByte } = JSON.parse(readFileSync(join(out, "summary.json"), "utf8"));
+    expect({ finished, end: bitsPerByte.end }).toEqual({ finished: false, end: {} });
+    expect(readdirSync(out)).toContain(`checkpoint-${steps}`);
+    expect(existsSync(join(out, "run.lock"))).toBe(false);
+  });
+
+test("a signal while models load ends the run, with no word of what is not there", async () => {
+  const child = await until("loading", command("loading", "train.steps=3000"));
+  child.kill("SIGINT");
+  expect(await child.exited).toBe(130);
+  const said = await new Response(child.stderr).text();
+  expect(said).toContain("fuse: interrupted");
+  expect(said).not.toContain("--resume");
+  expect(existsSync(join(folder, "loading", "model"))).toBe(false);
+});
+
+test.if(existsSync("/dev/full"))("a standard output that is full is an error", async () => {
+  const full = openSync("/dev/full", "w");
+  const child = Bun.spawn(command("full", "train.steps=3000"), { cwd: root, stdout: full, stderr: "pipe" });
+  closeSync(full);
+  expect(await child.exited).toBe(1);
+  expect(await new Response(child.stderr).text()).toMatch(
+    /fuse: standard output cannot be written to: .*ENOSPC/,
+  );
+});
+
+test("a standard error that nobody reads is none: the result decides", async () => {
+  const args = command("unread", "train.steps=2").filter((arg) => arg !== "--json");
+  const shell = Bun.spawn(["sh", "-c", '"$@" 2>&-', "sh", ...args], { cwd: root });
+  expect(await shell.exited).toBe(0);
+  expect(existsSync(join(folder, "unread", "model", "model.safetensors"))).toBe(true);
+});
