@@ -94,7 +94,7 @@ export const areas: Areas = {
     ],
   },
   "streams/pack.ts": {
-    tests: ["test/streams/pack.test.ts"],
+    tests: ["test/streams/pack.test.ts", "test/streams/statistics.test.ts", "test/streams/stages.test.ts"],
     changes: [
       ["if (boundaries || this.length", "if (this.length"],
       ["let from = skip", "let from = 0"],
@@ -103,6 +103,9 @@ export const areas: Areas = {
       ["this.#document++", "this.#document = 0"],
       ["ids[0]", "ids[1]"],
       ["from = 0;", "from = skip;"],
+      ["ids.length - 1)", "ids.length)"],
+      ["nllPerByte * bytes", "nllPerByte"],
+      ["if (t === 0) begun.push", "begun.push"],
     ],
   },
   "streams/statistics.ts": {
@@ -111,9 +114,8 @@ export const areas: Areas = {
       ['ratio(sum("dropped"), aligned)', 'ratio(sum("dropped"), positions)'],
       ['ratio(sum("tail"), aligned)', 'ratio(sum("tail"), positions)'],
       ['ratio(sum("won"), positions)', 'ratio(sum("won"), aligned)'],
-      ["ids.length - 1", "ids.length"],
-      ["nllPerByte * bytes", "nllPerByte"],
-      ["counts.alone += alone", "counts.alone = alone"],
+      ["before.alone + heard.alone", "heard.alone"],
+      ["a.bytes + b.bytes", "b.bytes"],
     ],
   },
   "src/generate/sample.ts": {
