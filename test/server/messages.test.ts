@@ -147,3 +147,34 @@ test("a streamed answer begins with the role alone, each choice its own; log-pro
     whole.choices.map(({ message }) => message.content),
   );
 });
+
+for (const [what, template, message] of [
+  [
+    "loops without end",
+    "{% for i in range(90000) %}{% for j in range(90000) %}{{ '' }}{% endfor %}{% endfor %}",
+    /^400 messages: .*(steps|longer)/,
+  ],
+  [
+    "writes without end",
+    "{% for i in range(90000) %}{{ '0123456789' * 100 }}{% for m in messages %}{{ m.content * 1000 }}{% endfor %}{% endfor %}",
+    /^400 messages: /,
+  ],
+] as const)
+  test(`a template that ${what} is refused, and the server answers others meanwhile`, async () => {
+    await using hostile = await chatting(template);
+    const refused = hostile.answer([user]).then(
+      () => "no error",
+      (error: Error) => error.message,
+    );
+    let answered = 0;
+    const others = async () => {
+      while ((await Promise.race([refused, Promise.resolve(undefined)])) === undefined) {
+        await hostile.client.models.list();
+        answered++;
+      }
+    };
+    await others();
+    expect(await refused).toMatch(message);
+    expect(await refused).not.toContain("/");
+    expect(answered).toBeGreaterThan(0);
+  });

@@ -425,3 +425,34 @@ test("a run that diverges keeps its last good checkpoint, and goes on from it wi
   expect(rescued).toMatchObject({ steps: 6, finished: true });
   for (const bits of Object.values(rescued.bitsPerByte.end)) expect(bits).toBeLessThan(3);
 });
+
+test("checkpoints are written by time, too", async () => {
+  const out = join(folder, "timed");
+  const found: string[][] = [];
+  const names = () => readdirSync(out).filter((name) => name.startsWith("checkpoint-"));
+  await run(
+    config(
+      "timed",
+      "fusion.lmWeight=1",
+      "train.checkpointEvery=1000",
+      "train.checkpointMinutes=1e-9",
+      "train.keep=3",
+    ),
+    { listener: { step: () => void found.push(names().sort()) } },
+  );
+  expect(found).toEqual([
+    [],
+    ["checkpoint-1"],
+    ["checkpoint-1", "checkpoint-2"],
+    ["checkpoint-1", "checkpoint-2", "checkpoint-3"],
+  ]);
+  expect(names()).toEqual(["checkpoint-4"]);
+});
+
+test("a disk without room for what a run writes is told before the run", async () => {
+  const message = await messageOf(run(config("large", "fusion.lmWeight=1", "train.keep=10000000")));
+  expect(message).toMatch(
+    /large: [\d.e+]+ GB are free, but 10000001 checkpoints and the model take [\d.e+]+ GB; give another --out, or a smaller train\.keep/,
+  );
+  expect(existsSync(join(folder, "large"))).toBe(false);
+});
