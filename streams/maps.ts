@@ -20,6 +20,10 @@ const worthKeeping = 2 ** 28;
 /** UTF-16 units of text that a map looks at. */
 const textUnits = 2 ** 20;
 
+/** Stands behind a map that is kept: what was written is what is used. */
+const digestOf = (map: Int32Array | Uint8Array) => createHash("sha256").update(map).digest();
+const digestBytes = 32;
+
 function fileOf(folder: string, source: Vocabulary, target: Vocabulary): string {
   const hash = createHash("sha256");
   for (const { tokens, marker } of [source, target]) hash.update(JSON.stringify([marker, tokens]));
@@ -37,7 +41,9 @@ export function keptMinEditMap(
   const file = fileOf(folder, source, target);
   if (existsSync(file)) {
     const bytes = readFileSync(file);
-    if (bytes.length === 4 * source.tokens.length) return new Int32Array(new Uint8Array(bytes).buffer);
+    const map = new Uint8Array(bytes.subarray(0, -digestBytes));
+    if (map.length === 4 * source.tokens.length && digestOf(map).equals(bytes.subarray(map.length)))
+      return new Int32Array(map.buffer);
   }
   const map = minEditMap(source, target, (share) =>
     process.stderr.write(`\rvocabulary map of ${folder}: ${Math.round(share * 100)} %`),
@@ -45,7 +51,7 @@ export function keptMinEditMap(
   process.stderr.write("\r\x1b[K");
   try {
     mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(`${file}.${process.pid}`, map);
+    writeFileSync(`${file}.${process.pid}`, Buffer.concat([new Uint8Array(map.buffer), digestOf(map)]));
     renameSync(`${file}.${process.pid}`, file);
   } catch {
     // A folder that cannot be written to costs the next run the same time again.

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -103,9 +103,16 @@ test("a map that takes long is kept beside the source, by the content of both vo
     const kept = () => readdirSync(join(folder, ".tributary"));
     expect([...keptMinEditMap(folder, source, target, 1)]).toEqual([0, 1]);
     expect(kept().length).toBe(1);
-    // What is there is what is used.
-    writeFileSync(join(folder, ".tributary", kept()[0]), Int32Array.of(1, 0));
-    expect([...keptMinEditMap(folder, source, target, 1)]).toEqual([1, 0]);
+    // It is used as it was written, not made again.
+    const file = join(folder, ".tributary", kept()[0]);
+    const written = statSync(file).mtimeMs;
+    expect([...keptMinEditMap(folder, source, target, 1)]).toEqual([0, 1]);
+    expect(statSync(file).mtimeMs).toBe(written);
+    // Where its bytes are other than they were, it is.
+    const bytes = readFileSync(file);
+    bytes[0] ^= 1;
+    writeFileSync(file, bytes);
+    expect([...keptMinEditMap(folder, source, target, 1)]).toEqual([0, 1]);
     expect([...keptMinEditMap(folder, source, vocabulary(["ad", "cd"]), 1)]).toEqual([0, 1]);
     expect(kept().length).toBe(2);
     // A file cut short is made again.
