@@ -117,12 +117,14 @@ async function runUntil(
 ): Promise<{ code: number | null; said: string }> {
   const child = fuse(out, set, existsSync(join(out, "run.json")));
   let count = 0;
-  const strike = () => setTimeout(() => act(child), moment!.wait);
+  let timer: Timer | undefined;
+  const strike = () => void (timer = setTimeout(() => act(child), moment!.wait));
   const { stop, errors } = follow(child, out, (what) => {
     if (moment?.what?.test(what) && ++count === moment.nth) strike();
   });
   if (moment && !moment.what) strike();
   await child.exited;
+  clearTimeout(timer);
   stop();
   return { code: child.signalCode ? null : child.exitCode, said: await errors };
 }

@@ -398,7 +398,8 @@ test("what the last save needs is looked at before the first step", async () => 
   Bun.spawnSync(["mkfifo", path]);
   expect(await messageOf(run(given))).toMatch(/special_tokens_map\.json: expected a file/);
   rmSync(path);
-  mkdirSync(join(folder, "companions", "model"));
+  mkdirSync(join(folder, "companions", "model"), { recursive: true });
+  writeFileSync(join(folder, "companions", "run.json"), JSON.stringify({ finishedAtStep: null }));
   writeFileSync(join(folder, "companions", "model", "thesis.txt"), "years of work");
   expect(await messageOf(run(given))).toMatch(/thesis\.txt/);
   expect(readdirSync(join(folder, "companions", "model"))).toEqual(["thesis.txt"]);
