@@ -1,5 +1,5 @@
 /** @file What a run's steps are made of: settings, and the content of its models and data. */
-import { readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
 import { z } from "zod";
 import { sha256Of } from "../src/files/hash.ts";
@@ -35,12 +35,12 @@ function settingsOf({ target, sources, data, blockSize, slack, pack, fusion, tra
   );
   const under = (group: string, values: object) =>
     Object.fromEntries(Object.entries(values).map(([key, value]) => [`${group}.${key}`, value]));
-  const { text, shuffle, seed } = data;
+  const { text, shuffle, seed, maxRowBytes } = data;
   const { loss: _, ...fused } = fusion;
   const settings: Record<string, unknown> = {
     ...dtypes,
     // A window's order depends on the seed only where there is a window.
-    ...under("data", { text, shuffle, seed: shuffle ? seed : undefined }),
+    ...under("data", { text, shuffle, seed: shuffle ? seed : undefined, maxRowBytes }),
     blockSize,
     slack,
     ...under("pack", pack),
@@ -59,11 +59,16 @@ export async function readInputs(config: Config, signal?: AbortSignal): Promise<
   const models: Inputs["models"] = [];
   for (const { path } of [config.target, ...config.sources].map(optionsOf)) {
     readConfig(path);
-    const names = readdirSync(path, { recursive: true, encoding: "utf8" }).filter(
-      (name) => decisive.test(name.replace(/^onnx\//, "")) && statSync(join(path, name)).isFile(),
+    const names = ["", "onnx/"].flatMap((below) =>
+      existsSync(join(path, below)) ? readdirSync(join(path, below)).map((name) => below + name) : [],
+    );
+    const read = names.filter(
+      (name) =>
+        decisive.test(name.replace(/^onnx\//, "")) &&
+        statSync(join(path, name), { throwIfNoEntry: false })?.isFile(),
     );
     const files: Inputs["data"] = [];
-    for (const name of names.sort()) files.push(await fileAt(join(path, name), name, signal));
+    for (const name of read.sort()) files.push(await fileAt(join(path, name), name, signal));
     models.push({ path, files });
   }
   const data: Inputs["data"] = [];

@@ -24,6 +24,8 @@ const Marker = z.object({ finishedAtStep: z.int().nullable() });
 export interface RunFolder {
   /** What an earlier run in it reached, where this one goes on from there. */
   readonly checkpoint: Checkpoint | undefined;
+  /** From here on an earlier run is replaced, or gone on with: all that was given fits. */
+  readonly begin: () => Promise<void>;
   /** Notes that the model is complete, after so many steps. */
   readonly finish: (step: number) => Promise<void>;
   /** Forgets a run that has not begun: its mark, and the folder if it is empty. */
@@ -119,29 +121,39 @@ export async function openRunFolder(
   const { out } = config;
   if (resume && restart) throw new UserError("--resume and --restart: expected one of them");
   if (resume && !existsSync(out)) throw new UserError(`${out}: not found; there is no run to go on with`);
+  let made: string | undefined;
   try {
-    mkdirSync(out, { recursive: true });
+    made = mkdirSync(out, { recursive: true });
   } catch (cause) {
     throw new UserError(`${out}: cannot be made: ${(cause as Error).message}`, { cause });
   }
   const unlock = lock(join(out, lockFile));
   try {
     checkFree(config, { resume, restart });
-    const marked = existsSync(join(out, marker));
+    const earlier = readMarker(out);
     await removePartial(out);
-    if (!resume) await clear(out);
     const checkpoint = resume ? await findCheckpoint(out, note, signal) : undefined;
-    if (resume && !checkpoint) note("the run had not got to a checkpoint: it begins again");
+    if (resume && !checkpoint) {
+      if (earlier?.finishedAtStep != null)
+        throw new UserError(
+          `${out}: the run finished at step ${earlier.finishedAtStep}, but its checkpoint is gone; begin again with --restart`,
+        );
+      note("the run had not got to a checkpoint: it begins again");
+    }
     const mark = (step: number | null) =>
       writeDurably(join(out, marker), `${JSON.stringify({ finishedAtStep: step }, null, 2)}\n`);
-    await mark(null);
-    const discard = () => {
-      if (marked || readdirSync(out).some((name) => name !== marker && written.test(name))) return;
-      rmSync(join(out, marker));
-      unlock();
-      if (readdirSync(out).length === 0) rmdirSync(out);
+    if (!earlier) await mark(null);
+    const begin = async () => {
+      if (!resume) await clear(out);
+      await mark(null);
     };
-    return { checkpoint, finish: mark, discard, close: unlock };
+    const discard = () => {
+      if (earlier) return;
+      rmSync(join(out, marker), { force: true });
+      unlock();
+      if (made !== undefined && readdirSync(out).length === 0) rmdirSync(out);
+    };
+    return { checkpoint, begin, finish: mark, discard, close: unlock };
   } catch (error) {
     unlock();
     throw error;

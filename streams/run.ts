@@ -66,7 +66,7 @@ interface Surroundings {
 }
 
 async function runIn(
-  { checkpoint, finish }: RunFolder,
+  { checkpoint, begin, finish }: RunFolder,
   given: Config,
   { signal, left, listener, notes, note }: Surroundings,
 ): Promise<Summary> {
@@ -75,8 +75,10 @@ async function runIn(
   if (state && state.steps > train.steps)
     throw new UserError(`train.steps: ${train.steps} is less than the ${state.steps} that ${out} has done`);
   // Hashing all models and data takes a while: it is needed by the first checkpoint, unless there is one.
-  const inputs = readInputs(given, AbortSignal.any([signal, left]));
-  inputs.catch(() => {});
+  // Then it must come to its end also where the run is interrupted, which leaves a checkpoint.
+  const inputs = readInputs(given, checkpoint ? AbortSignal.any([signal, left]) : left);
+  let unreadable: Error | undefined;
+  inputs.catch((error: Error) => void (unreadable = error));
   if (checkpoint) checkResumable(checkpoint, await inputs);
   await checkSpace(given);
   checkSave(given);
@@ -89,6 +91,11 @@ async function runIn(
     const { tokenizers, teachers, listening, trainer } = models;
     const counting = (share: number) => listener.loading?.("text", share);
     const steps = await stepsWithText(given, tokenizers, note, counting, signal);
+    if (state && steps < state.steps)
+      throw new UserError(
+        `data: the text is enough for ${steps} steps, fewer than the ${state.steps} that ${out} has done`,
+      );
+    await begin();
     const config = { ...given, train: { ...train, steps } };
     const journal = Journal.open(out, listener);
     journal.devices(models.devices);
@@ -162,6 +169,7 @@ async function runIn(
           stages: meter.statistics(),
           fusion: statistics.summary(),
         });
+        if (unreadable) throw unreadable;
         if (signal.aborted || step.step === steps) break;
         if (evaluate && step.step % evaluate.every === 0)
           measured = { step: step.step, bits: await measure(step.step) };

@@ -1,5 +1,4 @@
 /** @file Stage 1½: documents in another order, a window of them at a time. */
-import { batch } from "./flow.ts";
 import type { Cursor, Document } from "./records.ts";
 
 /** Numbers in [0, 1) from a seed (mulberry32, T. Ettinger, public domain). */
@@ -20,6 +19,23 @@ function permute<T>(items: T[], next: () => number): void {
   }
 }
 
+/** Groups of documents of one time through the data: so that how many times follow decides nothing. */
+async function* windows(documents: AsyncIterable<Document>, size: number): AsyncGenerator<Document[]> {
+  let group: Document[] = [];
+  for await (const document of documents) {
+    if (group.length > 0 && document.cursor.epoch !== group[0].cursor.epoch) {
+      yield group;
+      group = [];
+    }
+    group.push(document);
+    if (group.length === size) {
+      yield group;
+      group = [];
+    }
+  }
+  if (group.length > 0) yield group;
+}
+
 /**
  * Shuffles each `window` documents among themselves. Where a document is found again is then where its
  * window begins, and how many came before it; `from` says which the stream goes on with.
@@ -34,7 +50,7 @@ export async function* shuffle(
 ): AsyncGenerator<Document> {
   if (window === 0) return yield* documents;
   let skip = from.nth ?? 0;
-  for await (const group of batch(documents, window, () => 1)) {
+  for await (const group of windows(documents, window)) {
     const { epoch, file, row } = group[0].cursor;
     permute(group, random(seed ^ Math.imul(epoch + 1, 0x9e3779b1) ^ Math.imul(file + 1, 0x85ebca6b) ^ row));
     for (let nth = skip; nth < group.length; nth++)

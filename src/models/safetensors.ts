@@ -1,6 +1,6 @@
 /** @file Reads and writes safetensors files: https://huggingface.co/docs/safetensors/index#format */
 import { statSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { z } from "zod";
 import { sizeOf } from "../graph/ops.ts";
 import {
@@ -141,6 +141,14 @@ export function bytesAs(data: Float32Array, dtype: StoredType): Uint8Array {
   return new Uint8Array(halves.buffer);
 }
 
+/** A write takes at most 2 GiB, and less where the disk or a limit ends: the next one then says so. */
+async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    const { bytesWritten } = await file.write(bytes, done, Math.min(bytes.length - done, 2 ** 30));
+    done += bytesWritten;
+  }
+}
+
 /** Writes tensors in the order given; the file is complete on disk when it returns. */
 export async function writeSafetensors(
   path: string,
@@ -161,13 +169,9 @@ export async function writeSafetensors(
   const text = new TextEncoder().encode(json + " ".repeat((8 - (Buffer.byteLength(json) % 8)) % 8));
   const file = await open(path, "w");
   try {
-    await file.write(new Uint8Array(BigUint64Array.of(BigInt(text.length)).buffer));
-    await file.write(text);
-    for (const [, tensor] of listed) {
-      const bytes = bytesAs(inMemory(tensor).data, dtype);
-      // A write takes at most 2 GiB.
-      for (let at = 0; at < bytes.length; at += 2 ** 30) await file.write(bytes.subarray(at, at + 2 ** 30));
-    }
+    await writeFully(file, new Uint8Array(BigUint64Array.of(BigInt(text.length)).buffer));
+    await writeFully(file, text);
+    for (const [, tensor] of listed) await writeFully(file, bytesAs(inMemory(tensor).data, dtype));
     await file.sync();
   } finally {
     await file.close();

@@ -177,3 +177,21 @@ for (const [what, damage, message] of damages) {
     expect(existsSync(join(out, "checkpoint-4.damaged"))).toBe(true);
   });
 }
+
+test("a limit in the middle of a write is an error, not a short file", async () => {
+  const module = new URL("../../src/models/safetensors.ts", import.meta.url).pathname;
+  const script = `
+    import { writeSafetensors } from ${JSON.stringify(module)};
+    process.on("SIGXFSZ", () => {});
+    const tensor = { shape: [100000], data: new Float32Array(100000) };
+    await writeSafetensors(${JSON.stringify(join(out, "limited"))}, [["weight", tensor]]).then(
+      () => console.log("written"),
+      (error) => console.log(error.code),
+    );
+  `;
+  const limited = Bun.spawn(
+    ["bash", "-c", 'ulimit -f 100; trap "" XFSZ; exec "$@"', "bash", process.execPath, "-e", script],
+    { env: { ...process.env, BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0" } },
+  );
+  expect(await new Response(limited.stdout).text()).toBe("EFBIG\n");
+});

@@ -128,7 +128,9 @@ describe("what no run wrote is not touched", () => {
     writeFileSync(join(out, "notes.txt"), "mine");
     (await open()).close();
     await checkpoint(3);
-    (await open(config(), { restart: true })).close();
+    const replacing = await open(config(), { restart: true });
+    await replacing.begin();
+    replacing.close();
     expect(readdirSync(out).sort()).toEqual(["notes.txt", "run.json"]);
   });
 
@@ -169,6 +171,9 @@ describe("an earlier run in the folder", () => {
     resumed.close();
     const again = await open(config(), { restart: true });
     expect(again.checkpoint).toBeUndefined();
+    // What is there stays until all that was given has been found to fit.
+    expect(readdirSync(out).sort()).toEqual(["checkpoint-5", "run.json", "run.lock"]);
+    await again.begin();
     again.close();
     expect(readdirSync(out)).toEqual(["run.json"]);
   });
@@ -188,10 +193,37 @@ describe("an earlier run in the folder", () => {
     const more = await open(config("train.steps=150"), { resume: true });
     expect(more.checkpoint?.state.steps).toBe(120);
     more.close();
-    // It is unfinished from here on.
+    // A run that what was given does not fit leaves it finished.
+    expect(await messageOf(open())).toMatch("holds a finished run of 120 steps");
+    const begun = await open(config("train.steps=150"), { resume: true });
+    await begun.begin();
+    begun.close();
     expect(await messageOf(open())).toMatch("holds an unfinished run at step 120");
-    (await open(config(), { restart: true })).close();
+    const replacing = await open(config(), { restart: true });
+    await replacing.begin();
+    replacing.close();
     expect(readdirSync(join(out, "events"))).toEqual(["other"]);
+  });
+
+  test("finished, and its checkpoint removed: it is not begun again in place of being extended", async () => {
+    const first = await open();
+    await first.finish(120);
+    first.close();
+    expect(await messageOf(open(config("train.steps=150"), { resume: true }))).toMatch(
+      "the run finished at step 120, but its checkpoint is gone",
+    );
+  });
+
+  test("one that has not begun leaves nothing, and a folder that was there stays", async () => {
+    const refused = await open();
+    refused.discard();
+    refused.close();
+    expect(existsSync(out)).toBe(false);
+    mkdirSync(out);
+    const again = await open();
+    again.discard();
+    again.close();
+    expect(readdirSync(out)).toEqual([]);
   });
 
   test("killed before its first checkpoint: it begins again, and --resume says so", async () => {

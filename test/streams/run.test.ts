@@ -457,3 +457,16 @@ test("a disk without room for what a run writes is told before the run", async (
   );
   expect(existsSync(join(folder, "large"))).toBe(false);
 });
+
+test("text for fewer steps than were done is refused, not taken for the end", async () => {
+  const clm = ["fusion.lmWeight=1", "train.steps=8", "data.epochs=9"];
+  const given = configOf("fewer", lines(8), ...clm);
+  const controller = new AbortController();
+  const listener = { step: ({ step }: Progress) => void (step === 6 && controller.abort()) };
+  await run(given, { signal: controller.signal, listener });
+  const less = { ...given, data: { ...given.data, epochs: 1 } };
+  expect(await messageOf(run(less, { resume: true }))).toMatch(
+    /data: the text is enough for \d steps, fewer than the 6/,
+  );
+  expect(await run(given, { resume: true })).toMatchObject({ steps: 8, finished: true });
+});
