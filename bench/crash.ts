@@ -211,7 +211,7 @@ export async function crash(
       );
       if (filling) {
         disk.empty();
-        if (code === 1 && /ENOSPC|no space/i.test(said)) full++;
+        if (code === 1 && /ENOSPC|no space|GB are free/i.test(said)) full++;
         else if (code !== 0) throw new Error(`${name}: on a full disk it ended with ${code}: ${said}`);
       } else if (code === null) killed++;
       else if (code !== 0) throw new Error(`${name}: it ended with ${code}: ${said}`);
