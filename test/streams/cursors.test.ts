@@ -48,10 +48,14 @@ test("documents come from all files, so many times, and go on from where any of 
       const plain = await Array.fromAsync(read(options));
       expect(plain.map(({ id, cursor }) => ({ id, cursor }))).toEqual(documentsOf(files, epochs));
       const all = await from(start);
-      const windows = window || plain.length;
-      for (let first = 0; first < plain.length; first += windows) {
-        const ids = (documents: typeof plain) => documents.slice(first, first + windows).map(({ id }) => id);
-        expect(ids(all).sort()).toEqual(ids(plain).sort());
+      // Each window is of one time through the data, and has the documents that it has unshuffled.
+      for (let epoch = 0, from = 0; epoch < epochs; epoch++) {
+        const end = from + plain.filter(({ cursor }) => cursor.epoch === epoch).length;
+        for (; from < end; from = Math.min(end, from + (window || end))) {
+          const ids = (documents: typeof plain) =>
+            documents.slice(from, Math.min(end, from + (window || end))).map(({ id }) => id);
+          expect(ids(all).sort()).toEqual(ids(plain).sort());
+        }
       }
       for (const [i, { cursor }] of all.entries())
         expect((await from(cursor)).map(({ id }) => id)).toEqual(all.slice(i).map(({ id }) => id));
