@@ -86,7 +86,9 @@ test("an offset is where a token begins in the text, or the character that it is
       const { ids } = await tokenizers[index].encode(text);
       const { text: all, offsets } = await streamed(detokenizers[index], ids);
       const bytes = (end: number) => Buffer.byteLength(all.slice(0, end));
-      const { ends } = await tokenizers[index].encode(all);
+      const { ids: again, ends } = await tokenizers[index].encode(all);
+      // Blanks at the front may become other tokens, which have other ends.
+      fc.pre(String(again) === String(ids));
       // The blank that is put in front of a text is none of its bytes.
       for (const [i, offset] of offsets.entries()) {
         const start = i === 0 ? 0 : ends[i - 1];
