@@ -15,6 +15,7 @@ import { statSync, statfsSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { randomOf } from "../src/generate/sample.ts";
 
 const root = join(import.meta.dir, "..");
 
@@ -42,18 +43,6 @@ export const kinds: readonly Kind[] = [
   },
   { name: "no teacher", set: [...small, "fusion.lmWeight=1"] },
 ];
-
-/** Numbers in [0, 1) from a seed: splitmix32. */
-export function randomOf(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x9e3779b9) | 0;
-    let mixed = state ^ (state >>> 16);
-    mixed = Math.imul(mixed, 0x21f0aaad);
-    mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
-    return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32;
-  };
-}
 
 function fuse(out: string, set: readonly string[], resume: boolean) {
   const args = [...set, `out=${out}`].flatMap((setting) => ["--set", setting]);

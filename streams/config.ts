@@ -28,6 +28,10 @@ const model = z.union([
   }),
 ]);
 export type Model = z.infer<typeof model>;
+
+/** A model with its settings, also where it is given by its path alone. */
+export const optionsOf = (model: Model) => (typeof model === "string" ? { path: model } : model);
+
 const columns = {
   /** files, folders or globs: .parquet, .jsonl, .json, .txt, all but the first also .gz or .zst; one may stand alone */
   files: z.array(z.string()).min(1),

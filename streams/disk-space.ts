@@ -4,7 +4,7 @@ import { bytesPerElement } from "../src/graph/stored.ts";
 import { sizeOf } from "../src/graph/ops.ts";
 import { readDecoder } from "../src/models/folder.ts";
 import { checkpointFolders } from "./checkpoint.ts";
-import { type Config, UserError } from "./config.ts";
+import { type Config, UserError, optionsOf } from "./config.ts";
 
 const gigabytes = (bytes: number) => `${(bytes / 1e9).toPrecision(3)} GB`;
 
@@ -13,7 +13,7 @@ const gigabytes = (bytes: number) => `${(bytes / 1e9).toPrecision(3)} GB`;
  * @throws UserError telling what is needed and what is free.
  */
 export async function checkSpace({ out, target, train, save }: Config): Promise<void> {
-  const { parameters } = readDecoder(typeof target === "string" ? target : target.path);
+  const { parameters } = readDecoder(optionsOf(target).path);
   const elements = [...parameters.values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
   const checkpoints = Math.max(1, train.keep + 1 - checkpointFolders(out).length);
   const needed = elements * (12 * checkpoints + bytesPerElement[save.dtype] * (1 + save.onnx.length));

@@ -4,7 +4,7 @@ import { join, relative } from "node:path";
 import { z } from "zod";
 import { sha256Of } from "../src/files/hash.ts";
 import { readConfig } from "../src/models/folder.ts";
-import type { Config, Model } from "./config.ts";
+import { type Config, optionsOf } from "./config.ts";
 
 const file = z.object({ path: z.string(), bytes: z.number(), sha256: z.string() });
 
@@ -19,8 +19,6 @@ export type Inputs = z.infer<typeof Inputs>;
 /** Files that decide what a model computes and into which tokens it cuts text. */
 const decisive =
   /^(config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json$|^(merges\.txt|tokenizer\.model)$|\.(safetensors|bin|onnx|onnx_data.*)$/;
-
-const optionsOf = (model: Model) => (typeof model === "string" ? { path: model } : model);
 
 /**
  * Settings that decided what was computed up to a checkpoint, by their keys. Others only decide how the run

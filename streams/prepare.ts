@@ -4,7 +4,7 @@ import { dataFiles } from "../src/data/files.ts";
 import { checkCompanions, checkReplaceable } from "../src/export/folder.ts";
 import { sha256Of } from "../src/files/hash.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { type Config, UserError } from "./config.ts";
+import { type Config, UserError, optionsOf } from "./config.ts";
 import { countTokens } from "./count.ts";
 import { type Inputs, inputChanges } from "./inputs.ts";
 import { tokensPerStep } from "./pipeline.ts";
@@ -46,7 +46,7 @@ export function checkResumable({ folder, state }: Checkpoint, now: Inputs): void
 
 /** What the last save needs is looked at before the first step. */
 export function checkSave({ out, target }: Config): void {
-  const folder = typeof target === "string" ? target : target.path;
+  const folder = optionsOf(target).path;
   try {
     checkCompanions(folder);
     checkReplaceable(join(out, "model"), folder);

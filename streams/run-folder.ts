@@ -11,7 +11,7 @@ import {
   pruneCheckpoints,
   removePartial,
 } from "./checkpoint.ts";
-import { type Config, UserError } from "./config.ts";
+import { type Config, UserError, optionsOf } from "./config.ts";
 import { lock } from "./lock.ts";
 
 /** Everything that a run writes. The first shows that the others are of a run, too. */
@@ -39,15 +39,15 @@ const isWithin = (path: string, folder: string) =>
 
 /** @throws UserError if something that the run reads lies in what it replaces. */
 function checkInputs({ out, target, sources, data, evaluate }: Config): void {
-  const pathOf = (model: Config["target"]) => (typeof model === "string" ? model : model.path);
   const inputs = [
-    ["target", pathOf(target)],
-    ...sources.map((source) => ["sources", pathOf(source)]),
+    ["target", optionsOf(target).path],
+    ...sources.map((source) => ["sources", optionsOf(source).path]),
     ...data.files.map((file) => ["data.files", file]),
     ...(evaluate?.files ?? []).map((file) => ["evaluate.files", file]),
   ];
+  const replaced = readdirSync(out).filter((name) => written.test(name));
   for (const [key, path] of inputs)
-    for (const name of existsSync(out) ? readdirSync(out).filter((name) => written.test(name)) : [])
+    for (const name of replaced)
       if (isWithin(real(path), real(join(out, name))))
         throw new UserError(
           `${key}: ${path} lies in ${join(out, name)}, which this run replaces; give another --out`,
@@ -64,8 +64,11 @@ function readMarker(out: string): z.infer<typeof Marker> | undefined {
   }
 }
 
-/** @throws UserError if it holds what no run wrote, or a run that neither option is about. */
-function checkFree(config: Config, { resume, restart }: { resume: boolean; restart: boolean }): void {
+/**
+ * What an earlier run in it left as its mark.
+ * @throws UserError if it holds what no run wrote, or a run that neither option is about.
+ */
+function checkFree(config: Config, { resume, restart }: { resume: boolean; restart: boolean }) {
   const { out, train } = config;
   checkInputs(config);
   const found = readMarker(out);
@@ -82,7 +85,7 @@ function checkFree(config: Config, { resume, restart }: { resume: boolean; resta
     throw new UserError(
       `${out}: the run finished at step ${finishedAt}; to go on, give a train.steps larger than that`,
     );
-  if (resume || restart) return;
+  if (resume || restart) return found;
   if (finishedAt !== undefined)
     throw new UserError(
       `${out}: holds a finished run of ${finishedAt} steps; give another --out, replace it with --restart, ` +
@@ -92,6 +95,7 @@ function checkFree(config: Config, { resume, restart }: { resume: boolean; resta
     throw new UserError(
       `${out}: holds an unfinished run at step ${reached}; go on with --resume, or begin again with --restart`,
     );
+  return found;
 }
 
 /** What an earlier run left, but for its model, which stays until there is another. */
@@ -129,8 +133,7 @@ export async function openRunFolder(
   }
   const unlock = lock(join(out, lockFile));
   try {
-    checkFree(config, { resume, restart });
-    const earlier = readMarker(out);
+    const earlier = checkFree(config, { resume, restart });
     await removePartial(out);
     const checkpoint = resume ? await findCheckpoint(out, note, signal) : undefined;
     if (resume && !checkpoint) {

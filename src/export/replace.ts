@@ -1,7 +1,8 @@
 /** @file A folder that takes the place of an earlier one, once it is complete and on disk. */
 import { existsSync, readdirSync, realpathSync, statSync } from "node:fs";
-import { open, readdir, rename, rm } from "node:fs/promises";
+import { readdir, rename, rm } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
+import { sync } from "../files/durable.ts";
 import { companions } from "./companions.ts";
 
 const written = [
@@ -31,15 +32,6 @@ export function checkReplaceable(folder: string, origin: string): void {
     throw new Error(
       `${folder}: ${foreign} belongs to no model that was written there, and would be deleted; move it, or choose another folder`,
     );
-}
-
-async function sync(path: string): Promise<void> {
-  const file = await open(path, "r");
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
 }
 
 /** Waits until all of a folder is on disk, and gives it the place of another. */
