@@ -1,12 +1,12 @@
 /** @file Models of a configuration that are given by a hub id: downloaded before anything starts. */
 import { isHubId, snapshot } from "../src/hub/snapshot.ts";
-import { type Config, type Model, UserError } from "./config.ts";
+import { type Config, type Model, UserError, optionsOf } from "./config.ts";
 
 /** @param share of the bytes that are there */
 export type Loading = (model: string, share: number) => void;
 
 async function fetchModel(model: Model, onLoading: Loading, signal?: AbortSignal): Promise<Model> {
-  const given = typeof model === "string" ? { path: model } : model;
+  const given = optionsOf(model);
   if (!isHubId(given.path)) return model;
   try {
     const path = await snapshot(given.path, {

@@ -4,7 +4,7 @@ import { hasWeights } from "../src/models/weights.ts";
 import type { Device } from "../src/onnx/session.ts";
 import { readFrozen } from "../src/score/frozen.ts";
 import { type Tokenizer, readTokenizer } from "../src/text/tokenizer.ts";
-import { type Config, type Model, UserError } from "./config.ts";
+import { type Config, type Model, UserError, optionsOf } from "./config.ts";
 import { mostTokens } from "./split.ts";
 
 export interface Source {
@@ -17,8 +17,6 @@ export interface Source {
   readonly tokenizer: Tokenizer;
 }
 
-const given = (model: Model) => (typeof model === "string" ? { path: model } : model);
-
 /** What the target is called where it is one of the teachers. */
 export const frozenName = (target: string) => `${target} (frozen)`;
 
@@ -29,14 +27,14 @@ export const frozenName = (target: string) => `${target} (frozen)`;
  * @throws UserError if names that are given are equal, or a folder is there twice.
  */
 export function namesOf(models: readonly Model[]): string[] {
-  const parts = models.map((model) => given(model).path.split("/").filter(Boolean));
+  const parts = models.map((model) => optionsOf(model).path.split("/").filter(Boolean));
   const depths = models.map(() => 1);
   for (;;) {
-    const names = models.map((model, i) => given(model).name ?? parts[i].slice(-depths[i]).join("/"));
+    const names = models.map((model, i) => optionsOf(model).name ?? parts[i].slice(-depths[i]).join("/"));
     const all = [...names, frozenName(names[0])];
     const deeper = models.flatMap((model, i) =>
       all.indexOf(names[i]) !== all.lastIndexOf(names[i]) &&
-      given(model).name === undefined &&
+      optionsOf(model).name === undefined &&
       depths[i] < parts[i].length
         ? [i]
         : [],
@@ -59,7 +57,7 @@ export function namesOf(models: readonly Model[]): string[] {
 
 /** Reads a folder's config and tokenizer, and checks that they fit each other and the run. */
 function readSource(model: Model, name: string, config: Config): Source {
-  const { path: folder, device = config.device, dtype } = given(model);
+  const { path: folder, device = config.device, dtype } = optionsOf(model);
   const { vocabulary, context } = readFrozen(folder, dtype);
   const tokenizer = readTokenizer(folder);
   const known = tokenizer.vocabulary.tokens.length;
