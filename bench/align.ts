@@ -12,12 +12,12 @@ import { SpanProjector } from "../src/fusion/spans.ts";
 import { TokenAligner } from "../src/fusion/token-align.ts";
 import { minEditMap, normalizeToken } from "../src/fusion/vocabulary-map.ts";
 import { readDecoder, readParameters } from "../src/models/folder.ts";
-import { Scorer } from "../src/score/score.ts";
+import { Scorer } from "../src/score/scorer.ts";
 import { readTokenizer } from "../src/text/tokenizer.ts";
 import type { Vocabulary } from "../src/text/vocabulary.ts";
-import { batch } from "../streams/flow.ts";
-import { read } from "../streams/read.ts";
-import { split } from "../streams/split.ts";
+import { batch } from "../src/flow/operators.ts";
+import { read } from "../streams/stages/read.ts";
+import { split } from "../streams/stages/split.ts";
 
 const count = Number(process.argv[2] ?? 48);
 const k = 10;

@@ -47,7 +47,7 @@ export const kinds: readonly Kind[] = [
 function fuse(out: string, set: readonly string[], resume: boolean) {
   const args = [...set, `out=${out}`].flatMap((setting) => ["--set", setting]);
   return Bun.spawn(
-    [process.execPath, "streams/main.ts", "--json", ...args, ...(resume ? ["--resume"] : [])],
+    [process.execPath, "streams/commands/fuse.ts", "--json", ...args, ...(resume ? ["--resume"] : [])],
     {
       cwd: root,
       stdout: "pipe",

@@ -10,9 +10,9 @@ import { copyFileSync, existsSync, mkdirSync, statSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sizeOf } from "../src/graph/ops.ts";
-import type { StoredType, Tensor } from "../src/graph/stored.ts";
+import type { StoredType, Tensor } from "../src/weights/stored.ts";
 import { readDecoder } from "../src/models/folder.ts";
-import { writeSafetensors } from "../src/models/safetensors.ts";
+import { writeSafetensors } from "../src/weights/safetensors.ts";
 
 const demo = new URL("../demo/", import.meta.url).pathname;
 const [folder = join(tmpdir(), "tributary-large"), dtype] = process.argv.slice(2);
@@ -90,7 +90,7 @@ function fuse(title: string, settings: readonly string[]): void {
     ...settings,
   ];
   const args = all.flatMap((setting) => ["--set", setting]);
-  const main = new URL("../streams/main.ts", import.meta.url).pathname;
+  const main = new URL("../streams/commands/fuse.ts", import.meta.url).pathname;
   const { stdout, stderr, exitCode } = Bun.spawnSync([
     process.execPath,
     main,

@@ -7,8 +7,8 @@
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { command, interruptible, parseOptions } from "../streams/command.ts";
-import { UserError } from "../streams/config.ts";
+import { command, interruptible, parseOptions } from "../src/cli/command.ts";
+import { UserError } from "../src/cli/user-error.ts";
 import { areas } from "./mutations.ts";
 
 const help = `bun run mutate [--only FILE|NUMBER] [--count N] [--seed DATE] [--list]

@@ -63,7 +63,7 @@ export const areas: Areas = {
       ["filled[row] += lengths[i]", "filled[row] = lengths[i]"],
     ],
   },
-  "streams/align.ts": {
+  "streams/stages/align.ts": {
     tests: ["test/streams/align.test.ts"],
     changes: [
       ["meanNll(source, nll, unit)", 'meanNll(source, nll, "byte")'],
@@ -71,7 +71,7 @@ export const areas: Areas = {
       ["nllAtTokens(source, nll, target)", "nllAtTokens(target, nll, source)"],
     ],
   },
-  "streams/train.ts": {
+  "streams/stages/train.ts": {
     tests: ["test/streams/train.test.ts", "test/streams/stages.test.ts"],
     changes: [
       ['options.loss === "kl" ? fusedEntropy(batches)', 'options.loss === "kl" ? 0'],
@@ -81,7 +81,7 @@ export const areas: Areas = {
       ["learningRate(options, step)", "learningRate(options, step + 1)"],
     ],
   },
-  "streams/fuse.ts": {
+  "streams/stages/fuse.ts": {
     tests: ["test/streams/pack.test.ts", "test/streams/stages.test.ts"],
     changes: [
       ["start.steps * tokensPerStep - start.taken", "start.steps * tokensPerStep"],
@@ -93,7 +93,7 @@ export const areas: Areas = {
       ["(nll) => -nll", "(nll) => nll"],
     ],
   },
-  "streams/pack.ts": {
+  "streams/stages/pack.ts": {
     tests: ["test/streams/pack.test.ts", "test/streams/statistics.test.ts", "test/streams/stages.test.ts"],
     changes: [
       ["if (boundaries || this.length", "if (this.length"],
@@ -108,7 +108,7 @@ export const areas: Areas = {
       ["if (t === 0) begun.push", "begun.push"],
     ],
   },
-  "streams/statistics.ts": {
+  "streams/run/statistics.ts": {
     tests: ["test/streams/statistics.test.ts"],
     changes: [
       ['ratio(sum("dropped"), aligned)', 'ratio(sum("dropped"), positions)'],
@@ -162,7 +162,7 @@ export const areas: Areas = {
       ["plain / count", "plain"],
     ],
   },
-  "streams/read.ts": {
+  "streams/stages/read.ts": {
     tests: ["test/streams/cursors.test.ts"],
     changes: [
       ["file++, first = 0)", "file++)"],
@@ -170,7 +170,7 @@ export const areas: Areas = {
       ["rowsOf(path, first", "rowsOf(path, 0"],
     ],
   },
-  "streams/shuffle.ts": {
+  "streams/stages/shuffle.ts": {
     tests: ["test/streams/cursors.test.ts"],
     changes: [
       ["from.nth ?? 0", "0"],
@@ -180,8 +180,8 @@ export const areas: Areas = {
       ["cursor: { epoch, file, row, nth }", "cursor: { epoch, file, row, nth: nth + 1 }"],
     ],
   },
-  "streams/flow.ts": {
-    tests: ["test/streams/flow.test.ts"],
+  "src/flow/operators.ts": {
+    tests: ["test/flow/flow.test.ts"],
     changes: [["if (weight < total) continue;", "if (weight <= total) continue;"]],
   },
 };

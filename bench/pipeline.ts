@@ -3,19 +3,19 @@
  * `bun bench/pipeline.ts [steps]`. Each stage gets what the stages before it made, held in memory.
  */
 import { dataFiles } from "../src/data/files.ts";
-import { align } from "../streams/align.ts";
-import { readConfig } from "../streams/config-file.ts";
-import { forward } from "../streams/forward.ts";
-import { fuse } from "../streams/fuse.ts";
-import { Meter } from "../streams/meter.ts";
-import { loadModels } from "../streams/models.ts";
-import { pack } from "../streams/pack.ts";
+import { align } from "../streams/stages/align.ts";
+import { readConfig } from "../streams/config/config-file.ts";
+import { forward } from "../streams/stages/forward.ts";
+import { fuse } from "../streams/stages/fuse.ts";
+import { Stages } from "../src/flow/stages.ts";
+import { loadModels } from "../streams/models/models.ts";
+import { pack } from "../streams/stages/pack.ts";
 import { learn, score } from "../streams/pipeline.ts";
-import { read } from "../streams/read.ts";
-import { split } from "../streams/split.ts";
-import { TeacherStatistics } from "../streams/statistics.ts";
-import { tokenize } from "../streams/tokenize.ts";
-import { train } from "../streams/train.ts";
+import { read } from "../streams/stages/read.ts";
+import { split } from "../streams/stages/split.ts";
+import { TeacherStatistics } from "../streams/run/statistics.ts";
+import { tokenize } from "../streams/stages/tokenize.ts";
+import { train } from "../streams/stages/train.ts";
 
 const steps = Number(process.argv[2] ?? 16);
 const demo = readConfig(new URL("../demo/fuse.yaml", import.meta.url).pathname, [
@@ -24,7 +24,7 @@ const demo = readConfig(new URL("../demo/fuse.yaml", import.meta.url).pathname, 
 ]);
 const config = { ...demo, data: { ...demo.data, files: dataFiles(demo.data.files) } };
 const { blockSize, slack, fusion, train: t } = config;
-const meter = new Meter(new AbortController().signal, config.prefetchBytes);
+const meter = new Stages(new AbortController().signal, config.prefetchBytes);
 const models = await loadModels(config, meter);
 const schedule = { ...t, peak: t.learningRate, warmupSteps: 1, loss: fusion.loss };
 const { vocabulary, entries } = models.trainer;

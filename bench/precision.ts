@@ -8,14 +8,14 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { writeFolder } from "../src/export/folder.ts";
 import { readDecoder } from "../src/models/folder.ts";
-import { type OnnxDtype, onnxFile } from "../src/models/onnx-files.ts";
-import { readWeights } from "../src/models/weights.ts";
+import { type OnnxDtype, onnxFile } from "../src/weights/onnx-files.ts";
+import { readWeights } from "../src/weights/weights.ts";
 import { ExportedScorer } from "../src/score/exported.ts";
 import { readFrozen } from "../src/score/frozen.ts";
-import type { Scores } from "../src/score/score.ts";
+import type { Scores } from "../src/score/scores.ts";
 import { splitText } from "../src/text/split.ts";
 import { readTokenizer } from "../src/text/tokenizer.ts";
-import { read } from "../streams/read.ts";
+import { read } from "../streams/stages/read.ts";
 import { dataFiles } from "../src/data/files.ts";
 
 const demo = new URL("../demo/", import.meta.url).pathname;

@@ -14,7 +14,7 @@ import { Builder } from "../src/graph/build.ts";
 import { readDecoder } from "../src/models/folder.ts";
 import { logitsOf } from "../src/models/head.ts";
 import { packedTokens, parametersOf } from "../src/models/tokens.ts";
-import { readWeights } from "../src/models/weights.ts";
+import { readWeights } from "../src/weights/weights.ts";
 import { compile } from "../src/onnx/session.ts";
 
 const root = join(import.meta.dir, "..");

@@ -1,5 +1,5 @@
 /** @file POST /v1/completions: prompts as texts or ids, streamed or whole, with log-probabilities and echo. */
-import type { Scores } from "../src/score/score.ts";
+import type { Scores } from "../src/score/scores.ts";
 import { type Echo, echoOf } from "./echo.ts";
 import { type PlacedToken, checkPrompt, generateText, samplingOf, stopsOf } from "./generation.ts";
 import type { Metrics } from "./metrics.ts";

@@ -1,7 +1,7 @@
 /** @file One text of a request: tokens to whole characters, stop strings, counts and times. */
 import type { Generated } from "../src/generate/requests.ts";
 import type { Sampling } from "../src/generate/sample.ts";
-import type { Scores } from "../src/score/score.ts";
+import type { Scores } from "../src/score/scores.ts";
 import { type Fresh, TextStream } from "../src/text/stream.ts";
 import { RequestError } from "./errors.ts";
 import type { Metrics } from "./metrics.ts";

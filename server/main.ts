@@ -2,8 +2,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { isHubId, modelFolder } from "../src/hub/snapshot.ts";
-import { type Device, devices } from "../src/onnx/session.ts";
-import { onStop } from "../src/signals/stop.ts";
+import { type Device, devices } from "../src/onnx/devices.ts";
+import { onStop } from "../src/cli/stop.ts";
 import { isLoopback, originOf } from "./access.ts";
 import { createApp } from "./app.ts";
 import { ServedModel } from "./model.ts";

@@ -1,18 +1,18 @@
 /** @file The whole run, top to bottom: text in, training steps out, nothing stored in between. */
-import { type Listening, align } from "./align.ts";
-import type { Config } from "./config.ts";
-import { tap } from "./flow.ts";
-import { type Teacher, forward, tokensOf, tokensUnderWay } from "./forward.ts";
-import { fuse } from "./fuse.ts";
-import type { Meter } from "./meter.ts";
-import { pack } from "./pack.ts";
-import { read, start } from "./read.ts";
+import { type Listening, align } from "./stages/align.ts";
+import type { Config } from "./config/config.ts";
+import { tap } from "../src/flow/operators.ts";
+import { type Teacher, forward, tokensOf, tokensUnderWay } from "./stages/forward.ts";
+import { fuse } from "./stages/fuse.ts";
+import type { Stages } from "../src/flow/stages.ts";
+import { pack } from "./stages/pack.ts";
+import { read, start } from "./stages/read.ts";
 import type { Cursor, Position, Scored } from "./records.ts";
-import { shuffle } from "./shuffle.ts";
-import { mostTokens, split } from "./split.ts";
-import type { TeacherStatistics } from "./statistics.ts";
-import { tokenize } from "./tokenize.ts";
-import { type Step, type TrainStep, train } from "./train.ts";
+import { shuffle } from "./stages/shuffle.ts";
+import { mostTokens, split } from "./stages/split.ts";
+import type { TeacherStatistics } from "./run/statistics.ts";
+import { tokenize } from "./stages/tokenize.ts";
+import { type Step, type TrainStep, train } from "./stages/train.ts";
 import type { Tokenizer } from "../src/text/tokenizer.ts";
 
 /** Where an earlier run stopped. */
@@ -30,7 +30,7 @@ export function score(
   config: Config,
   tokenizers: readonly Tokenizer[],
   teachers: readonly Teacher[],
-  meter: Meter,
+  meter: Stages,
   skipped: (reason: string, at: Cursor) => void,
   { steps, position }: From = beginning,
 ): AsyncGenerator<Scored> {
@@ -39,12 +39,12 @@ export function score(
   const enough = had + taken + (config.train.steps - steps) * tokensPerStep(config);
 
   // Text is made ready for the teachers' next call and no further.
-  const documents = meter.stage("read", read(data, cursor, skipped, meter.signal), 0);
+  const documents = meter.run("read", read(data, cursor, skipped, meter.signal), 0);
   const shuffled = shuffle(documents, data.shuffle, data.seed, cursor);
-  const blocks = meter.stage("split", split(shuffled, tokenizers, mostTokens(config), skipUnits), 0);
-  const ahead = { weigh: tokensOf, most: tokensUnderWay({ ...f, blockSize }) };
-  const encoded = meter.stage("tokenize", tokenize(blocks, tokenizers), undefined, ahead);
-  return meter.stage("forward", forward(encoded, teachers, { ...f, blockSize, had, enough }));
+  const blocks = meter.run("split", split(shuffled, tokenizers, mostTokens(config), skipUnits), 0);
+  const ahead = { weigh: tokensOf, max: tokensUnderWay({ ...f, blockSize }) };
+  const encoded = meter.run("tokenize", tokenize(blocks, tokenizers), undefined, ahead);
+  return meter.run("forward", forward(encoded, teachers, { ...f, blockSize, had, enough }));
 }
 
 /**
@@ -56,7 +56,7 @@ export function learn(
   config: Config,
   teachers: readonly Listening[],
   trainer: { readonly vocabulary: number; readonly entries: number; readonly step: TrainStep },
-  meter: Meter,
+  meter: Stages,
   statistics: TeacherStatistics,
   { steps, position: { taken } }: From = beginning,
 ): AsyncGenerator<Step> {
@@ -66,9 +66,9 @@ export function learn(
   const schedule = { ...t, peak: t.learningRate, warmupSteps: Math.ceil(t.warmup * t.steps) };
   const selection = { ...fusion, ...limits, tokensPerStep: tokensPerStep(config) };
 
-  const aligned = meter.stage("align", align(scored, teachers, fusion.unit));
-  const fused = meter.stage("fuse", fuse(aligned, selection, { steps, taken }));
-  const rows = meter.stage("pack", pack(fused, { ...p, entries }, taken));
+  const aligned = meter.run("align", align(scored, teachers, fusion.unit));
+  const fused = meter.run("fuse", fuse(aligned, selection, { steps, taken }));
+  const rows = meter.run("pack", pack(fused, { ...p, entries }, taken));
   const counted = tap(rows, ({ begun }) => begun.forEach(statistics.add));
-  return meter.stage("train", train(counted, { ...schedule, loss: fusion.loss }, trainer.step, steps), 0);
+  return meter.run("train", train(counted, { ...schedule, loss: fusion.loss }, trainer.step, steps), 0);
 }

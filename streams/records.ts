@@ -1,7 +1,7 @@
 /** @file The record at each seam of the pipeline. Shapes: T target tokens, S tokens of a source, K candidates. */
 import type { Teaching } from "../src/fusion/teach.ts";
 import type { SparseRows } from "../src/fusion/sparse.ts";
-import type { Scores } from "../src/score/score.ts";
+import type { Scores } from "../src/score/scores.ts";
 import type { Encoding } from "../src/text/tokenizer.ts";
 
 /** Where a document is: which time through the data, which file, which row. Enough to start again there. */

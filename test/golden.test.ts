@@ -9,12 +9,12 @@ import { Builder } from "../src/graph/build.ts";
 import { packedTokens, parametersOf } from "../src/models/tokens.ts";
 import { readDecoder, readParameters } from "../src/models/folder.ts";
 import { compile } from "../src/onnx/session.ts";
-import { Scorer } from "../src/score/score.ts";
+import { Scorer } from "../src/score/scorer.ts";
 import { readTokenizer } from "../src/text/tokenizer.ts";
 import { type Batch, Trainer } from "../src/train/trainer.ts";
-import { fuse } from "../streams/fuse.ts";
-import { pack } from "../streams/pack.ts";
-import { recipes } from "../streams/recipes.ts";
+import { fuse } from "../streams/stages/fuse.ts";
+import { pack } from "../streams/stages/pack.ts";
+import { recipes } from "../streams/config/recipes.ts";
 import type { Aligned } from "../streams/records.ts";
 import { demoModel, demoModels, expectRelative, golden, largestDifference, plainTraining } from "./close.ts";
 

@@ -14,7 +14,7 @@ async function importsOf(file: string): Promise<string[]> {
   return [...found].map(([, path, url]) => relative(root, resolve(root, dirname(file), path ?? url)));
 }
 
-/** "src/graph" of "src/graph/ops.ts", "streams" of "streams/flow.ts". */
+/** "src/graph" of "src/graph/ops.ts", "streams" of "src/flow/flow.ts". */
 const folderOf = (file: string) => (file.startsWith("src/") ? dirname(file) : file.split("/")[0]);
 
 const allowed: Record<string, readonly string[]> = {

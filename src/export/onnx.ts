@@ -2,11 +2,11 @@
 import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { basename, join } from "node:path";
 import { sizeOf } from "../graph/ops.ts";
-import { type Weights, bytesPerElement } from "../graph/stored.ts";
+import { type Weights, bytesPerElement } from "../weights/stored.ts";
 import type { Decoder } from "../models/decoder.ts";
 import { inferenceGraph } from "../models/inference.ts";
-import { type OnnxDtype, onnxFile } from "../models/onnx-files.ts";
-import { bytesAs } from "../models/safetensors.ts";
+import { type OnnxDtype, onnxFile } from "../weights/onnx-files.ts";
+import { bytesAs } from "../weights/safetensors.ts";
 import { type Encoding, encode } from "../onnx/encode.ts";
 import { quantize } from "../onnx/quantize.ts";
 import type { Place } from "../onnx/tensor.ts";

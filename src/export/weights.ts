@@ -10,8 +10,8 @@ import {
   type Weights,
   bytesPerElement,
   inMemory,
-} from "../graph/stored.ts";
-import { writeSafetensors } from "../models/safetensors.ts";
+} from "../weights/stored.ts";
+import { writeSafetensors } from "../weights/safetensors.ts";
 
 /** From where on numbers round to an infinity. */
 const tooLarge: Readonly<Record<StoredType, number>> = {

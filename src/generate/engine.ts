@@ -5,7 +5,7 @@
  */
 import type { CacheShape } from "../models/inference.ts";
 import { type Data, type Program, free } from "../onnx/session.ts";
-import type { Scores } from "../score/score.ts";
+import type { Scores } from "../score/scores.ts";
 import type { EngineStatistics, Generated, GenerationRequest, Told } from "./requests.ts";
 import { type Row, type Text, addScores, chunk, knownOf } from "./rows.ts";
 import { Sampler, logSumExp, mostLikely } from "./sample.ts";

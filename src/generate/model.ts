@@ -1,5 +1,5 @@
 /** @file A model in its worker, as those see it that ask for texts: token ids in, token ids out. */
-import type { ResolvedDevice } from "../onnx/session.ts";
+import type { ResolvedDevice } from "../onnx/devices.ts";
 import { type Report, type Remote, spawn } from "../onnx/worker.ts";
 import type { EngineStatistics, GenerationRequest, Told } from "./requests.ts";
 import type { GenerationHandlers, ModelOptions } from "./worker.ts";

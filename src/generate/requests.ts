@@ -1,5 +1,5 @@
 /** @file What is asked of an engine, and what it tells: token ids in, token ids out. */
-import type { Scores } from "../score/score.ts";
+import type { Scores } from "../score/scores.ts";
 import type { Sampling } from "./sample.ts";
 
 export interface GenerationRequest {

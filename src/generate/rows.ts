@@ -1,5 +1,5 @@
 /** @file What a row of the cache holds: tokens that are read, and the text that goes on from them. */
-import type { Scores } from "../score/score.ts";
+import type { Scores } from "../score/scores.ts";
 import type { GenerationRequest } from "./requests.ts";
 import type { Sampler } from "./sample.ts";
 

@@ -2,12 +2,14 @@
 import { availableParallelism } from "node:os";
 import { sizeOf } from "../graph/ops.ts";
 import { mostLogprobs } from "./limits.ts";
-import type { OnnxDtype } from "../models/onnx-files.ts";
+import type { OnnxDtype } from "../weights/onnx-files.ts";
 import { readDecoder } from "../models/folder.ts";
 import { slotGraph } from "../models/inference.ts";
 import { cacheContext } from "../models/tokens.ts";
-import { readWeights } from "../models/weights.ts";
-import { type Device, type Program, type ResolvedDevice, compile, resolveDevice } from "../onnx/session.ts";
+import { readWeights } from "../weights/weights.ts";
+import type { Device, ResolvedDevice } from "../onnx/devices.ts";
+import { resolveDevice } from "../onnx/resolve-device.ts";
+import { type Program, compile } from "../onnx/session.ts";
 import { type Report, serve } from "../onnx/worker.ts";
 import { slotScoringGraph } from "../score/graph.ts";
 import { Engine, type Programs, longestText } from "./engine.ts";

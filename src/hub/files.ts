@@ -1,6 +1,6 @@
 /** @file Which files of a repository a model needs. */
 
-import { type OnnxDtype, onnxFile } from "../models/onnx-files.ts";
+import { type OnnxDtype, onnxFile } from "../weights/onnx-files.ts";
 
 /** A file of a repository, as its listing has it. */
 export interface RemoteFile {

@@ -4,7 +4,7 @@ import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { HubApiError, getHFHubCachePath, getRepoFolderName, listFiles, modelInfo } from "@huggingface/hub";
 import { download } from "./download.ts";
-import type { OnnxDtype } from "../models/onnx-files.ts";
+import type { OnnxDtype } from "../weights/onnx-files.ts";
 import { type RemoteFile, neededFiles } from "./files.ts";
 
 /** `org/name`, or `org/name@revision`. */

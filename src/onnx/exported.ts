@@ -1,6 +1,7 @@
 /** @file Runs ONNX files of decoders that others exported, as they lie on the hub: logits of whole sequences. */
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import { type ResolvedDevice, sessionOptions } from "./session.ts";
+import type { ResolvedDevice } from "./devices.ts";
+import { sessionOptions } from "./session.ts";
 
 export interface Logits {
   /** f32[B·S·V] */

@@ -2,7 +2,8 @@
 import { type ExportedDecoder, openExported } from "../onnx/exported.ts";
 import { type Program, compile, free } from "../onnx/session.ts";
 import { logitsGraph } from "./graph.ts";
-import { type Group, type ScorerOptions, type Scores, scoresOf } from "./score.ts";
+import type { ScorerOptions } from "./scorer.ts";
+import { type Group, type Scores, scoresOf } from "./scores.ts";
 
 /**
  * As Scorer, but one sequence at a time: such a file knows no documents that share a row, and one in 8 bits takes

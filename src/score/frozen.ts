@@ -2,12 +2,12 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { notFinite } from "../graph/finite.ts";
+import { notFinite } from "../weights/finite.ts";
 import { readConfig, readDecoder } from "../models/folder.ts";
-import { type OnnxDtype, onnxDtypes, onnxFile } from "../models/onnx-files.ts";
-import { hasWeights, readWeights } from "../models/weights.ts";
+import { type OnnxDtype, onnxDtypes, onnxFile } from "../weights/onnx-files.ts";
+import { hasWeights, readWeights } from "../weights/weights.ts";
 import { ExportedScorer } from "./exported.ts";
-import { Scorer, type ScorerOptions } from "./score.ts";
+import { Scorer, type ScorerOptions } from "./scorer.ts";
 
 export interface Frozen {
   /** Tokens that it knows at least, and most tokens of a sequence. */

@@ -1,10 +1,12 @@
 /** @file The worker that frozen models live in; one worker may hold several. */
-import type { OnnxDtype } from "../models/onnx-files.ts";
-import { type Device, type ResolvedDevice, resolveDevice } from "../onnx/session.ts";
+import type { OnnxDtype } from "../weights/onnx-files.ts";
+import type { Device, ResolvedDevice } from "../onnx/devices.ts";
+import { resolveDevice } from "../onnx/resolve-device.ts";
 import { type Report, serve } from "../onnx/worker.ts";
 import type { ExportedScorer } from "./exported.ts";
 import { explainNotFinite, readFrozen } from "./frozen.ts";
-import { type Group, type Scorer, type ScorerOptions, type Scores, findNotFiniteScore } from "./score.ts";
+import type { Scorer, ScorerOptions } from "./scorer.ts";
+import { type Group, type Scores, findNotFiniteScore } from "./scores.ts";
 
 interface Load extends Omit<ScorerOptions, "device"> {
   readonly folder: string;

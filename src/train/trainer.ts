@@ -1,11 +1,13 @@
 /** @file The model being trained: gradients over micro-batches, AdamW steps, evaluation, its state on disk. */
 import { sizeOf } from "../graph/ops.ts";
 import type { Decoder } from "../models/decoder.ts";
-import { notFinite } from "../graph/finite.ts";
-import { type Tensor, isStored, load } from "../graph/stored.ts";
-import { readSafetensors, writeSafetensors } from "../models/safetensors.ts";
-import { type Data, type Program, type ResolvedDevice, compile, free } from "../onnx/session.ts";
-import { Scorer, findNotFiniteScore } from "../score/score.ts";
+import { notFinite } from "../weights/finite.ts";
+import { type Tensor, isStored, load } from "../weights/stored.ts";
+import { readSafetensors, writeSafetensors } from "../weights/safetensors.ts";
+import type { ResolvedDevice } from "../onnx/devices.ts";
+import { type Data, type Program, compile, free } from "../onnx/session.ts";
+import { Scorer } from "../score/scorer.ts";
+import { findNotFiniteScore } from "../score/scores.ts";
 import { type AdamWOptions, type Slot, adamWStep } from "./adamw.ts";
 import { type BatchShape, gradientOf, gradientSumOf, trainingGraph } from "./loss.ts";
 

@@ -1,8 +1,9 @@
 /** @file The worker that the trained model lives in. */
 import { type ExportOptions, writeFolder } from "../export/folder.ts";
-import { notFinite } from "../graph/finite.ts";
+import { notFinite } from "../weights/finite.ts";
 import { readDecoder, readParameters } from "../models/folder.ts";
-import { type Device, type ResolvedDevice, resolveDevice } from "../onnx/session.ts";
+import type { Device, ResolvedDevice } from "../onnx/devices.ts";
+import { resolveDevice } from "../onnx/resolve-device.ts";
 import { type Report, serve } from "../onnx/worker.ts";
 import { type Batch, type StepResult, Trainer, type TrainerOptions } from "./trainer.ts";
 

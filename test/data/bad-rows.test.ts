@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type ReadOptions, read, start } from "../../streams/read.ts";
+import { type ReadOptions, read, start } from "../../streams/stages/read.ts";
 import { messageOf } from "../failure.ts";
 
 const { ParquetSchema, ParquetWriter } = require("parquetjs-lite");

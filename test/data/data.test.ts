@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { dataFiles, formatOf } from "../../src/data/files.ts";
-import { type ReadOptions, read, start } from "../../streams/read.ts";
+import { type ReadOptions, read, start } from "../../streams/stages/read.ts";
 import type { Document } from "../../streams/records.ts";
 import { messageOf } from "../failure.ts";
 
@@ -157,7 +157,7 @@ test("one row group of 46 MB is read in bounded memory", async () => {
   await writer.close();
   expect(Bun.file(at("huge.parquet")).size).toBeGreaterThan(46e6);
   const script = `
-    import { read } from ${JSON.stringify(new URL("../../streams/read.ts", import.meta.url).pathname)};
+    import { read } from ${JSON.stringify(new URL("../../streams/stages/read.ts", import.meta.url).pathname)};
     const before = process.memoryUsage.rss();
     let [count, bytes, most] = [0, 0, 0];
     for await (const { text } of read(${JSON.stringify(options([at("huge.parquet")]))})) {

@@ -66,7 +66,7 @@ test("bun run evaluate measures two models on text and questions", () => {
     "short.jsonl": '{"text": "a"}\n',
     "bad.jsonl": '{"question": "x", "choices": ["a", "b"], "answer": "c"}\n',
   });
-  const main = new URL("../../streams/evaluate-main.ts", import.meta.url).pathname;
+  const main = new URL("../../streams/commands/evaluate.ts", import.meta.url).pathname;
   const evaluate = (...args: string[]) =>
     Bun.spawnSync([process.execPath, main, "--device", "cpu", "--bytes", "3000", ...args]);
   const [model, against] = [demoModel("pocket-mpt"), demoModel("pocket-llama")];

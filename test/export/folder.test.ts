@@ -12,9 +12,9 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { checkCompanions, writeFolder } from "../../src/export/folder.ts";
-import { type Weights, load } from "../../src/graph/stored.ts";
+import { type Weights, load } from "../../src/weights/stored.ts";
 import { readDecoder } from "../../src/models/folder.ts";
-import { readWeights } from "../../src/models/weights.ts";
+import { readWeights } from "../../src/weights/weights.ts";
 import { demoModel } from "../close.ts";
 import { copyOf } from "../folder.ts";
 
@@ -254,7 +254,7 @@ describe("the place of a model", () => {
     mkdirSync(join(there.path, "data"));
     writeFileSync(join(there.path, "data/thesis.txt"), "years of work");
     const run = Bun.spawnSync(
-      [process.execPath, "streams/export-main.ts", copy.path, "--out", there.path, "--overwrite"],
+      [process.execPath, "streams/commands/export.ts", copy.path, "--out", there.path, "--overwrite"],
       { cwd: root },
     );
     expect(run.stderr.toString()).toContain(`export: ${there.path}: data belongs to no model`);

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { coOccurrenceMap, statisticalMap } from "../../src/fusion/corpus-maps.ts";
 import { minEditMap } from "../../src/fusion/vocabulary-map.ts";
 import type { Vocabulary } from "../../src/text/vocabulary.ts";
-import { keptMinEditMap } from "../../streams/maps.ts";
+import { keptMinEditMap } from "../../streams/models/maps.ts";
 import { distance } from "./textbook.ts";
 
 const vocabulary = (tokens: readonly string[], marker: "▁" | "Ġ" = "▁"): Vocabulary => ({

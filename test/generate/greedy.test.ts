@@ -12,7 +12,7 @@ import { readDecoder, readParameters } from "../../src/models/folder.ts";
 import { logitsOf } from "../../src/models/head.ts";
 import { inferenceGraph, slotGraph } from "../../src/models/inference.ts";
 import { cacheContext, packedTokens, parametersOf } from "../../src/models/tokens.ts";
-import { readWeights } from "../../src/models/weights.ts";
+import { readWeights } from "../../src/weights/weights.ts";
 import { compile } from "../../src/onnx/session.ts";
 import { messageOf } from "../failure.ts";
 

@@ -12,8 +12,8 @@ import {
 import { join } from "node:path";
 import fc from "fast-check";
 import { readDecoder } from "../../src/models/folder.ts";
-import { readTorchFile } from "../../src/models/torch-file.ts";
-import { readWeights } from "../../src/models/weights.ts";
+import { readTorchFile } from "../../src/weights/torch-file.ts";
+import { readWeights } from "../../src/weights/weights.ts";
 import { readFrozen } from "../../src/score/frozen.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel } from "../close.ts";

@@ -6,7 +6,7 @@ import { readDecoder, readParameters } from "../../src/models/folder.ts";
 import { Builder } from "../../src/graph/build.ts";
 import { logitsOf } from "../../src/models/head.ts";
 import { packedTokens, parametersOf } from "../../src/models/tokens.ts";
-import { readWeights } from "../../src/models/weights.ts";
+import { readWeights } from "../../src/weights/weights.ts";
 import { compile } from "../../src/onnx/session.ts";
 import { type Batch, Trainer } from "../../src/train/trainer.ts";
 import { expectRelative, plainTraining } from "../close.ts";

@@ -17,15 +17,15 @@ function evaluate(script: string) {
 
 const there =
   existsSync(driver) &&
-  evaluate(`import { resolveDevice } from "./src/onnx/session.ts";
+  evaluate(`import { resolveDevice } from "./src/onnx/resolve-device.ts";
     console.log(JSON.stringify(await resolveDevice("webgpu").catch(() => "none")));`).value === "webgpu";
 if (!there)
   console.warn("WebGPU is not tested: no SwiftShader here; apt-get install chromium libvulkan1 brings it");
 
 const agreement = (device: string) => `
   import { readDecoder, readParameters } from "./src/models/folder.ts";
-  import { resolveDevice } from "./src/onnx/session.ts";
-  import { Scorer } from "./src/score/score.ts";
+  import { resolveDevice } from "./src/onnx/resolve-device.ts";
+  import { Scorer } from "./src/score/scorer.ts";
   import { Trainer } from "./src/train/trainer.ts";
   const device = await resolveDevice(${JSON.stringify(device)});
   const folder = "demo/models/pocket-llama";
@@ -66,13 +66,13 @@ test.skipIf(!there)("forward and one training step of a demo model agree with th
 });
 
 test.skipIf(!there)("auto takes it and says so", () => {
-  const { value } = evaluate(`import { resolveDevice } from "./src/onnx/session.ts";
+  const { value } = evaluate(`import { resolveDevice } from "./src/onnx/resolve-device.ts";
     console.log(JSON.stringify(await resolveDevice("auto")));`);
   expect(value).toBe("webgpu");
 });
 
 test("a device that is not there gives one line that names what is", () => {
-  const { value } = evaluate(`import { resolveDevice } from "./src/onnx/session.ts";
+  const { value } = evaluate(`import { resolveDevice } from "./src/onnx/resolve-device.ts";
     console.log(JSON.stringify(await resolveDevice("cuda").catch(({ message }) => message)));`);
   expect(value).toMatch(/^device: cuda does not work here; what works: (webgpu, )?cpu$/);
 });

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { Scored } from "../../streams/records.ts";
-import { align } from "../../streams/align.ts";
+import { align } from "../../streams/stages/align.ts";
 import { rows } from "../fusion/rows.ts";
 import { placeOf } from "./place.ts";
 

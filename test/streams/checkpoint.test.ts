@@ -21,7 +21,7 @@ import {
   newestStep,
   removePartial,
   writeCheckpoint,
-} from "../../streams/checkpoint.ts";
+} from "../../streams/run/checkpoint.ts";
 import { messageOf } from "../failure.ts";
 
 let out: string;
@@ -179,7 +179,7 @@ for (const [what, damage, message] of damages) {
 }
 
 test("a limit in the middle of a write is an error, not a short file", async () => {
-  const module = new URL("../../src/models/safetensors.ts", import.meta.url).pathname;
+  const module = new URL("../../src/weights/safetensors.ts", import.meta.url).pathname;
   const script = `
     import { writeSafetensors } from ${JSON.stringify(module)};
     process.on("SIGXFSZ", () => {});

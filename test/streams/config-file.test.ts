@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Assignment, readConfig, readExperiment } from "../../streams/config-file.ts";
+import { type Assignment, readConfig, readExperiment } from "../../streams/config/config-file.ts";
 
 let folder: string;
 beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-config-"))));

@@ -2,9 +2,9 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import fc from "fast-check";
 import { folderOf } from "../folder.ts";
-import { type ReadOptions, read, start } from "../../streams/read.ts";
+import { type ReadOptions, read, start } from "../../streams/stages/read.ts";
 import type { Cursor } from "../../streams/records.ts";
-import { shuffle } from "../../streams/shuffle.ts";
+import { shuffle } from "../../streams/stages/shuffle.ts";
 
 const data = fc.record({
   // Blank lines count as rows and give no document; a number is no text.

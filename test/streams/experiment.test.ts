@@ -4,10 +4,10 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { liveWorkers } from "../../src/onnx/worker.ts";
-import { readConfig, readExperiment } from "../../streams/config-file.ts";
-import { experiment } from "../../streams/experiment.ts";
-import { differences, page, plot, table } from "../../streams/experiment-report.ts";
-import { run } from "../../streams/run.ts";
+import { readConfig, readExperiment } from "../../streams/config/config-file.ts";
+import { experiment } from "../../streams/experiment/experiment.ts";
+import { differences, page, plot, table } from "../../streams/experiment/report.ts";
+import { run } from "../../streams/run/run.ts";
 
 const root = join(import.meta.dir, "../..");
 const demo = join(root, "demo");
@@ -72,7 +72,7 @@ test("the command writes a table, a plot and a page, and goes on with the seeds 
   const path = join(folder, "command.yaml");
   writeFileSync(path, `${common}out: ${folder}/command\n${arms.split("\n").slice(0, 5).join("\n")}`);
   const command = (...args: string[]) =>
-    Bun.spawnSync([process.execPath, join(root, "streams/experiment-main.ts"), path, ...args]);
+    Bun.spawnSync([process.execPath, join(root, "streams/commands/experiment.ts"), path, ...args]);
   const first = command();
   expect(first.stderr.toString()).toContain("the report is ");
   expect(first.stdout.toString()).toContain("| CLM | ");
@@ -174,7 +174,7 @@ test("bun run inspect shows a text token by token, and writes a page", () => {
   const html = join(folder, "page.html");
   const { stdout, exitCode } = Bun.spawnSync([
     process.execPath,
-    join(root, "streams/inspect-main.ts"),
+    join(root, "streams/commands/inspect.ts"),
     "--text",
     "And God said, <Let there be light>",
     "--html",

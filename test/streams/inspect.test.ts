@@ -1,8 +1,8 @@
 /** What an inspection shows of a teacher is what the teacher says, and nothing that was added to it. */
 import { beforeAll, expect, test } from "bun:test";
-import { readConfig } from "../../streams/config-file.ts";
-import { page, terminalTable } from "../../streams/inspect-report.ts";
-import { type Inspection, inspect } from "../../streams/inspect.ts";
+import { readConfig } from "../../streams/config/config-file.ts";
+import { page, terminalTable } from "../../streams/inspect/report.ts";
+import { type Inspection, inspect } from "../../streams/inspect/inspect.ts";
 
 const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
 const text = "And God said, Let there be light: and there was light.";

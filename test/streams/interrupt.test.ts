@@ -20,7 +20,7 @@ const small = [
 ];
 const command = (out: string, ...more: string[]) => [
   process.execPath,
-  "streams/main.ts",
+  "streams/commands/fuse.ts",
   "--json",
   "--out",
   join(folder, out),

@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { liveWorkers } from "../../src/onnx/worker.ts";
-import { readConfig } from "../../streams/config-file.ts";
-import type { Progress } from "../../streams/journal.ts";
-import { run } from "../../streams/run.ts";
+import { readConfig } from "../../streams/config/config-file.ts";
+import type { Progress } from "../../streams/run/journal.ts";
+import { run } from "../../streams/run/run.ts";
 
 const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
 let folder: string;

@@ -15,10 +15,13 @@ const root = new URL("../..", import.meta.url).pathname;
 /** Where programs leave things; what Bun itself keeps of the code is not the run's. */
 const home: Record<string, string> = { BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0" };
 function fuse(...args: string[]) {
-  const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, "streams/main.ts", ...args], {
-    cwd: root,
-    env: { ...process.env, ...home },
-  });
+  const { exitCode, stdout, stderr } = Bun.spawnSync(
+    [process.execPath, "streams/commands/fuse.ts", ...args],
+    {
+      cwd: root,
+      env: { ...process.env, ...home },
+    },
+  );
   return { exitCode, out: stdout.toString(), err: stderr.toString() };
 }
 

@@ -3,9 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { readConfig } from "../../streams/config-file.ts";
-import { run } from "../../streams/run.ts";
-import { namesOf } from "../../streams/sources.ts";
+import { readConfig } from "../../streams/config/config-file.ts";
+import { run } from "../../streams/run/run.ts";
+import { namesOf } from "../../streams/models/sources.ts";
 import { demoModel } from "../close.ts";
 
 const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;

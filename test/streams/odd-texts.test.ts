@@ -7,14 +7,14 @@ import { teachBySpans, teachByTokens, teachInPlace } from "../../src/fusion/teac
 import { exactMap } from "../../src/fusion/vocabulary-map.ts";
 import { liveWorkers } from "../../src/onnx/worker.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
-import { align } from "../../streams/align.ts";
-import { readConfig } from "../../streams/config-file.ts";
-import { fuse } from "../../streams/fuse.ts";
-import { pack } from "../../streams/pack.ts";
-import type { Progress } from "../../streams/journal.ts";
+import { align } from "../../streams/stages/align.ts";
+import { readConfig } from "../../streams/config/config-file.ts";
+import { fuse } from "../../streams/stages/fuse.ts";
+import { pack } from "../../streams/stages/pack.ts";
+import type { Progress } from "../../streams/run/journal.ts";
 import type { Scored } from "../../streams/records.ts";
-import { run } from "../../streams/run.ts";
-import { TeacherStatistics } from "../../streams/statistics.ts";
+import { run } from "../../streams/run/run.ts";
+import { TeacherStatistics } from "../../streams/run/statistics.ts";
 import { demoModel } from "../close.ts";
 
 const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { type FuseOptions, fuse } from "../../streams/fuse.ts";
-import { type PackOptions, pack } from "../../streams/pack.ts";
+import { type FuseOptions, fuse } from "../../streams/stages/fuse.ts";
+import { type PackOptions, pack } from "../../streams/stages/pack.ts";
 import type { Aligned, Fused, Packed } from "../../streams/records.ts";
 import { rows } from "../fusion/rows.ts";
 import { placeOf } from "./place.ts";

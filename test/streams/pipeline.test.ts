@@ -2,8 +2,8 @@
 import { expect, test } from "bun:test";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { dataFiles } from "../../src/data/files.ts";
-import { readConfig } from "../../streams/config-file.ts";
-import { Meter } from "../../streams/meter.ts";
+import { readConfig } from "../../streams/config/config-file.ts";
+import { Stages } from "../../src/flow/stages.ts";
 import { score } from "../../streams/pipeline.ts";
 import { demoModel, demoModels } from "../close.ts";
 
@@ -18,7 +18,7 @@ test("no stage prepares more text than the steps need and one call of the teache
   ]);
   const config = { ...given, data: { ...given.data, files: dataFiles(given.data.files) } };
   const tokenizers = demoModels.map((name) => readTokenizer(demoModel(name)));
-  const meter = new Meter(new AbortController().signal, config.prefetchBytes);
+  const meter = new Stages(new AbortController().signal, config.prefetchBytes);
   let tokens = 0;
   for await (const { encodings } of score(config, tokenizers, [], meter, () => {}))
     tokens += encodings[0].ids.length;

@@ -1,12 +1,12 @@
 /** The line that a person watches, and the report at the end: what matters fits, nothing is made up. */
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import type { Progress } from "../../streams/journal.ts";
-import { progressLine, report } from "../../streams/progress.ts";
-import type { Summary } from "../../streams/summary.ts";
+import type { Progress } from "../../streams/run/journal.ts";
+import { progressLine, report } from "../../streams/run/progress.ts";
+import type { Summary } from "../../streams/run/summary.ts";
 
 const teacher = (won: number) => ({ won, aligned: 0.9, spelled: 0.1, dropped: 0, tail: 0.2, nllPerByte: 1 });
-const stage = (seconds: number) => ({ seconds, items: 1, mostBytesInFlight: 0 });
+const stage = (seconds: number) => ({ seconds, items: 1, peakBytesInFlight: 0 });
 
 const progress = {
   step: 12,

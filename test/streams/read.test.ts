@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { dataFiles } from "../../src/data/files.ts";
-import { type ReadOptions, read, start } from "../../streams/read.ts";
+import { type ReadOptions, read, start } from "../../streams/stages/read.ts";
 import { messageOf } from "../failure.ts";
 
 let folder: string;

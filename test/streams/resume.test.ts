@@ -6,17 +6,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { writeFolder } from "../../src/export/folder.ts";
 import { readDecoder } from "../../src/models/folder.ts";
-import { readWeights } from "../../src/models/weights.ts";
+import { readWeights } from "../../src/weights/weights.ts";
 import { liveWorkers } from "../../src/onnx/worker.ts";
 import type { Batch } from "../../src/train/trainer.ts";
-import type { Config } from "../../streams/config.ts";
-import { readConfig } from "../../streams/config-file.ts";
-import { Meter } from "../../streams/meter.ts";
-import { Models, entriesOf, listenersOf } from "../../streams/models.ts";
+import type { Config } from "../../streams/config/config.ts";
+import { readConfig } from "../../streams/config/config-file.ts";
+import { Stages } from "../../src/flow/stages.ts";
+import { Models, entriesOf, listenersOf } from "../../streams/models/models.ts";
 import { type From, learn, score } from "../../streams/pipeline.ts";
-import { run } from "../../streams/run.ts";
-import { TeacherStatistics } from "../../streams/statistics.ts";
-import type { Step } from "../../streams/train.ts";
+import { run } from "../../streams/run/run.ts";
+import { TeacherStatistics } from "../../streams/run/statistics.ts";
+import type { Step } from "../../streams/stages/train.ts";
 import { demoModel } from "../close.ts";
 
 const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
@@ -48,13 +48,13 @@ const hash = (batches: readonly Batch[]) => {
 
 /** The teachers of a configuration, and what they make of its text: each step's batches as a hash, and its end. */
 async function teachersOf(given: Config) {
-  const models = new Models(given, new Meter(new AbortController().signal, 0));
+  const models = new Models(given, new Stages(new AbortController().signal, 0));
   const teachers = await models.teachers();
   const listening = await listenersOf(teachers, models.tokenizers[0], given);
   const entries = entriesOf(given.fusion, teachers.length);
   const { tokenizers, vocabulary } = models;
   const steps = async (settings: Config = given, from?: From) => {
-    const meter = new Meter(new AbortController().signal, settings.prefetchBytes);
+    const meter = new Stages(new AbortController().signal, settings.prefetchBytes);
     const seen: string[] = [];
     const ends: Step[] = [];
     const step = async (batches: Batch[]) => {

@@ -13,11 +13,12 @@ import {
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { writeFile } from "node:fs/promises";
-import { writeCheckpoint } from "../../streams/checkpoint.ts";
-import { type Config, UserError } from "../../streams/config.ts";
-import { readConfig } from "../../streams/config-file.ts";
-import { lock } from "../../streams/lock.ts";
-import { openRunFolder } from "../../streams/run-folder.ts";
+import { writeCheckpoint } from "../../streams/run/checkpoint.ts";
+import { UserError } from "../../src/cli/user-error.ts";
+import type { Config } from "../../streams/config/config.ts";
+import { readConfig } from "../../streams/config/config-file.ts";
+import { lock } from "../../streams/run/lock.ts";
+import { openRunFolder } from "../../streams/run/run-folder.ts";
 import { failureOf, messageOf } from "../failure.ts";
 
 const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
@@ -85,7 +86,7 @@ describe("one run at a time", () => {
     mkdirSync(out);
     const path = join(out, "run.lock");
     writeFileSync(path, JSON.stringify({ pid: 2 ** 22 + 1, host: hostname(), started: "1" }));
-    const module = new URL("../../streams/lock.ts", import.meta.url).pathname;
+    const module = new URL("../../streams/run/lock.ts", import.meta.url).pathname;
     // Each says what came of it, and ends when its input does: so all live until all have tried.
     const script = `
       import { lock } from ${JSON.stringify(module)};

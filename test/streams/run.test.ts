@@ -14,13 +14,13 @@ import { join } from "node:path";
 import { readDecoder, readParameters } from "../../src/models/folder.ts";
 import { liveWorkers } from "../../src/onnx/worker.ts";
 import { learningRate } from "../../src/train/schedule.ts";
-import { readConfig } from "../../streams/config-file.ts";
-import { Meter } from "../../streams/meter.ts";
-import { loadModels } from "../../streams/models.ts";
+import { readConfig } from "../../streams/config/config-file.ts";
+import { Stages } from "../../src/flow/stages.ts";
+import { loadModels } from "../../streams/models/models.ts";
 import { learn, score } from "../../streams/pipeline.ts";
-import type { Progress } from "../../streams/journal.ts";
-import { run } from "../../streams/run.ts";
-import { TeacherStatistics } from "../../streams/statistics.ts";
+import type { Progress } from "../../streams/run/journal.ts";
+import { run } from "../../streams/run/run.ts";
+import { TeacherStatistics } from "../../streams/run/statistics.ts";
 import { demoModels } from "../close.ts";
 import { copyOf } from "../folder.ts";
 import { messageOf } from "../failure.ts";
@@ -99,8 +99,8 @@ test("a finished run leaves a model that loads, events, a summary and its last c
     "pack",
     "train",
   ]);
-  for (const { mostBytesInFlight } of Object.values(summary.stages))
-    expect(mostBytesInFlight).toBeLessThanOrEqual(config("whole").prefetchBytes);
+  for (const { peakBytesInFlight } of Object.values(summary.stages))
+    expect(peakBytesInFlight).toBeLessThanOrEqual(config("whole").prefetchBytes);
   expect(Object.keys(summary.bitsPerByte.end).sort()).toEqual(["scripture", "sea", "speeches"]);
   const teachers = Object.values(summary.fusion.teachers);
   expect(Object.keys(summary.fusionByDomain).length).toBeGreaterThan(0);
@@ -199,7 +199,7 @@ test("an interrupted run goes on where it stopped, and ends as if it had not bee
 
 test("breaking off early stops every stage and every worker", async () => {
   const controller = new AbortController();
-  const meter = new Meter(controller.signal, 1e6);
+  const meter = new Stages(controller.signal, 1e6);
   const given = config("early");
   const models = await loadModels(given, meter);
   expect(liveWorkers.size).toBe(4);

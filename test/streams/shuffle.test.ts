@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { Cursor, Document } from "../../streams/records.ts";
-import { shuffle } from "../../streams/shuffle.ts";
+import { shuffle } from "../../streams/stages/shuffle.ts";
 
 const document = (epoch: number, row: number): Document => ({
   id: `${epoch}:${row}`,

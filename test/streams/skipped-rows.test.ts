@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { SkippedRows } from "../../streams/skipped-rows.ts";
+import { SkippedRows } from "../../streams/run/skipped-rows.ts";
 
 const place = fc.record({ epoch: fc.nat(1), file: fc.nat(2), row: fc.nat(9) });
 const places = fc.array(place, { maxLength: 30 });

@@ -6,10 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { writeFolder } from "../../src/export/folder.ts";
 import { readDecoder } from "../../src/models/folder.ts";
-import { readWeights } from "../../src/models/weights.ts";
+import { readWeights } from "../../src/weights/weights.ts";
 import { liveWorkers } from "../../src/onnx/worker.ts";
-import { readConfig } from "../../streams/config-file.ts";
-import { run } from "../../streams/run.ts";
+import { readConfig } from "../../streams/config/config-file.ts";
+import { run } from "../../streams/run/run.ts";
 import { demoModel } from "../close.ts";
 
 const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { align } from "../../streams/align.ts";
-import { type ForwardOptions, forward } from "../../streams/forward.ts";
-import { type FuseOptions, fuse } from "../../streams/fuse.ts";
-import { pack } from "../../streams/pack.ts";
-import { start } from "../../streams/read.ts";
-import { shuffle } from "../../streams/shuffle.ts";
+import { align } from "../../streams/stages/align.ts";
+import { type ForwardOptions, forward } from "../../streams/stages/forward.ts";
+import { type FuseOptions, fuse } from "../../streams/stages/fuse.ts";
+import { pack } from "../../streams/stages/pack.ts";
+import { start } from "../../streams/stages/read.ts";
+import { shuffle } from "../../streams/stages/shuffle.ts";
 import type {
   Aligned,
   Block,
@@ -15,10 +15,10 @@ import type {
   Packed,
   Scored,
 } from "../../streams/records.ts";
-import { split } from "../../streams/split.ts";
-import { tokenize } from "../../streams/tokenize.ts";
-import { type TrainOptions, train } from "../../streams/train.ts";
-import type { Group } from "../../src/score/score.ts";
+import { split } from "../../streams/stages/split.ts";
+import { tokenize } from "../../streams/stages/tokenize.ts";
+import { type TrainOptions, train } from "../../streams/stages/train.ts";
+import type { Group } from "../../src/score/scores.ts";
 import type { Batch } from "../../src/train/trainer.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel, demoModels } from "../close.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { heard } from "../../streams/pack.ts";
-import { TeacherStatistics } from "../../streams/statistics.ts";
+import { heard } from "../../streams/stages/pack.ts";
+import { TeacherStatistics } from "../../streams/run/statistics.ts";
 import type { Fused } from "../../streams/records.ts";
 import { placeOf } from "./place.ts";
 

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Batch } from "../../src/train/trainer.ts";
 import type { Packed } from "../../streams/records.ts";
-import { type Step, train } from "../../streams/train.ts";
+import { type Step, train } from "../../streams/stages/train.ts";
 import { positionOf } from "./place.ts";
 
 // T = 3 tokens of a row, K = 4 entries: the true token and three that are fused. V = 10 ids.

@@ -1,0 +1,48 @@
+/** @file Several pieces of work at a time, with their results in order. */
+
+/** Applies `work` to up to `concurrency` items at a time; results come in the order of the items. */
+export async function* parallelMap<T, U>(
+  source: AsyncIterable<T>,
+  concurrency: number,
+  work: (item: T) => Promise<U>,
+): AsyncGenerator<U> {
+  const running: Promise<U>[] = [];
+  const iterator = source[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      // A source's error takes its place in the order, behind the work that was begun before it.
+      const next = iterator.next().then(({ done, value }) => (done ? undefined : { value }));
+      const item = await next.catch(() => undefined);
+      if (!item) {
+        while (running.length) yield await running.shift()!;
+        await next;
+        return;
+      }
+      const result = work(item.value);
+      // Awaited later; an error that comes before must not count as unhandled meanwhile.
+      result.catch(() => {});
+      running.push(result);
+      if (running.length >= concurrency) yield await running.shift()!;
+    }
+  } finally {
+    await Promise.allSettled(running);
+    await iterator.return?.();
+  }
+}
+
+/** Lets up to `slots` pieces of work run at a time; the others wait in the order in which they came. */
+export function limitConcurrency(slots: number): <T>(work: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = [];
+  let free = slots;
+  return async (work) => {
+    if (free > 0) free--;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else free++;
+    }
+  };
+}

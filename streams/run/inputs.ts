@@ -1,0 +1,107 @@
+/** @file What a run's steps are made of: settings, and the content of its models and data. */
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join, relative } from "node:path";
+import { z } from "zod";
+import { sha256Of } from "../../src/files/hash.ts";
+import { readConfig } from "../../src/models/folder.ts";
+import { type Config, optionsOf } from "../config/config.ts";
+
+const file = z.object({ path: z.string(), bytes: z.number(), sha256: z.string() });
+
+/** The target first, then the sources; the data files in their order. */
+export const Inputs = z.object({
+  settings: z.record(z.string(), z.unknown()),
+  models: z.array(z.object({ path: z.string(), files: z.array(file) })),
+  data: z.array(file),
+});
+export type Inputs = z.infer<typeof Inputs>;
+
+/** Files that decide what a model computes and into which tokens it cuts text. */
+const decisive =
+  /^(config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json$|^(merges\.txt|tokenizer\.model)$|\.(safetensors|bin|onnx|onnx_data.*)$/;
+
+/**
+ * Settings that decided what was computed up to a checkpoint, by their keys. Others only decide how the run
+ * goes on (steps, the optimizer's numbers, how long through the data), how fast, or what is reported.
+ */
+function settingsOf({ target, sources, data, blockSize, slack, pack, fusion, train }: Config) {
+  const dtypes = Object.fromEntries(
+    [target, ...sources].map((model, i) => [
+      i === 0 ? "target.dtype" : `sources.${i - 1}.dtype`,
+      optionsOf(model).dtype,
+    ]),
+  );
+  const under = (group: string, values: object) =>
+    Object.fromEntries(Object.entries(values).map(([key, value]) => [`${group}.${key}`, value]));
+  const { text, shuffle, seed, maxRowBytes } = data;
+  const { loss: _, ...fused } = fusion;
+  const settings: Record<string, unknown> = {
+    ...dtypes,
+    // A window's order depends on the seed only where there is a window.
+    ...under("data", { text, shuffle, seed: shuffle ? seed : undefined, maxRowBytes }),
+    blockSize,
+    slack,
+    ...under("pack", pack),
+    ...under("fusion", fused),
+    ...under("train", { rows: train.rows, accumulation: train.accumulation }),
+  };
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+}
+
+async function fileAt(path: string, name: string, signal?: AbortSignal) {
+  return { path: name, bytes: statSync(path).size, sha256: await sha256Of(path, signal) };
+}
+
+/** Reads all of the models and data once: gigabytes take seconds. */
+export async function readInputs(config: Config, signal?: AbortSignal): Promise<Inputs> {
+  const models: Inputs["models"] = [];
+  for (const { path } of [config.target, ...config.sources].map(optionsOf)) {
+    readConfig(path);
+    const names = ["", "onnx/"].flatMap((below) =>
+      existsSync(join(path, below)) ? readdirSync(join(path, below)).map((name) => below + name) : [],
+    );
+    const read = names.filter(
+      (name) =>
+        decisive.test(name.replace(/^onnx\//, "")) &&
+        statSync(join(path, name), { throwIfNoEntry: false })?.isFile(),
+    );
+    const files: Inputs["data"] = [];
+    for (const name of read.sort()) files.push(await fileAt(join(path, name), name, signal));
+    models.push({ path, files });
+  }
+  const data: Inputs["data"] = [];
+  for (const path of config.data.files) data.push(await fileAt(path, path, signal));
+  return { settings: settingsOf(config), models, data };
+}
+
+const shown = (value: unknown) => (value === undefined ? "not set" : JSON.stringify(value));
+
+/**
+ * What is other than it was, a clause each: settings by their keys, files by their paths. A file that was
+ * moved is the same file.
+ */
+export function inputChanges(before: Inputs, now: Inputs): string[] {
+  const changes: string[] = [];
+  for (const key of new Set([...Object.keys(before.settings), ...Object.keys(now.settings)])) {
+    const [was, is] = [shown(before.settings[key]), shown(now.settings[key])];
+    if (was !== is) changes.push(`${key} was ${was}, now ${is}`);
+  }
+  const compare = (subject: string, was: Inputs["data"], is: Inputs["data"], base?: string) => {
+    if (was.length !== is.length) changes.push(`${subject} had ${was.length} files, now ${is.length}`);
+    else
+      for (const [i, { path, bytes, sha256 }] of is.entries())
+        if (sha256 !== was[i].sha256 || (base !== undefined && path !== was[i].path))
+          changes.push(
+            `the content of ${base === undefined ? path : join(relative(process.cwd(), base), path)} is another ` +
+              `(${was[i].bytes} bytes then, ${bytes} now)`,
+          );
+  };
+  if (before.models.length !== now.models.length)
+    changes.push(`sources had ${before.models.length - 1} models, now ${now.models.length - 1}`);
+  else
+    now.models.forEach(({ path, files }, i) =>
+      compare(i === 0 ? `target ${path}` : `source ${path}`, before.models[i].files, files, path),
+    );
+  compare("data.files", before.data, now.data);
+  return changes;
+}

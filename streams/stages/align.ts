@@ -1,0 +1,33 @@
+/** @file Stage 5: what each teacher says, in target tokens. */
+import { type Unit, meanNll, nllAtTokens, predictedBytes } from "../../src/fusion/nll.ts";
+import type { AlignTeacher } from "../../src/fusion/teach.ts";
+import type { Aligned, Scored } from "../records.ts";
+
+/** One teacher of those that were scored. */
+export interface Listening {
+  /** Its place in the scores, and that of its tokens in the encodings. */
+  readonly score: number;
+  readonly encoding: number;
+  readonly align: AlignTeacher;
+}
+
+export async function* align(
+  scored: AsyncIterable<Scored>,
+  teachers: readonly Listening[],
+  unit: Unit,
+): AsyncGenerator<Aligned> {
+  for await (const { block, group, encodings, scores } of scored) {
+    const [target] = encodings;
+    const teachings = teachers.map(({ score, encoding, align }) => {
+      const [source, { nll }] = [encodings[encoding], scores[score]];
+      return {
+        ...align(source, target, scores[score]),
+        nll: meanNll(source, nll, unit),
+        nllPerByte: meanNll(source, nll, "byte"),
+        bytes: predictedBytes(source),
+        nlls: nllAtTokens(source, nll, target),
+      };
+    });
+    yield { block, group, target, teachings };
+  }
+}

@@ -1,0 +1,60 @@
+/** @file Stage 1½: documents in another order, a window of them at a time. */
+import type { Cursor, Document } from "../records.ts";
+
+/** Numbers in [0, 1) from a seed (mulberry32, T. Ettinger, public domain). */
+function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+function permute<T>(items: T[], next: () => number): void {
+  for (let i = items.length - 1; i > 0; i--) {
+    const j = Math.floor(next() * (i + 1));
+    [items[i], items[j]] = [items[j], items[i]];
+  }
+}
+
+/** Groups of documents of one time through the data: so that how many times follow decides nothing. */
+async function* windows(documents: AsyncIterable<Document>, size: number): AsyncGenerator<Document[]> {
+  let group: Document[] = [];
+  for await (const document of documents) {
+    if (group.length > 0 && document.cursor.epoch !== group[0].cursor.epoch) {
+      yield group;
+      group = [];
+    }
+    group.push(document);
+    if (group.length === size) {
+      yield group;
+      group = [];
+    }
+  }
+  if (group.length > 0) yield group;
+}
+
+/**
+ * Shuffles each `window` documents among themselves. Where a document is found again is then where its
+ * window begins, and how many came before it; `from` says which the stream goes on with.
+ *
+ * @param window 0 leaves the documents as they are.
+ */
+export async function* shuffle(
+  documents: AsyncIterable<Document>,
+  window: number,
+  seed: number,
+  from: Cursor,
+): AsyncGenerator<Document> {
+  if (window === 0) return yield* documents;
+  let skip = from.nth ?? 0;
+  for await (const group of windows(documents, window)) {
+    const { epoch, file, row } = group[0].cursor;
+    permute(group, random(seed ^ Math.imul(epoch + 1, 0x9e3779b1) ^ Math.imul(file + 1, 0x85ebca6b) ^ row));
+    for (let nth = skip; nth < group.length; nth++)
+      yield { ...group[nth], cursor: { epoch, file, row, nth } };
+    skip = 0;
+  }
+}
