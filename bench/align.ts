@@ -68,7 +68,7 @@ const scorer = await Scorer.create(decoder, await readParameters(models + "pocke
   rowLength: 512,
   rows: 4,
   k,
-  known: source.vocabulary.tokens.length,
+  tokenizerSize: source.vocabulary.tokens.length,
   device: "cpu",
   threads: 2,
 });

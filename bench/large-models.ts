@@ -10,7 +10,7 @@ import { copyFileSync, existsSync, mkdirSync, statSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sizeOf } from "../src/graph/ops.ts";
-import type { StoredType, Tensor } from "../src/weights/stored.ts";
+import type { WeightDtype, Tensor } from "../src/weights/stored.ts";
 import { readDecoder } from "../src/models/folder.ts";
 import { writeSafetensors } from "../src/weights/safetensors.ts";
 
@@ -51,7 +51,7 @@ function pool(size: number): Float32Array {
   return values;
 }
 
-async function make(name: keyof typeof shapes, tokenizer: string, type: StoredType): Promise<string> {
+async function make(name: keyof typeof shapes, tokenizer: string, type: WeightDtype): Promise<string> {
   const path = join(folder, name);
   if (existsSync(join(path, "model.safetensors"))) return path;
   mkdirSync(path, { recursive: true });

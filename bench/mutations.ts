@@ -105,7 +105,7 @@ export const areas: Areas = {
       ["from = 0;", "from = skip;"],
       ["ids.length - 1)", "ids.length)"],
       ["nllPerByte * bytes", "nllPerByte"],
-      ["if (t === 0) begun.push", "begun.push"],
+      ["if (t === 0) statistics.push", "begun.push"],
     ],
   },
   "streams/run/statistics.ts": {
@@ -113,8 +113,8 @@ export const areas: Areas = {
     changes: [
       ['ratio(sum("dropped"), aligned)', 'ratio(sum("dropped"), positions)'],
       ['ratio(sum("tail"), aligned)', 'ratio(sum("tail"), positions)'],
-      ['ratio(sum("won"), positions)', 'ratio(sum("won"), aligned)'],
-      ["before.alone + heard.alone", "heard.alone"],
+      ['ratio(sum("credit"), positions)', 'ratio(sum("credit"), aligned)'],
+      ["before.unaligned + heard.unaligned", "heard.unaligned"],
       ["a.bytes + b.bytes", "b.bytes"],
     ],
   },

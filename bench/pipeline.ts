@@ -10,7 +10,7 @@ import { fuse } from "../streams/stages/fuse.ts";
 import { Stages } from "../src/flow/stages.ts";
 import { loadModels } from "../streams/models/models.ts";
 import { pack } from "../streams/stages/pack.ts";
-import { learn, score } from "../streams/pipeline.ts";
+import { distill, teacherScores } from "../streams/pipeline.ts";
 import { read } from "../streams/stages/read.ts";
 import { split } from "../streams/stages/split.ts";
 import { TeacherStatistics } from "../streams/run/statistics.ts";
@@ -109,8 +109,8 @@ await alone(
 );
 const start = performance.now();
 const statistics = new TeacherStatistics(models.teachers.map(({ name }) => name));
-const texts = score(config, models.tokenizers, models.teachers, meter, () => {});
-for await (const _ of learn(texts, config, models.listening, models.trainer, meter, statistics)) void _;
+const texts = teacherScores(config, models.tokenizers, models.teachers, meter, () => {});
+for await (const _ of distill(texts, config, models.listening, models.trainer, meter, statistics)) void _;
 const whole = (performance.now() - start) / 1000;
 await models.close();
 

@@ -74,7 +74,7 @@ for (const folder of folders) {
     rows: 4,
     rowLength: 512,
     k,
-    known,
+    tokenizerSize: known,
     device: "cpu",
     threads: navigator.hardwareConcurrency,
   } as const;
@@ -85,7 +85,7 @@ for (const folder of folders) {
   });
   const onnx = async (dtype: OnnxDtype): Promise<Form> => ({
     name: `ONNX file ${dtype}`,
-    scorer: await ExportedScorer.create(join(exported, "x", onnxFile(dtype)), decoder.context, options),
+    scorer: await ExportedScorer.create(join(exported, "x", onnxFile(dtype)), decoder.maxPositions, options),
   });
   const forms: Form[] = [
     { name: "exact", scorer: await readFrozen(folder).open(options) },

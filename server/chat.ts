@@ -1,6 +1,6 @@
 /** @file POST /v1/chat/completions: messages through the model's own template, then as a completion. */
 import type { ChatTemplate } from "../src/chat/template.ts";
-import type { Generated } from "../src/generate/requests.ts";
+import type { TokenGenerated } from "../src/generate/requests.ts";
 import { RequestError } from "./errors.ts";
 import { checkPrompt, generateText, samplingOf, stopsOf } from "./generation.ts";
 import type { Metrics } from "./metrics.ts";
@@ -101,7 +101,7 @@ export async function* chatPieces(
     logprob,
     bytes: Array.from(bytes[id] ?? []),
   });
-  const content = (tokens: readonly Generated[]) =>
+  const content = (tokens: readonly TokenGenerated[]) =>
     tokens.map(({ token, logprob = 0, top = [] }) => ({
       ...named(token, logprob),
       top_logprobs: top.map(([id, value]) => named(id, value)),

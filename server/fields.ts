@@ -1,6 +1,6 @@
 /** @file The fields of requests, in one table: what is read here becomes the schemas, /openapi.json and docs/http.md. */
 import { z } from "zod";
-import { mostLogprobs } from "../src/generate/limits.ts";
+import { maxLogprobs } from "../src/generate/limits.ts";
 import { ignored, only, optional, supported } from "./field.ts";
 
 /** Ids are kept in 32 bits. */
@@ -142,8 +142,8 @@ export const completionFields = {
   max_completion_tokens: supported(z.int().min(0), "the same as `max_tokens`"),
   echo: supported(z.boolean(), "the prompt, then the text"),
   logprobs: supported(
-    z.union([z.int().min(0).max(mostLogprobs), z.literal(false).transform(() => undefined)], {
-      error: `expected a whole number from 0 to ${mostLogprobs}`,
+    z.union([z.int().min(0).max(maxLogprobs), z.literal(false).transform(() => undefined)], {
+      error: `expected a whole number from 0 to ${maxLogprobs}`,
     }),
     "so many most likely tokens at each place",
   ),
@@ -158,7 +158,7 @@ export const chatFields = {
   max_completion_tokens: supported(noTokenLimit, "the same as `max_tokens`"),
   logprobs: supported(z.boolean(), "the log-probability of each token"),
   top_logprobs: supported(
-    z.int().min(0).max(mostLogprobs),
+    z.int().min(0).max(maxLogprobs),
     "so many most likely tokens at each place, with `logprobs`",
   ),
   prediction: ignored(object, "what the text may be, to save time"),

@@ -1,5 +1,5 @@
 /** @file One text of a request: tokens to whole characters, stop strings, counts and times. */
-import type { Generated } from "../src/generate/requests.ts";
+import type { TokenGenerated } from "../src/generate/requests.ts";
 import type { Sampling } from "../src/generate/sample.ts";
 import type { Scores } from "../src/score/scores.ts";
 import { type Fresh, TextStream } from "../src/text/stream.ts";
@@ -9,7 +9,7 @@ import type { SamplingDefaults, ServedModel } from "./model.ts";
 import type { ChatRequest, CompletionRequest } from "./schema.ts";
 
 /** A token, and where it begins in the text that is generated (UTF-16 units). */
-export interface PlacedToken extends Generated {
+export interface PlacedToken extends TokenGenerated {
   readonly offset: number;
 }
 
@@ -124,7 +124,7 @@ export async function* generateText(
   let given = 0;
   let pending: PlacedToken[] = [];
   const own = ignoreEnds ? [] : ends;
-  const asked = { prompt, scored, maxTokens, sampling, ends: own, stopIds, logprobs };
+  const asked = { prompt, scored, maxTokens, sampling, stopTokens: own, stopIds, logprobs };
   for await (const one of model.generate(asked, signal)) {
     if ("scores" in one) {
       yield { text: "", tokens: [], scores: one.scores, ...(one.finish && { finish: one.finish }) };

@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import { type ChatTemplate, readChatTemplate } from "../src/chat/template.ts";
 import { turnEndOf } from "../src/chat/turn-end.ts";
-import { GenerationModel } from "../src/generate/model.ts";
+import { EngineClient } from "../src/generate/model.ts";
 import type { Sampling } from "../src/generate/sample.ts";
 import type { ModelOptions } from "../src/generate/worker.ts";
 import { Detokenizer } from "../src/text/detokenize.ts";
@@ -10,7 +10,7 @@ import { type GenerationConfig, readGenerationConfig } from "../src/text/generat
 import { type Tokenizer, readTokenizer } from "../src/text/tokenizer.ts";
 import { RequestError } from "./errors.ts";
 
-export interface ServedOptions extends Omit<ModelOptions, "known"> {
+export interface ServedOptions extends Omit<ModelOptions, "tokenizerSize"> {
   /** None: as its folder. */
   readonly name?: string | undefined;
   /** Texts that may wait for a slot. */
@@ -73,7 +73,7 @@ export class ServedModel {
   readonly ends: readonly number[];
   readonly answerEnds: readonly number[];
   readonly defaults: SamplingDefaults;
-  readonly model: GenerationModel;
+  readonly model: EngineClient;
   readonly #most: number;
   #taken = 0;
   readonly #tokenTexts = new Map<number, string>();
@@ -82,7 +82,7 @@ export class ServedModel {
   /** The long texts that are being encoded. */
   #encoding: Promise<unknown> = Promise.resolve();
 
-  private constructor(name: string, settings: Settings, model: GenerationModel, most: number) {
+  private constructor(name: string, settings: Settings, model: EngineClient, most: number) {
     const { tokenizer, chat, turnEnd, generation } = settings;
     this.name = name;
     this.tokenizer = tokenizer;
@@ -103,8 +103,8 @@ export class ServedModel {
   static async load(options: ServedOptions, onLoading?: (share: number) => void): Promise<ServedModel> {
     const { folder, slots, queue } = options;
     const settings = await readSettings(folder, options.generationConfig);
-    const known = settings.tokenizer.vocabulary.tokens.length;
-    const model = await GenerationModel.load({ ...options, known }, onLoading);
+    const tokenizerSize = settings.tokenizer.vocabulary.tokens.length;
+    const model = await EngineClient.load({ ...options, tokenizerSize }, onLoading);
     return new ServedModel(options.name ?? basename(folder), settings, model, slots + queue);
   }
 

@@ -1,5 +1,5 @@
 /** @file The record at each seam of the pipeline. Shapes: T target tokens, S tokens of a source, K candidates. */
-import type { Teaching } from "../src/fusion/teach.ts";
+import type { TeacherTargets } from "../src/fusion/teach.ts";
 import type { SparseRows } from "../src/fusion/sparse.ts";
 import type { Scores } from "../src/score/scores.ts";
 import type { Encoding } from "../src/text/tokenizer.ts";
@@ -24,7 +24,7 @@ export interface Document {
 export interface Block {
   readonly text: string;
   /** UTF-16 units before it in the document. */
-  readonly start: number;
+  readonly textOffset: number;
   /** Whether it ends the document, and so is followed by the token that says so. */
   readonly last: boolean;
   /** The document that it is from. */
@@ -58,7 +58,7 @@ export interface Scored extends Encoded {
 }
 
 /** What one teacher says, in target tokens. */
-export interface ScoredTeaching extends Teaching {
+export interface ScoredTeacherTargets extends TeacherTargets {
   /** Mean −log p of the block's text, in the unit in which teachers are compared, and per byte. */
   readonly nll: number;
   readonly nllPerByte: number;
@@ -72,7 +72,7 @@ export interface Aligned {
   readonly block: Block;
   readonly group: Place;
   readonly target: Encoding;
-  readonly teachings: readonly ScoredTeaching[];
+  readonly teachers: readonly ScoredTeacherTargets[];
 }
 
 /** One soft target per position t, about token t + 1: the true token first, then what was fused. */
@@ -85,11 +85,11 @@ export interface Fused {
   /** f32[T]: how much each position counts, 1 on average */
   readonly weights: Float32Array;
   /** f32[T·M]: each teacher's part in what was fused at each position, and their sums over the positions */
-  readonly shares: Float32Array;
-  readonly won: readonly number[];
+  readonly teacherShares: Float32Array;
+  readonly credit: readonly number[];
   /** Positions at which no teacher speaks. */
-  readonly alone: number;
-  readonly teachings: readonly ScoredTeaching[];
+  readonly unaligned: number;
+  readonly teachers: readonly ScoredTeacherTargets[];
 }
 
 /** How far the stream has come: after so many tokens of a block. It goes on from where the block's group begins. */
@@ -98,18 +98,18 @@ export interface Position extends Place {
 }
 
 /** What came of each teacher in a block, in sums over its positions. */
-export interface Heard {
+export interface BlockStatistics {
   readonly domain: string;
   /** Positions that have a next token, and those at which no teacher speaks. */
   readonly positions: number;
-  readonly alone: number;
-  readonly teachers: readonly HeardTeacher[];
+  readonly unaligned: number;
+  readonly teachers: readonly TeacherBlockStatistics[];
 }
 
-export interface HeardTeacher {
-  readonly won: number;
+export interface TeacherBlockStatistics {
+  readonly credit: number;
   readonly aligned: number;
-  readonly spelled: number;
+  readonly multiToken: number;
   readonly dropped: number;
   readonly tail: number;
   /** −log p of the bytes that it predicts. */
@@ -131,7 +131,7 @@ export interface Packed {
   /** Tokens of text in it. */
   readonly tokens: number;
   /** What came of the teachers in the blocks that begin in it. */
-  readonly begun: readonly Heard[];
+  readonly statistics: readonly BlockStatistics[];
   /** Where the stream goes on after it. */
   readonly next: Position;
 }

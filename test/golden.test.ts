@@ -1,6 +1,6 @@
 /** The numbers of Python transformers, PyTorch and the FuseLLM reference; test/fixtures/golden/README.md. */
 import { describe, expect, test } from "bun:test";
-import { Fuser, type Method, lmWeightAt, teacherWeights } from "../src/fusion/select.ts";
+import { Fuser, type Method, scheduleLmWeight, teacherWeights } from "../src/fusion/select.ts";
 import { Projector, projections } from "../src/fusion/project.ts";
 import { RowWriter, type SparseRows, softmaxRows } from "../src/fusion/sparse.ts";
 import { TokenAligner } from "../src/fusion/token-align.ts";
@@ -61,7 +61,7 @@ describe("the forward pass", () => {
         rows: 4,
         rowLength: 128,
         k: 10,
-        known,
+        tokenizerSize: known,
         device: "cpu",
         threads: 2,
       });
@@ -315,7 +315,7 @@ describe("the fused loss", () => {
       ["lambda_0.9", 0.9],
     ] as const) {
       const lmSchedule = variant.decayed === undefined ? "hard" : "hard_and_decay";
-      const λ = lmWeightAt(
+      const λ = scheduleLmWeight(
         { lmWeight: given, lmSchedule },
         variant.method,
         (variant.decayed ?? 0) / 10,
@@ -412,7 +412,7 @@ describe("the fused loss", () => {
       const row: Feature = packed[packed_rows[0]];
       const { targets, nlls } = targetsOf(row, { teachers: all, method }, vocabulary);
       const [lm, fused] = [await trained([{ row, targets }], 1), await trained([{ row, targets }], 0)];
-      const λ = lmWeightAt({ lmWeight: 0, lmSchedule: "soft" }, method, 0, () => nlls);
+      const λ = scheduleLmWeight({ lmWeight: 0, lmSchedule: "soft" }, method, 0, () => nlls);
       const name = method === "minCE" ? "greater_ce_soft_bs1" : "weighted_ce_soft_bs1";
       expectRelative(λ * lm + (1 - λ) * fused, losses_batch_row0_only[name]["lambda_0.9"], 3e-3);
     });
@@ -428,14 +428,14 @@ test("the recipe fusellm packs texts as the reference does, and takes each row's
     for (const [i, { input_ids }] of forward[0].entries()) {
       const ids = Int32Array.from(input_ids);
       // Each teacher says its own number, whatever the text.
-      const teachings = forward.map((items, teacher) => ({
+      const teachers = forward.map((items, teacher) => ({
         rows: {
           offsets: Int32Array.from(range(ids.length + 1)),
           ids: new Int32Array(ids.length).fill(teacher),
           values: new Float32Array(ids.length).fill(1),
         },
         aligned: 0,
-        spelled: 0,
+        multiToken: 0,
         dropped: 0,
         tail: 0,
         nll: items[i].metric_ce,
@@ -444,8 +444,8 @@ test("the recipe fusellm packs texts as the reference does, and takes each row's
         nlls: new Float32Array(ids.length),
       }));
       const cursor = { epoch: 0, file: 0, row: i };
-      const block = { text: "", start: 0, last: true, id: "", domain: "", cursor };
-      yield { block, group: { cursor, start: 0, before: 0 }, target: { ids, ends: ids }, teachings };
+      const block = { text: "", textOffset: 0, last: true, id: "", domain: "", cursor };
+      yield { block, group: { cursor, start: 0, before: 0 }, target: { ids, ends: ids }, teachers };
     }
   }
   const { fusion, pack: packing } = recipes.fusellm;

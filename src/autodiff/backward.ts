@@ -50,7 +50,7 @@ export function backward(
       const term = terms[index];
       if (!term || !differentiated.has(input)) return;
       const sum = gradients.get(input);
-      if (typeof term === "object") gradients.set(input, term.onto(sum));
+      if (typeof term === "object") gradients.set(input, term.accumulateInto(sum));
       else gradients.set(input, sum ? b.add(sum, term()) : term());
     });
   }

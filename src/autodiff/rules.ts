@@ -11,15 +11,15 @@ import { type Node, type Op, type Shape, type Value, sameShape } from "../graph/
  * Ops that no gradient is taken of: leaves, comparisons, what only gradients use, and what stands
  * between logits and losses, whose gradient has a closed form (train/loss.ts).
  */
-type Opaque =
+type NonDifferentiable =
   "input" | "constant" | "fromEnd" | "equal" | "greater" | "scatterRows" | "gatherElements" | "sumOfSquares";
-export type DifferentiableOp = Exclude<Op, Opaque>;
+export type DifferentiableOp = Exclude<Op, NonDifferentiable>;
 
 /**
  * A term of a gradient. With `onto`, the term adds itself to the sum so far, where an op can do so
  * without a tensor in between.
  */
-export type Term = (() => Value) | { readonly onto: (sum: Value | undefined) => Value };
+export type Term = (() => Value) | { readonly accumulateInto: (sum: Value | undefined) => Value };
 
 export interface Step<O extends Op> {
   readonly b: Builder;
@@ -185,13 +185,13 @@ export const rules = {
     g,
   }) => [
     {
-      onto: (sum) =>
+      accumulateInto: (sum) =>
         transposeA
           ? b.gemm(y, g, { transposeA: transposeB, transposeB: true }, sum)
           : b.gemm(g, y, { transposeB: !transposeB }, sum),
     },
     {
-      onto: (sum) =>
+      accumulateInto: (sum) =>
         transposeB
           ? b.gemm(g, x, { transposeA: true, transposeB: transposeA }, sum)
           : b.gemm(x, g, { transposeA: !transposeA }, sum),
@@ -199,7 +199,7 @@ export const rules = {
     () => g,
   ],
   gather: ({ b, inputs: [table, ids], g }) => [
-    { onto: (sum) => b.scatterRows(sum ?? b.zeros(table.shape), ids, g) },
+    { accumulateInto: (sum) => b.scatterRows(sum ?? b.zeros(table.shape), ids, g) },
   ],
   /** dz = p·(g − Σ g·p) */
   softmax: ({ b, output: p, g }) => [

@@ -11,7 +11,7 @@ import type { ScoredText } from "./bits-per-byte.ts";
  * @param texts the same text under each model.
  * @returns the same stretches for each model, and then for the average.
  */
-export function overStretches(texts: readonly ScoredText[]): ScoredText[] {
+export function onCommonBoundaries(texts: readonly ScoredText[]): ScoredText[] {
   const [{ domain, ends: own }, ...others] = texts;
   const sets = others.map(({ ends }) => new Set(ends));
   const cuts = Int32Array.from(new Set(own.filter((end) => sets.every((set) => set.has(end)))));

@@ -1,7 +1,7 @@
 /** @file The config.json of what is written: what computes the same, as every transformers reads it. */
 import { parseAsWritten, rawNumber } from "../files/json.ts";
 import type { JsonObject } from "../files/read.ts";
-import type { StoredType } from "../weights/stored.ts";
+import type { WeightDtype } from "../weights/stored.ts";
 import { readConfig } from "../models/folder.ts";
 import { withBothSpellings } from "../models/rope-parameters.ts";
 
@@ -47,7 +47,7 @@ function withDtype(config: JsonObject, dtype: string): JsonObject {
 const float = (value: number) => rawNumber(Number.isInteger(value) ? value.toFixed(1) : String(value));
 
 /** What is to be written as config.json, its numbers as they were written. */
-export function exportedConfig(origin: string, type: StoredType): JsonObject {
+export function exportedConfig(origin: string, type: WeightDtype): JsonObject {
   const config = readConfig(origin, parseAsWritten);
   const kept = Object.fromEntries(Object.entries(config).filter(([name]) => !left.has(name)));
   const dtype = dtypeNames[type];

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { formatJson } from "../files/json.ts";
-import type { StoredType, Weights } from "../weights/stored.ts";
+import type { WeightDtype, Weights } from "../weights/stored.ts";
 import { readDecoder } from "../models/folder.ts";
 import { onnxFile } from "../weights/onnx-files.ts";
 import { readTokenizerJson } from "../text/tokenizer.ts";
@@ -18,7 +18,7 @@ export { checkCompanions, checkReplaceable };
 
 export interface ExportOptions {
   /** Type of the weights; float32 by default. */
-  readonly dtype?: StoredType;
+  readonly dtype?: WeightDtype;
   /** Most bytes of a file of weights; 5 GB by default, as transformers has it. */
   readonly shardBytes?: number;
   /** ONNX files to be written besides. */

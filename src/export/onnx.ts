@@ -9,7 +9,7 @@ import { type OnnxDtype, onnxFile } from "../weights/onnx-files.ts";
 import { bytesAs } from "../weights/safetensors.ts";
 import { type Encoding, encode } from "../onnx/encode.ts";
 import { quantize } from "../onnx/quantize.ts";
-import type { Place } from "../onnx/tensor.ts";
+import type { TensorData } from "../onnx/tensor.ts";
 import { finite } from "./weights.ts";
 
 /** What is written, of the dtypes of transformers.js. */
@@ -34,7 +34,7 @@ class Placer {
     this.#file = path === undefined ? undefined : openSync(path, "w");
   }
 
-  put(bytes: Uint8Array): Place {
+  put(bytes: Uint8Array): TensorData {
     if (this.#file === undefined || bytes.length < smallTensor) return bytes;
     const offset = Math.ceil(this.#end / pageSize) * pageSize;
     for (let done = 0; done < bytes.length;)

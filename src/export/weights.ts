@@ -4,17 +4,17 @@ import { join } from "node:path";
 import { formatJson } from "../files/json.ts";
 import { sizeOf } from "../graph/ops.ts";
 import {
-  type Stored,
-  type StoredType,
+  type WeightRef,
+  type WeightDtype,
   type Tensor,
   type Weights,
   bytesPerElement,
-  inMemory,
+  toTensor,
 } from "../weights/stored.ts";
 import { writeSafetensors } from "../weights/safetensors.ts";
 
 /** From where on numbers round to an infinity. */
-const tooLarge: Readonly<Record<StoredType, number>> = {
+const tooLarge: Readonly<Record<WeightDtype, number>> = {
   F32: Infinity,
   F16: 65520,
   BF16: 2 ** 128 - 2 ** 119,
@@ -24,11 +24,11 @@ const tooLarge: Readonly<Record<StoredType, number>> = {
  * A tensor that is read when it is needed, and looked through then.
  * @throws naming the first number, where one is not finite or would not be in that type.
  */
-export function finite(name: string, tensor: Tensor | Stored, dtype: StoredType): Tensor {
+export function finite(name: string, tensor: Tensor | WeightRef, dtype: WeightDtype): Tensor {
   return {
     shape: tensor.shape,
     get data() {
-      const { data } = inMemory(tensor);
+      const { data } = toTensor(tensor);
       const most = tooLarge[dtype];
       for (let i = 0; i < data.length; i++)
         if (!(Math.abs(data[i]) < most))
@@ -39,7 +39,7 @@ export function finite(name: string, tensor: Tensor | Stored, dtype: StoredType)
 }
 
 /** Tensors in the order given, cut where a file would get too large; a tensor is never cut. */
-function shards(weights: Weights, dtype: StoredType, most: number): [string, number][][] {
+function shards(weights: Weights, dtype: WeightDtype, most: number): [string, number][][] {
   const parts: [string, number][][] = [[]];
   let filled = 0;
   for (const [name, { shape }] of weights) {
@@ -58,7 +58,7 @@ function shards(weights: Weights, dtype: StoredType, most: number): [string, num
 export async function writeWeights(
   folder: string,
   weights: Weights,
-  dtype: StoredType,
+  dtype: WeightDtype,
   most: number,
 ): Promise<void> {
   const parts = shards(weights, dtype, most);

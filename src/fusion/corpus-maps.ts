@@ -23,7 +23,7 @@ function count(counts: Counts, of: number, what: number): void {
 }
 
 /** How often each token stands near each other one; `name` says what the neighbour is counted as. */
-function company(sequences: readonly Int32Array[], name: (id: number) => number): Counts {
+function cooccurrences(sequences: readonly Int32Array[], name: (id: number) => number): Counts {
   const counts: Counts = new Map();
   for (const ids of sequences)
     for (let i = 0; i < ids.length; i++)
@@ -52,12 +52,12 @@ function cosine(
 export function coOccurrenceMap(source: Vocabulary, target: Vocabulary, pairs: readonly Pair[]): Int32Array {
   const map = minEditMap(source, target);
   const images = new Set(map);
-  const sources = company(
+  const sources = cooccurrences(
     pairs.map((pair) => pair.source.ids),
     (id) => map[id],
   );
   // Columns are the target tokens that some source token maps to.
-  const targets = company(
+  const targets = cooccurrences(
     pairs.map((pair) => pair.target.ids),
     (id) => (images.has(id) ? id : -1),
   );

@@ -12,6 +12,10 @@ export type Method = (typeof methods)[number];
 export const weightings = ["nll", "reward"] as const;
 export type Weighting = (typeof weightings)[number];
 
+/** Where teachers are compared anew. A row is what is trained on at a time, whatever blocks are in it. */
+export const scopes = ["token", "sequence", "row"] as const;
+export type Scope = (typeof scopes)[number];
+
 export interface Selection {
   readonly method: Method;
   readonly weighting: Weighting;
@@ -45,7 +49,7 @@ export interface LmWeight {
  * @param progress share of the steps that are done.
  * @param nlls of the teachers there; their reward exp(−nll) is the best one's for minCE, else the mean.
  */
-export function lmWeightAt(
+export function scheduleLmWeight(
   { lmWeight, lmSchedule }: LmWeight,
   method: Method,
   progress: number,
@@ -59,7 +63,7 @@ export function lmWeightAt(
 }
 
 /** Entries that one position of a fused target has at most, the true token's included. */
-export function mostEntries(method: Method, teachers: number, k: number): number {
+export function maxEntries(method: Method, teachers: number, k: number): number {
   return 1 + (method === "minCE" ? Math.min(teachers, 1) : teachers) * k;
 }
 
@@ -69,11 +73,11 @@ export interface FusedTargets {
   /** f32[T]: how much each position counts, 1 on average. */
   readonly weights: Float32Array;
   /** f32[T·M]: what part each teacher has in what is fused at each position */
-  readonly shares: Float32Array;
+  readonly teacherShares: Float32Array;
   /** Their sums over the positions. */
-  readonly won: readonly number[];
+  readonly credit: readonly number[];
   /** Positions at which all teachers are silent. */
-  readonly alone: number;
+  readonly unaligned: number;
 }
 
 /** How sure of itself a row is: Σ p², the chance that two draws agree. */
@@ -115,14 +119,14 @@ export class Fuser {
   ): FusedTargets {
     const writer = new RowWriter(ids.length, ids.length * 16);
     const weights = new Float32Array(ids.length);
-    const won = rows.map(() => 0);
+    const credit = rows.map(() => 0);
     const parts = rows.map(() => 0);
-    const shares = new Float32Array(ids.length * rows.length);
-    let alone = 0;
+    const teacherShares = new Float32Array(ids.length * rows.length);
+    let unaligned = 0;
     for (let t = 0; t + 1 < ids.length; t++, writer.endRow()) {
       const total = this.#share(rows, trust(t), t, parts);
       if (total === 0) {
-        alone++;
+        unaligned++;
         weights[t] = 1;
         writer.push(ids[t + 1], 1);
         continue;
@@ -131,8 +135,8 @@ export class Fuser {
       writer.push(ids[t + 1], λ);
       for (const [teacher, { offsets, ids: candidates, values }] of rows.entries()) {
         const share = parts[teacher] / total;
-        shares[t * rows.length + teacher] = share;
-        won[teacher] += share;
+        teacherShares[t * rows.length + teacher] = share;
+        credit[teacher] += share;
         if (share === 0) continue;
         for (let i = offsets[t]; i < offsets[t + 1]; i++)
           this.#sum.add(candidates[i], (1 - λ) * share * values[i]);
@@ -141,7 +145,7 @@ export class Fuser {
       weights[t] = writer.normalizeRow();
     }
     if (ids.length) writer.endRow();
-    return { targets: writer.finish(), weights, shares, won, alone };
+    return { targets: writer.finish(), weights, teacherShares, credit, unaligned };
   }
 
   /** Each teacher's part at a position, up to their sum, which is returned; 0 where it is silent or not chosen. */

@@ -9,8 +9,8 @@
  */
 import type { Encoding } from "../text/tokenizer.ts";
 import { RowWriter } from "./sparse.ts";
-import { type Speaker, Spellings } from "./spelling.ts";
-import type { Candidates, Tail, Teaching } from "./teach.ts";
+import { type TokenSpace, Spellings } from "./spelling.ts";
+import type { Candidates, Tail, TeacherTargets } from "./teach.ts";
 
 // T target positions, S source positions, K kept candidates.
 
@@ -18,14 +18,14 @@ import type { Candidates, Tail, Teaching } from "./teach.ts";
 const textLength = ({ ids }: Encoding, eos: number) => (ids.at(-1) === eos ? ids.length - 1 : ids.length);
 
 export class SpanProjector {
-  readonly #source: Speaker;
-  readonly #target: Speaker;
+  readonly #source: TokenSpace;
+  readonly #target: TokenSpace;
   readonly #tail: Tail;
   readonly #spellings: Spellings;
   readonly #places: Int32Array<ArrayBuffer>;
   #lost = 0;
 
-  constructor(source: Speaker, target: Speaker, tail: Tail) {
+  constructor(source: TokenSpace, target: TokenSpace, tail: Tail) {
     this.#source = source;
     this.#target = target;
     this.#tail = tail;
@@ -38,14 +38,14 @@ export class SpanProjector {
    * the tail "text". Silent where no source position ends at the same byte, and where it is not known
    * what comes next.
    */
-  project(source: Encoding, target: Encoding, candidates: Candidates): Teaching {
+  project(source: Encoding, target: Encoding, candidates: Candidates): TeacherTargets {
     const { topIds, topLogProbs } = candidates;
     const { first, open } = this.#spellings;
     const sourceLength = textLength(source, this.#source.eos);
     const targetLength = textLength(target, this.#target.eos);
     const k = topIds.length / source.ids.length;
     const writer = new RowWriter(target.ids.length, target.ids.length * k, this.#places);
-    let [aligned, spelled, tail, s] = [0, 0, 0, 0];
+    let [aligned, multiToken, tail, s] = [0, 0, 0, 0];
     this.#lost = 0;
     for (let t = 0; t < target.ids.length; t++, writer.endRow()) {
       // Of several source tokens that end here, the last has seen them all.
@@ -74,12 +74,12 @@ export class SpanProjector {
       if (nextProbability < 0) {
         if (this.#tail === "text") writer.add(target.ids[t + 1], 1);
       } else if (!settled) {
-        spelled++;
+        multiToken++;
         this.#follow(writer, source, target, candidates, t, s, nextProbability);
       }
       if (this.#tail === "renormalize") writer.normalizeRow();
     }
-    return { rows: writer.finish(), aligned, spelled, dropped: this.#lost, tail };
+    return { rows: writer.finish(), aligned, multiToken, dropped: this.#lost, tail };
   }
 
   /**

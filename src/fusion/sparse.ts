@@ -18,14 +18,14 @@ export class RowWriter {
 
   /**
    * @param capacity entries expected in all; it grows where there are more.
-   * @param places i32[vocabulary] where each id may be found; writers may share it one after the
+   * @param indexOfId i32[vocabulary] where each id may be found; writers may share it one after the
    *   other, since what it says is checked. Only `has` and `add` need it.
    */
-  constructor(rows: number, capacity: number, places = new Int32Array(0)) {
+  constructor(rows: number, capacity: number, indexOfId = new Int32Array(0)) {
     this.#offsets = new Int32Array(rows + 1);
     this.#ids = new Int32Array(capacity);
     this.#values = new Float32Array(capacity);
-    this.#places = places;
+    this.#places = indexOfId;
   }
 
   /** Whether the row being written has this id. */

@@ -3,7 +3,7 @@ import type { Vocabulary } from "../text/vocabulary.ts";
 import { ByteTrie, type Reading } from "./byte-trie.ts";
 
 /** A vocabulary with the token that ends a text. */
-export interface Speaker {
+export interface TokenSpace {
   readonly vocabulary: Vocabulary;
   readonly eos: number;
 }
@@ -38,7 +38,7 @@ export class Spellings {
   readonly #target: ByteTrie;
   readonly #bytes: readonly Uint8Array[];
 
-  constructor(source: Speaker, target: Speaker) {
+  constructor(source: TokenSpace, target: TokenSpace) {
     this.#target = new ByteTrie(target.vocabulary);
     this.#bytes = source.vocabulary.bytes;
     this.first = Int32Array.from(this.#bytes, (bytes, id) =>

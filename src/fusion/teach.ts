@@ -4,18 +4,18 @@ import type { Vocabulary } from "../text/vocabulary.ts";
 import { type ProjectOptions, Projector } from "./project.ts";
 import { SpanProjector } from "./spans.ts";
 import { RowWriter, type SparseRows, softmaxRows } from "./sparse.ts";
-import type { Speaker } from "./spelling.ts";
+import type { TokenSpace } from "./spelling.ts";
 import { TokenAligner } from "./token-align.ts";
 
 // T target positions, S source positions, K kept candidates.
 
-export interface Teaching {
+export interface TeacherTargets {
   /** Weights over target ids per position, about the token after it; empty where the teacher is silent. */
   readonly rows: SparseRows;
   /** Positions at which its text and the target's meet. */
   readonly aligned: number;
   /** Of those, the ones at which it spells the next token, followed by the chain rule. */
-  readonly spelled: number;
+  readonly multiToken: number;
   /** Σ over aligned positions of the kept candidates' probability that has no place in the target. */
   readonly dropped: number;
   /** Σ over aligned positions of the probability outside of the kept candidates. */
@@ -31,7 +31,7 @@ export interface Candidates {
   readonly nll: Float32Array;
 }
 
-export type AlignTeacher = (source: Encoding, target: Encoding, candidates: Candidates) => Teaching;
+export type Aligner = (source: Encoding, target: Encoding, candidates: Candidates) => TeacherTargets;
 
 /**
  * What becomes of the probability that the placed candidates do not hold.
@@ -46,7 +46,7 @@ export type AlignTeacher = (source: Encoding, target: Encoding, candidates: Cand
 export const tails = ["text", "keep", "renormalize"] as const;
 export type Tail = (typeof tails)[number];
 
-export interface TeachOptions {
+export interface AlignOptions {
   /** Softens what the teacher says. */
   readonly temperature: number;
   readonly tail: Tail;
@@ -55,7 +55,7 @@ export interface TeachOptions {
 }
 
 /** The first `topK` candidates of each position, at a temperature; what they hold together stays. */
-function prepare(candidates: Candidates, positions: number, { topK, temperature }: TeachOptions): Candidates {
+function prepare(candidates: Candidates, positions: number, { topK, temperature }: AlignOptions): Candidates {
   const k = positions > 0 ? candidates.topIds.length / positions : 0;
   if (k <= topK && temperature === 1) return candidates;
   const kept = Math.min(k, topK);
@@ -91,7 +91,7 @@ function closeRow(writer: RowWriter, tail: Tail, next: number): void {
 }
 
 /** A teacher with the target's own tokenizer needs no alignment. */
-export function teachInPlace(options: TeachOptions, vocabulary: number): AlignTeacher {
+export function identityAligner(options: AlignOptions, vocabulary: number): Aligner {
   const places = new Int32Array(vocabulary);
   return (_, { ids }, candidates) => {
     const { topIds, topLogProbs } = prepare(candidates, ids.length, options);
@@ -111,12 +111,12 @@ export function teachInPlace(options: TeachOptions, vocabulary: number): AlignTe
       }
       writer.endRow();
     }
-    return { rows: writer.finish(), aligned: Math.max(0, ids.length - 1), spelled: 0, dropped: 0, tail };
+    return { rows: writer.finish(), aligned: Math.max(0, ids.length - 1), multiToken: 0, dropped: 0, tail };
   };
 }
 
 /** By the bytes of the text; see spans.ts. */
-export function teachBySpans(source: Speaker, target: Speaker, options: TeachOptions): AlignTeacher {
+export function byteAligner(source: TokenSpace, target: TokenSpace, options: AlignOptions): Aligner {
   const projector = new SpanProjector(source, target, options.tail);
   return (encoding, targetEncoding, candidates) => {
     const prepared = prepare(candidates, encoding.ids.length, options);
@@ -127,12 +127,12 @@ export function teachBySpans(source: Speaker, target: Speaker, options: TeachOpt
 }
 
 /** FuseLLM's way: dynamic time warping over tokens, then the vocabulary map. */
-export function teachByTokens(
+export function dtwAligner(
   source: Vocabulary,
   target: Vocabulary,
   map: Int32Array,
-  options: TeachOptions & ProjectOptions,
-): AlignTeacher {
+  options: AlignOptions & ProjectOptions,
+): Aligner {
   const aligner = new TokenAligner(source, target);
   const projector = new Projector(source, target, map);
   const places = new Int32Array(target.tokens.length);
@@ -161,6 +161,6 @@ export function teachByTokens(
       for (let i = start; i < end; i++) writer.add(rows.ids[i], shares[i] * scale);
       if (sources[t] >= 0 && end > start) closeRow(writer, options.tail, ids[t + 1]);
     }
-    return { rows: writer.finish(), aligned, spelled: 0, dropped, tail };
+    return { rows: writer.finish(), aligned, multiToken: 0, dropped, tail };
   };
 }

@@ -2,6 +2,9 @@
 import type { Vocabulary } from "../text/vocabulary.ts";
 import { Alphabet, Levenshtein, type Strings } from "./edit-distance.ts";
 
+/** exact: equal strings. minED: the nearest by edit distance. The others also look at text; see corpus-maps.ts. */
+export const maps = ["exact", "minED", "coOccurrence", "statistical"] as const;
+
 /** i32[source vocabulary]: the target token with the same string; −1 is none. */
 export function exactMap(source: Vocabulary, target: Vocabulary): Int32Array {
   const ids = new Map(target.tokens.map((token, id) => [token, id]));

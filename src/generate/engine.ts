@@ -6,15 +6,15 @@
 import type { CacheShape } from "../models/inference.ts";
 import { type Data, type Program, free } from "../onnx/session.ts";
 import type { Scores } from "../score/scores.ts";
-import type { EngineStatistics, Generated, GenerationRequest, Told } from "./requests.ts";
-import { type Row, type Text, addScores, chunk, knownOf } from "./rows.ts";
+import type { EngineStatistics, TokenGenerated, GenerationRequest, EngineEvent } from "./requests.ts";
+import { type Row, type Text, addScores, prefillChunk, cachedPrefixLength } from "./rows.ts";
 import { Sampler, logSumExp, mostLikely } from "./sample.ts";
 import { Slots, bytesPerPlace, capacityFor, capacityWithin } from "./slots.ts";
 
 /** Graphs of slots (models/inference.ts). */
 export interface Programs {
   /** For rows of several tokens. */
-  readonly read: Program;
+  readonly prefill: Program;
   /**
    * For rows of one token. With weights laid out anew the runtime rounds each row in the same way, however
    * many there are; as they lie in their files, a single one would be rounded in another.
@@ -29,7 +29,7 @@ export class Engine {
   readonly #slots: Slots;
   readonly #rows: Row[];
   readonly #queue: GenerationRequest[] = [];
-  readonly #emit: (told: Told) => void;
+  readonly #emit: (told: EngineEvent) => void;
   /** Rows that generate. */
   #decoding = 0;
   #promptTokens = 0;
@@ -37,10 +37,10 @@ export class Engine {
   #generatedTokens = 0;
 
   /** @param slots texts that are generated at a time */
-  constructor(programs: Programs, cache: CacheShape, slots: number, emit: (told: Told) => void) {
+  constructor(programs: Programs, cache: CacheShape, slots: number, emit: (told: EngineEvent) => void) {
     this.#programs = programs;
     this.#slots = new Slots(cache, slots);
-    this.#rows = Array.from({ length: slots }, () => ({ tokens: [], exact: 0 }));
+    this.#rows = Array.from({ length: slots }, () => ({ tokens: [], reusablePrefix: 0 }));
     this.#emit = emit;
   }
 
@@ -93,7 +93,7 @@ export class Engine {
   /** Gives a request the row that knows most of its prompt, or of the free ones that which knows least of it. */
   #join(request: GenerationRequest): void {
     const { prompt, sampling, scored } = request;
-    const known = this.#rows.map((row) => knownOf(row, prompt));
+    const known = this.#rows.map((row) => cachedPrefixLength(row, prompt));
     const most = known.indexOf(Math.max(...known));
     const free = this.#rows.flatMap(({ text }, row) => (text ? [] : [row]));
     const row = free.includes(most) ? most : free.toSorted((a, b) => known[a] - known[b])[0];
@@ -101,7 +101,7 @@ export class Engine {
     this.#promptTokens += prompt.length;
     this.#cachedTokens += kept;
     const text = { request, sampler: new Sampler(sampling, prompt), generated: 0 };
-    this.#rows[row] = { tokens: [...prompt.subarray(0, kept)], exact: kept, text };
+    this.#rows[row] = { tokens: [...prompt.subarray(0, kept)], reusablePrefix: kept, text };
     this.#share(row);
   }
 
@@ -111,13 +111,13 @@ export class Engine {
     const { prompt, scored } = row.text!.request;
     // Of a prompt that is scored, every token is read.
     if (scored) return;
-    const known = this.#rows.map((other) => knownOf(other, prompt));
+    const known = this.#rows.map((other) => cachedPrefixLength(other, prompt));
     const most = Math.max(...known);
     if (most <= row.tokens.length) return;
     this.#slots.copy(known.indexOf(most), at, most);
     this.#cachedTokens += most - row.tokens.length;
     row.tokens = [...prompt.subarray(0, most)];
-    row.exact = most;
+    row.reusablePrefix = most;
   }
 
   #leave(row: number): void {
@@ -142,7 +142,10 @@ export class Engine {
     );
     for (const row of this.#rows) {
       row.tokens.length = Math.min(row.tokens.length, capacity);
-      row.exact = Math.min(row.exact, row.tokens.length - (row.tokens.length % chunk));
+      row.reusablePrefix = Math.min(
+        row.reusablePrefix,
+        row.tokens.length - (row.tokens.length % prefillChunk),
+      );
     }
   }
 
@@ -189,13 +192,13 @@ export class Engine {
     const text = row.text!;
     const { prompt, scored } = text.request;
     const from = row.tokens.length;
-    const part = prompt.slice(from, from + chunk);
-    const program = scored ? await this.#programs.score() : this.#programs.read;
+    const part = prompt.slice(from, from + prefillChunk);
+    const program = scored ? await this.#programs.score() : this.#programs.prefill;
     const next = new Int32Array(part.length);
     next.set(prompt.subarray(from + 1, from + 1 + part.length));
     const { logits, ...said } = await this.#run(program, at, part.length, part, [from], next);
     row.tokens.push(...part);
-    if (part.length === chunk) row.exact = row.tokens.length;
+    if (part.length === prefillChunk) row.reusablePrefix = row.tokens.length;
     if (scored) addScores(text, from, said as unknown as Scores);
     if (row.tokens.length === prompt.length) this.#begin(at, logits as Float32Array);
     free([logits, ...Object.values(said)]);
@@ -234,14 +237,14 @@ export class Engine {
   /** Chooses a text's next token and tells of it; the text leaves if it is the last. */
   #choose(row: Row, logits: Float32Array): void {
     const text = row.text!;
-    const { id, maxTokens, ends, stopIds, logprobs } = text.request;
+    const { id, maxTokens, stopTokens, stopIds, logprobs } = text.request;
     const token = text.sampler.next(logits);
     text.next = token;
     text.generated++;
     this.#generatedTokens++;
-    const ended = ends.includes(token) || stopIds?.includes(token);
+    const ended = stopTokens.includes(token) || stopIds?.includes(token);
     const finish = ended ? "stop" : text.generated === maxTokens ? "length" : undefined;
-    let told: Pick<Generated, "logprob" | "top"> = {};
+    let told: Pick<TokenGenerated, "logprob" | "top"> = {};
     if (logprobs !== undefined) {
       const all = logSumExp(logits);
       const top = Array.from(mostLikely(logits, logprobs), (best) => [best, logits[best] - all] as const);
@@ -253,6 +256,6 @@ export class Engine {
 }
 
 /** Most tokens of a text if all slots are to have room for as many in a cache of so many bytes. */
-export function longestText(cache: CacheShape, slots: number, bytes: number, context: number): number {
+export function maxContext(cache: CacheShape, slots: number, bytes: number, context: number): number {
   return Math.min(context, capacityWithin(bytes / (slots * bytesPerPlace(cache))));
 }

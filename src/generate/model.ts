@@ -1,12 +1,12 @@
 /** @file A model in its worker, as those see it that ask for texts: token ids in, token ids out. */
 import type { ResolvedDevice } from "../onnx/devices.ts";
 import { type Report, type Remote, spawn } from "../onnx/worker.ts";
-import type { EngineStatistics, GenerationRequest, Told } from "./requests.ts";
+import type { EngineStatistics, GenerationRequest, EngineEvent } from "./requests.ts";
 import type { GenerationHandlers, ModelOptions } from "./worker.ts";
 
-export class GenerationModel {
+export class EngineClient {
   readonly #worker: Remote<GenerationHandlers>;
-  readonly #waiting = new Map<number, (told: Told | Error) => void>();
+  readonly #waiting = new Map<number, (told: EngineEvent | Error) => void>();
   #submit: GenerationRequest[] = [];
   #cancel: number[] = [];
   #ids = 0;
@@ -35,10 +35,10 @@ export class GenerationModel {
   }
 
   /** @throws what loading throws. */
-  static async load(options: ModelOptions, onLoading?: Report): Promise<GenerationModel> {
+  static async load(options: ModelOptions, onLoading?: Report): Promise<EngineClient> {
     const worker = spawn<GenerationHandlers>(new URL("./worker.ts", import.meta.url));
     try {
-      return new GenerationModel(worker, options.slots, await worker.call("load", options, onLoading));
+      return new EngineClient(worker, options.slots, await worker.call("load", options, onLoading));
     } catch (error) {
       await worker.close();
       throw error;
@@ -55,10 +55,10 @@ export class GenerationModel {
    * early, or aborting the signal, frees its slot.
    * @throws what a step throws, and the signal's reason.
    */
-  async *generate(request: Omit<GenerationRequest, "id">, signal?: AbortSignal): AsyncGenerator<Told> {
+  async *generate(request: Omit<GenerationRequest, "id">, signal?: AbortSignal): AsyncGenerator<EngineEvent> {
     signal?.throwIfAborted();
     const id = this.#ids++;
-    const ready: (Told | Error)[] = [];
+    const ready: (EngineEvent | Error)[] = [];
     let wake = Promise.withResolvers<void>();
     this.#waiting.set(id, (one) => {
       ready.push(one);
@@ -136,9 +136,9 @@ export class GenerationModel {
     }
   }
 
-  #take({ told, busy, statistics }: Awaited<ReturnType<GenerationHandlers["step"]>>): boolean {
+  #take({ events, busy, statistics }: Awaited<ReturnType<GenerationHandlers["step"]>>): boolean {
     this.#statistics = statistics;
-    for (const one of told) this.#waiting.get(one.id)?.(one);
+    for (const one of events) this.#waiting.get(one.id)?.(one);
     return busy;
   }
 

@@ -10,7 +10,7 @@ export interface GenerationRequest {
   readonly maxTokens: number;
   readonly sampling: Sampling;
   /** Ids behind which a text ends. */
-  readonly ends: readonly number[];
+  readonly stopTokens: readonly number[];
   /** Ids that end this text besides. */
   readonly stopIds?: readonly number[] | undefined;
   /** Most likely tokens to be told of at each place; undefined for no log-probabilities at all. */
@@ -18,14 +18,14 @@ export interface GenerationRequest {
 }
 
 /** What the model says about each token of a prompt, told before the first token. */
-export interface Scored {
+export interface PromptScored {
   readonly id: number;
   readonly scores: Scores;
   /** Set where no token was asked for. */
   readonly finish?: "length";
 }
 
-export interface Generated {
+export interface TokenGenerated {
   readonly id: number;
   readonly token: number;
   /** Of the token under the model alone, before penalties and temperature. */
@@ -35,7 +35,7 @@ export interface Generated {
   readonly finish?: "stop" | "length";
 }
 
-export type Told = Generated | Scored;
+export type EngineEvent = TokenGenerated | PromptScored;
 
 export interface EngineStatistics {
   readonly slots: number;

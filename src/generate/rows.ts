@@ -4,14 +4,14 @@ import type { GenerationRequest } from "./requests.ts";
 import type { Sampler } from "./sample.ts";
 
 /** Tokens of a prompt that are read at a time. Chunks begin at its multiples, whatever is cached. */
-export const chunk = 64;
+export const prefillChunk = 64;
 
 /** A row of the cache. Rows that generate come first, then those that read their prompts, then the free ones. */
 export interface Row {
   /** Tokens whose keys and values are in the cache. */
   tokens: number[];
   /** Of them, those read in whole chunks: they are the same bits whenever they are computed. */
-  exact: number;
+  reusablePrefix: number;
   text?: Text | undefined;
 }
 
@@ -26,11 +26,11 @@ export interface Text {
 }
 
 /** Tokens of a prompt that a row knows, in whole chunks. The last one is always read: what follows it is not known. */
-export function knownOf({ tokens, exact }: Row, prompt: Int32Array): number {
-  const most = Math.min(exact, prompt.length - 1);
+export function cachedPrefixLength({ tokens, reusablePrefix }: Row, prompt: Int32Array): number {
+  const most = Math.min(reusablePrefix, prompt.length - 1);
   let length = 0;
   while (length < most && tokens[length] === prompt[length]) length++;
-  return length - (length % chunk);
+  return length - (length % prefillChunk);
 }
 
 /** Adds what is said of a chunk of a prompt. */

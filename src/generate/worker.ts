@@ -1,7 +1,7 @@
 /** @file The worker that a model generates and scores in: the thread that asks it never waits on a run. */
 import { availableParallelism } from "node:os";
 import { sizeOf } from "../graph/ops.ts";
-import { mostLogprobs } from "./limits.ts";
+import { maxLogprobs } from "./limits.ts";
 import type { OnnxDtype } from "../weights/onnx-files.ts";
 import { readDecoder } from "../models/folder.ts";
 import { slotGraph } from "../models/inference.ts";
@@ -12,8 +12,8 @@ import { resolveDevice } from "../onnx/resolve-device.ts";
 import { type Program, compile } from "../onnx/session.ts";
 import { type Report, serve } from "../onnx/worker.ts";
 import { slotScoringGraph } from "../score/graph.ts";
-import { Engine, type Programs, longestText } from "./engine.ts";
-import type { EngineStatistics, GenerationRequest, Told } from "./requests.ts";
+import { Engine, type Programs, maxContext } from "./engine.ts";
+import type { EngineStatistics, GenerationRequest, EngineEvent } from "./requests.ts";
 
 export interface ModelOptions {
   readonly folder: string;
@@ -26,7 +26,7 @@ export interface ModelOptions {
   /** Most bytes of the cache of keys and values. */
   readonly cacheBytes: number;
   /** Ids below this may be told of as candidates. */
-  readonly known: number;
+  readonly tokenizerSize: number;
 }
 
 /** Parameters of a model that one thread generates as fast with as two (measured: 1.4 and 4 million, not 10). */
@@ -37,15 +37,15 @@ const shortestTurn = 3;
 let engine: Engine;
 let programs: Programs | undefined;
 let scoring: Promise<Program> | undefined;
-let told: Told[] = [];
+let events: EngineEvent[] = [];
 
 const handlers = {
   /** Answers with the most tokens that a prompt and its continuation may have together. */
   async load(options: ModelOptions, report: Report): Promise<{ context: number; device: ResolvedDevice }> {
-    const { folder, dtype, slots, cacheBytes, known } = options;
+    const { folder, dtype, slots, cacheBytes, tokenizerSize } = options;
     const device = await resolveDevice(options.device);
     const decoder = readDecoder(folder);
-    const stored = await readWeights(folder, decoder);
+    const refs = await readWeights(folder, decoder);
     const int8 = dtype === "q8" ? new Map() : undefined;
     const parameters = [...decoder.parameters.values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
     const small = parameters < smallModel;
@@ -53,17 +53,18 @@ const handlers = {
     const [prompts, tokens] = [slotGraph(decoder, false), slotGraph(decoder, true)];
     const { cache } = tokens;
     // Prompts have many tokens, for which the weights of larger models are good as they lie.
-    const reading = { stored, int8, repacked: small };
-    const k = Math.min(mostLogprobs, known);
+    const reading = { refs, int8, repacked: small };
+    const k = Math.min(maxLogprobs, tokenizerSize);
     programs = {
-      read: await compile(prompts.graph, device, threads, { ...reading, onQuantized: report }),
-      decode: await compile(tokens.graph, device, threads, { stored, int8, repacked: true }),
-      score: () => (scoring ??= compile(slotScoringGraph(decoder, k, known), device, threads, reading)),
+      prefill: await compile(prompts.graph, device, threads, { ...reading, onQuantized: report }),
+      decode: await compile(tokens.graph, device, threads, { refs, int8, prepacked: true }),
+      score: () =>
+        (scoring ??= compile(slotScoringGraph(decoder, k, tokenizerSize), device, threads, reading)),
     };
     // Later, texts under way would wait for it; on a GPU it would hold the weights once more.
     if (device === "cpu") await programs.score();
-    engine = new Engine(programs, cache, slots, (one) => told.push(one));
-    return { context: longestText(cache, slots, cacheBytes, cacheContext(decoder)), device };
+    engine = new Engine(programs, cache, slots, (one) => events.push(one));
+    return { context: maxContext(cache, slots, cacheBytes, cacheContext(decoder)), device };
   },
   /** Takes requests, forgets others, and generates for a step, or some that are short. */
   async step({
@@ -72,7 +73,7 @@ const handlers = {
   }: {
     submit: readonly GenerationRequest[];
     cancel: readonly number[];
-  }): Promise<{ told: Told[]; busy: boolean; statistics: EngineStatistics }> {
+  }): Promise<{ events: EngineEvent[]; busy: boolean; statistics: EngineStatistics }> {
     for (const request of submit) engine.submit(request);
     for (const id of cancel) engine.cancel(id);
     const until = performance.now() + shortestTurn;
@@ -80,12 +81,12 @@ const handlers = {
       await engine.step();
       if (performance.now() >= until) break;
     }
-    const reply = { told, busy: engine.busy, statistics: engine.statistics() };
-    told = [];
+    const reply = { events, busy: engine.busy, statistics: engine.statistics() };
+    events = [];
     return reply;
   },
   async close(): Promise<void> {
-    for (const program of [programs?.read, programs?.decode, await scoring]) await program?.close();
+    for (const program of [programs?.prefill, programs?.decode, await scoring]) await program?.close();
   },
 };
 

@@ -86,7 +86,7 @@ export class Builder {
   }
 
   /** offset − length, …, offset − 1. */
-  fromEnd(length: number, offset = 0, dtype: "f32" | "i32" = "i32"): Value {
+  arange(length: number, offset = 0, dtype: "f32" | "i32" = "i32"): Value {
     if (this.#dimensions.has(length)) return this.#node("fromEnd", [], { length, offset, dtype })[0];
     const all = Array.from({ length }, (_, i) => i + offset - length);
     return this.constant(dtype === "f32" ? Float32Array.from(all) : Int32Array.from(all), [length]);
@@ -157,7 +157,7 @@ export class Builder {
   rmsNorm = (x: Value, scale: Value, epsilon: number) => this.#node("rmsNorm", [x, scale], { epsilon })[0];
   layerNorm = (x: Value, scale: Value, epsilon: number) =>
     this.#node("layerNorm", [x, scale], { epsilon })[0];
-  after = (x: Value, ...dependencies: Value[]) => this.#node("after", [x, ...dependencies], {})[0];
+  barrier = (x: Value, ...dependencies: Value[]) => this.#node("after", [x, ...dependencies], {})[0];
   rotary = (x: Value, positions: Value, cos: Value, sin: Value) =>
     this.#node("rotary", [x, positions, cos, sin], {})[0];
 

@@ -15,7 +15,7 @@ export interface DownloadOptions {
 }
 
 /** Failures that another try does not mend. */
-class Final extends Error {}
+class PermanentError extends Error {}
 
 const statusProblems: Readonly<Record<number, string>> = {
   401: "it asks for a token; set HF_TOKEN to one that may read it",
@@ -29,7 +29,7 @@ export function checkStatus(response: Response, subject: string): void {
   const problem = statusProblems[response.status] ?? response.statusText;
   const message = `${subject}: status ${response.status}: ${problem}`;
   // What the server may do better next time.
-  throw response.status >= 500 || response.status === 429 ? new Error(message) : new Final(message);
+  throw response.status >= 500 || response.status === 429 ? new Error(message) : new PermanentError(message);
 }
 
 async function hashOf(path: string, { hash, size }: RemoteFile): Promise<string> {
@@ -39,7 +39,7 @@ async function hashOf(path: string, { hash, size }: RemoteFile): Promise<string>
 }
 
 /** Appends what is missing of a file. */
-async function goOn(
+async function resumeDownload(
   url: string,
   partial: string,
   { path, size }: RemoteFile,
@@ -60,7 +60,7 @@ async function goOn(
   try {
     for await (const chunk of response.body ?? []) {
       if (done + chunk.length > size)
-        throw new Final(`${path}: the server sends more than the ${size} bytes that it lists`);
+        throw new PermanentError(`${path}: the server sends more than the ${size} bytes that it lists`);
       await file.write(chunk);
       done += chunk.length;
       options.onBytes?.(done);
@@ -88,11 +88,11 @@ export async function download(
   const partial = `${target}.incomplete`;
   for (let attempt = 0; ; attempt++) {
     try {
-      await goOn(url, partial, file, options);
+      await resumeDownload(url, partial, file, options);
       break;
     } catch (error) {
       signal?.throwIfAborted();
-      if (error instanceof Final) throw error;
+      if (error instanceof PermanentError) throw error;
       if (attempt === retries)
         throw new Error(
           `${file.path}: could not be downloaded (${(error as Error).message}); what is there is kept: run it again to go on`,

@@ -12,7 +12,7 @@ export interface Tokens {
   /** Keys that a query meets: L, and with a cache those that came before. */
   readonly keys: number;
   /** Most keys, and so positions, that there may be; where `keys` is known, the same. */
-  readonly longest: number;
+  readonly maxPositions: number;
   /** i32[T] */
   readonly ids: Value;
   /** i32[R, L], each token's place in its document */
@@ -22,12 +22,12 @@ export interface Tokens {
   /** f32[1 or R, 1, L, keys], as the mask, where a token sees the last `size` tokens, itself included. */
   window(size: number): Value;
   /** f32[1 or R, 1, 1, keys], the place of each key in its text, up to a number that is the same for a row. */
-  keyPlaces(): Value;
+  keyPositions(): Value;
   /**
    * Keys and values [R, G, …, E] that a layer's queries meet, in the order of the mask, given those of its
    * own tokens [R, G, L, E]; without a cache, these alone. Called once in each layer, in their order.
    */
-  readonly remember?: (keys: Value, values: Value) => readonly (readonly [Value, Value])[];
+  readonly updateCache?: (keys: Value, values: Value) => readonly (readonly [Value, Value])[];
 }
 
 export interface Decoder {
@@ -35,7 +35,7 @@ export interface Decoder {
   readonly vocabulary: number;
   readonly width: number;
   /** Most tokens in a row. */
-  readonly context: number;
+  readonly maxPositions: number;
   /** Most tokens behind a cache, where keys of longer rows are turned in another way; none: `context`. */
   readonly cacheContext?: number | undefined;
   /** Names, as in the safetensors file, with shapes. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { type JsonObject, readJson } from "../files/read.ts";
 import { sizeOf } from "../graph/ops.ts";
-import { type Tensor, load } from "../weights/stored.ts";
+import { type Tensor, readTensor } from "../weights/stored.ts";
 import type { Decoder } from "./decoder.ts";
 import { gemma2 } from "./gemma2.ts";
 import { gpt2 } from "./gpt2.ts";
@@ -89,7 +89,7 @@ export async function readParameters(
   const loaded = new Map<string, Tensor>();
   let done = 0;
   for (const [name, stored] of weights) {
-    loaded.set(name, load(stored));
+    loaded.set(name, readTensor(stored));
     onLoaded((done += sizeOf(stored.shape)) / total);
   }
   return loaded;

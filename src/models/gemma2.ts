@@ -7,12 +7,12 @@ import { attention, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
 import { layerKinds, slidingLayers } from "./layer-kinds.ts";
 import { readRotary, rotaryTables } from "./rotary.ts";
-import { checkMultiple, settings, size, sizes } from "./settings.ts";
+import { checkMultiple, configSchema, size, sizes } from "./settings.ts";
 
 const cap = z.number().positive().nullable();
 
 /** Fields that change the computation; those with one legal value are refused by name otherwise. */
-const Config = settings({
+const Config = configSchema({
   ...sizes(256000, 2304, 9216, 26, 8),
   num_key_value_heads: size.default(4),
   head_dim: size.default(256),
@@ -39,7 +39,7 @@ export function gemma2(json: JsonObject): Decoder {
   const E = config.head_dim;
   checkMultiple("num_attention_heads", H, "num_key_value_heads", G);
   checkMultiple("head_dim", E, "rotary halves", 2);
-  const context = config.max_position_embeddings;
+  const maxPositions = config.max_position_embeddings;
   const layers = slidingLayers(config.layer_types, config.num_hidden_layers, (i) => i % 2 === 0).map(
     (sliding, i) => ({ name: `model.layers.${i}`, sliding }),
   );
@@ -63,21 +63,21 @@ export function gemma2(json: JsonObject): Decoder {
     parameters.set(`${name}.post_feedforward_layernorm.weight`, [D]);
   }
   parameters.set("model.norm.weight", [D]);
-  const rotary = readRotary(json, E, context);
+  const rotary = readRotary(json, E, maxPositions);
   const activation = activations[config.hidden_activation ?? "gelu_pytorch_tanh"];
 
   return {
     vocabulary: config.vocab_size,
     width: D,
-    context,
+    maxPositions,
     parameters,
     head,
     logitCap: config.final_logit_softcapping ?? undefined,
     hidden(b, parameter, tokens) {
-      const { rows, length, longest, ids, positions, mask } = tokens;
-      const [cos, sin] = rotaryTables(b, longest, rotary);
-      const window = config.sliding_window ?? longest;
-      const near = window < longest ? [mask, tokens.window(window)] : [mask];
+      const { rows, length, maxPositions, ids, positions, mask } = tokens;
+      const [cos, sin] = rotaryTables(b, maxPositions, rotary);
+      const window = config.sliding_window ?? maxPositions;
+      const near = window < maxPositions ? [mask, tokens.window(window)] : [mask];
       const scale = config.query_pre_attn_scalar ** -0.5;
       // The stored scale is what is added to 1.
       const norm = (x: Value, name: string) =>

@@ -6,10 +6,10 @@ import { activationName, activations, layerNorm, linear } from "./activations.ts
 import { attention } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
 import { readRotary, rotaryTables } from "./rotary.ts";
-import { checkMultiple, settings, size, sizes } from "./settings.ts";
+import { checkMultiple, configSchema, size, sizes } from "./settings.ts";
 
 /** Fields that change the computation; those with one legal value are refused by name otherwise. */
-const Config = settings({
+const Config = configSchema({
   ...sizes(50432, 6144, 24576, 44, 64),
   max_position_embeddings: size.default(2048),
   layer_norm_eps: z.number().positive().default(1e-5),
@@ -27,8 +27,8 @@ export function gptNeox(json: JsonObject): Decoder {
   checkMultiple("hidden_size", D, "num_attention_heads", H);
   const E = D / H;
   // The numbers of a head that positions turn; the others are left as they are.
-  const context = config.max_position_embeddings;
-  const rotary = readRotary(json, E, context);
+  const maxPositions = config.max_position_embeddings;
+  const rotary = readRotary(json, E, maxPositions);
   const turned = rotary.width;
   checkMultiple("the turned part of a head", turned, "rotary halves", 2);
   const layers = Array.from({ length: config.num_hidden_layers }, (_, layer) => `gpt_neox.layers.${layer}`);
@@ -55,15 +55,15 @@ export function gptNeox(json: JsonObject): Decoder {
   return {
     vocabulary: config.vocab_size,
     width: D,
-    context,
+    maxPositions,
     parameters,
     head,
     hidden(b, parameter, tokens) {
-      const { rows, length, longest, ids, positions, mask } = tokens;
-      const [cos, sin] = rotaryTables(b, longest, rotary);
+      const { rows, length, maxPositions, ids, positions, mask } = tokens;
+      const [cos, sin] = rotaryTables(b, maxPositions, rotary);
       const norm = (x: Value, name: string) => layerNorm(b, x, parameter, name, config.layer_norm_eps);
       const to = (x: Value, name: string, bias = true) => linear(b, x, parameter, name, bias);
-      const turn = (x: Value) => {
+      const rotaryDim = (x: Value) => {
         if (turned === E) return b.rotary(x, positions, cos, sin);
         const [first, rest] = b.split(x, 3, [turned, E - turned]);
         return b.concat([b.rotary(first, positions, cos, sin), rest], 3);
@@ -78,7 +78,7 @@ export function gptNeox(json: JsonObject): Decoder {
         );
         const perHead = b.transpose(b.reshape(all, [rows, length, H, 3 * E]), [0, 2, 1, 3]);
         const [q, k, v] = b.split(perHead, 3, [E, E, E]);
-        const mixed = attention(b, tokens, [turn(q), turn(k), v], 1 / Math.sqrt(E), [mask]);
+        const mixed = attention(b, tokens, [rotaryDim(q), rotaryDim(k), v], 1 / Math.sqrt(E), [mask]);
         const attended = to(mixed, `${layer}.attention.dense`, config.attention_bias);
         const mlp = (input: Value) => {
           const normed = norm(input, `${layer}.post_attention_layernorm`);

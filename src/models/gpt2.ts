@@ -5,10 +5,10 @@ import type { Shape, Value } from "../graph/ops.ts";
 import { activationName, activations, layerNorm } from "./activations.ts";
 import { attention, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
-import { checkMultiple, layerCount, settings, size } from "./settings.ts";
+import { checkMultiple, layerCount, configSchema, size } from "./settings.ts";
 
 /** Fields that change the computation; those with one legal value are refused by name otherwise. */
-const Config = settings(
+const Config = configSchema(
   {
     vocab_size: size.default(50257),
     n_embd: size.default(768),
@@ -63,7 +63,7 @@ export function gpt2(json: JsonObject): Decoder {
   return {
     vocabulary: config.vocab_size,
     width: D,
-    context: config.n_positions,
+    maxPositions: config.n_positions,
     parameters,
     head,
     hidden(b, parameter, tokens) {

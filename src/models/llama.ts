@@ -7,7 +7,7 @@ import { linear } from "./activations.ts";
 import { attention, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
 import { readRotary, rotaryTables } from "./rotary.ts";
-import { checkMultiple, settings, size, sizes } from "./settings.ts";
+import { checkMultiple, configSchema, size, sizes } from "./settings.ts";
 
 /** Fields that all models of this build share; those with one legal value are refused by name otherwise. */
 export const common = {
@@ -19,7 +19,7 @@ export const common = {
   hidden_act: z.enum(["silu", "swish"]).default("silu"),
   tie_word_embeddings: z.boolean().default(false),
 };
-const Common = settings(common);
+const Common = configSchema(common);
 
 /** What follows the attention in each layer: its parameters, and its computation for x [T, D]. */
 export interface Mlp {
@@ -74,7 +74,7 @@ export function llamaLike(
   checkMultiple("num_attention_heads", H, "num_key_value_heads", G);
   const E = config.head_dim ?? D / H;
   checkMultiple("head_dim", E, "rotary halves", 2);
-  const context = config.max_position_embeddings;
+  const maxPositions = config.max_position_embeddings;
   const layers = Array.from({ length: config.num_hidden_layers }, (_, layer) => `model.layers.${layer}`);
   const parameters = new Map<string, Shape>([["model.embed_tokens.weight", [config.vocab_size, D]]]);
   const product = (name: string, from: number, to: number, bias: boolean) => {
@@ -95,20 +95,21 @@ export function llamaLike(
   parameters.set("model.norm.weight", [D]);
   const head = config.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight";
   parameters.set(head, [config.vocab_size, D]);
-  const rotary = readRotary(json, E, context);
+  const rotary = readRotary(json, E, maxPositions);
 
   return {
     vocabulary: config.vocab_size,
     width: D,
     // "dynamic" turns more slowly in rows longer than the model was made for.
-    context: rotary.rope.rope_type === "dynamic" ? Math.floor(context * rotary.rope.factor) : context,
-    cacheContext: context,
+    maxPositions:
+      rotary.rope.rope_type === "dynamic" ? Math.floor(maxPositions * rotary.rope.factor) : maxPositions,
+    cacheContext: maxPositions,
     parameters,
     head,
     hidden(b, parameter, tokens) {
-      const { rows, length, longest, ids, positions, mask } = tokens;
-      const [cos, sin] = rotaryTables(b, longest, rotary);
-      const near = window !== undefined && window < longest ? [mask, tokens.window(window)] : [mask];
+      const { rows, length, maxPositions, ids, positions, mask } = tokens;
+      const [cos, sin] = rotaryTables(b, maxPositions, rotary);
+      const near = window !== undefined && window < maxPositions ? [mask, tokens.window(window)] : [mask];
       let x = b.gather(parameter("model.embed_tokens.weight"), ids);
       for (const [i, layer] of layers.entries()) {
         const masks = (sliding?.[i] ?? true) ? near : [mask];
@@ -120,13 +121,13 @@ export function llamaLike(
         const a = norm(x, "input_layernorm");
         const heads = (name: string, count: number) =>
           splitHeads(b, to(a, `self_attn.${name}_proj`, biases.qkv), rows, length, count);
-        const turned = (name: string, count: number) => {
+        const rotated = (name: string, count: number) => {
           const plain = heads(name, count);
           const normed = headNorm ? norm(plain, `self_attn.${name}_norm`) : plain;
           return b.rotary(normed, positions, cos, sin);
         };
         const scale = 1 / Math.sqrt(E);
-        const mixed = attention(b, tokens, [turned("q", H), turned("k", G), heads("v", G)], scale, masks);
+        const mixed = attention(b, tokens, [rotated("q", H), rotated("k", G), heads("v", G)], scale, masks);
         x = b.add(x, to(mixed, "self_attn.o_proj", biases.output));
 
         const m = norm(x, "post_attention_layernorm");
@@ -141,10 +142,10 @@ export function llamaLike(
 }
 
 /** The gated MLP under the names that most models of this build give it. */
-export const usualMlp = ({ hidden_size, intermediate_size }: z.infer<typeof Common>, bias = false) =>
+export const swigluMlp = ({ hidden_size, intermediate_size }: z.infer<typeof Common>, bias = false) =>
   gatedMlp(["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"], hidden_size, intermediate_size, bias);
 
-const Config = settings({
+const Config = configSchema({
   ...common,
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
@@ -155,7 +156,7 @@ export function llama(json: JsonObject): Decoder {
   const { attention_bias, mlp_bias } = config;
   return llamaLike(json, config, {
     biases: { qkv: attention_bias, output: attention_bias },
-    mlp: usualMlp(config, mlp_bias),
+    mlp: swigluMlp(config, mlp_bias),
     headNorm: false,
   });
 }

@@ -2,11 +2,11 @@
 import type { JsonObject } from "../files/read.ts";
 import type { Decoder } from "./decoder.ts";
 import { layerKinds, slidingLayers } from "./layer-kinds.ts";
-import { common, llamaLike, usualMlp } from "./llama.ts";
-import { settings, size, sizes } from "./settings.ts";
+import { common, llamaLike, swigluMlp } from "./llama.ts";
+import { configSchema, size, sizes } from "./settings.ts";
 
 /** Defaults of transformers where they are not Llama's. */
-const Config = settings({
+const Config = configSchema({
   ...common,
   ...sizes(32000, 4096, 14336, 32, 32),
   num_key_value_heads: size.nullable().default(8),
@@ -19,7 +19,7 @@ export function mistral(json: JsonObject): Decoder {
   const config = Config.parse(json);
   return llamaLike(json, config, {
     biases: { qkv: false, output: false },
-    mlp: usualMlp(config),
+    mlp: swigluMlp(config),
     headNorm: false,
     window: config.sliding_window ?? undefined,
     sliding: slidingLayers(config.layer_types, config.num_hidden_layers, () => true),

@@ -4,10 +4,10 @@ import type { JsonObject } from "../files/read.ts";
 import type { Shape } from "../graph/ops.ts";
 import type { Decoder } from "./decoder.ts";
 import { type Mlp, common, gatedMlp, llamaLike } from "./llama.ts";
-import { layerCount, settings, size, sizes } from "./settings.ts";
+import { layerCount, configSchema, size, sizes } from "./settings.ts";
 
 /** Defaults of transformers where they are not Llama's. */
-const Config = settings(
+const Config = configSchema(
   {
     ...common,
     ...sizes(32000, 4096, 14336, 32, 32),

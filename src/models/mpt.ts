@@ -6,10 +6,10 @@ import type { Shape, Value } from "../graph/ops.ts";
 import { layerNorm, linear } from "./activations.ts";
 import { attention, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
-import { checkMultiple, layerCount, settings, size } from "./settings.ts";
+import { checkMultiple, layerCount, configSchema, size } from "./settings.ts";
 
 /** Fields that change the computation; those with one legal value are refused by name otherwise. */
-const Config = settings(
+const Config = configSchema(
   {
     vocab_size: size.default(50368),
     d_model: size.default(2048),
@@ -85,12 +85,12 @@ export function mpt(json: JsonObject): Decoder {
   return {
     vocabulary: config.vocab_size,
     width: D,
-    context: config.max_seq_len,
+    maxPositions: config.max_seq_len,
     parameters,
     head,
     hidden(b, parameter, tokens) {
       const { rows, length, ids, mask } = tokens;
-      const distances = b.add(mask, alibi(b, H, tokens.keyPlaces()));
+      const distances = b.add(mask, alibi(b, H, tokens.keyPositions()));
       const epsilon = config.layer_norm_epsilon;
       const clip = config.attn_config?.clip_qkv;
       const normed = (value: Value, name: string) =>

@@ -3,8 +3,8 @@ import { z } from "zod";
 import type { JsonObject } from "../files/read.ts";
 import type { Decoder } from "./decoder.ts";
 import { layerKinds, slidingLayers } from "./layer-kinds.ts";
-import { common, llamaLike, usualMlp } from "./llama.ts";
-import { settings, size, sizes } from "./settings.ts";
+import { common, llamaLike, swigluMlp } from "./llama.ts";
+import { configSchema, size, sizes } from "./settings.ts";
 
 /** Defaults of transformers where they are not Llama's. */
 const shared = {
@@ -17,7 +17,7 @@ const shared = {
   max_window_layers: z.int().default(28),
   layer_types: layerKinds,
 };
-const Shared = settings(shared);
+const Shared = configSchema(shared);
 
 /** The last layers have the window, where there is one. */
 function windows(config: z.infer<typeof Shared>) {
@@ -29,10 +29,10 @@ function windows(config: z.infer<typeof Shared>) {
 export function qwen2(json: JsonObject): Decoder {
   const config = Shared.parse(json);
   const biases = { qkv: true, output: false };
-  return llamaLike(json, config, { biases, mlp: usualMlp(config), headNorm: false, ...windows(config) });
+  return llamaLike(json, config, { biases, mlp: swigluMlp(config), headNorm: false, ...windows(config) });
 }
 
-const Qwen3 = settings({
+const Qwen3 = configSchema({
   ...shared,
   attention_bias: z.boolean().default(false),
   // Unlike Llama's, its head width has a default of its own.
@@ -42,5 +42,5 @@ const Qwen3 = settings({
 export function qwen3(json: JsonObject): Decoder {
   const config = Qwen3.parse(json);
   const biases = { qkv: config.attention_bias, output: config.attention_bias };
-  return llamaLike(json, config, { biases, mlp: usualMlp(config), headNorm: true, ...windows(config) });
+  return llamaLike(json, config, { biases, mlp: swigluMlp(config), headNorm: true, ...windows(config) });
 }

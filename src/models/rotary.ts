@@ -85,8 +85,8 @@ const frequencies = (width: number, theta: number) =>
 function llama3(plain: Float32Array, scaling: Rope & { rope_type: "llama3" }): Float32Array {
   const { factor, low_freq_factor: low, high_freq_factor: high } = scaling;
   return plain.map((frequency) => {
-    const turns = (scaling.original_max_position_embeddings * frequency) / (2 * Math.PI);
-    const smooth = Math.min(1, Math.max(0, (turns - low) / (high - low)));
+    const inverseFrequencies = (scaling.original_max_position_embeddings * frequency) / (2 * Math.PI);
+    const smooth = Math.min(1, Math.max(0, (inverseFrequencies - low) / (high - low)));
     return ((1 - smooth) * frequency) / factor + smooth * frequency;
   });
 }

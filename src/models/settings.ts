@@ -78,7 +78,10 @@ export function checkMultiple(of: string, whole: number, field: string, part: nu
  * A schema that reads these fields, refuses those that would have to be read, and passes over all others.
  * @param names other names of fields, which count where both are there (`attribute_map` of transformers).
  */
-export function settings<T extends z.ZodRawShape>(fields: T, names: Readonly<Record<string, string>> = {}) {
+export function configSchema<T extends z.ZodRawShape>(
+  fields: T,
+  names: Readonly<Record<string, string>> = {},
+) {
   const refused = Object.fromEntries(
     Object.entries(foreign).map(([name, neutral]) => [name, unread(neutral)]),
   );

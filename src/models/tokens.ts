@@ -1,7 +1,7 @@
 /** @file How rows of tokens enter a graph: packed with documents, or behind a cache of keys and values. */
 import type { Builder } from "../graph/build.ts";
 import type { Value } from "../graph/ops.ts";
-import { documentMask, hidden, paddedMask, slidingMask } from "./attention.ts";
+import { documentMask, maskValue, paddedMask, slidingMask } from "./attention.ts";
 import type { Decoder, Tokens } from "./decoder.ts";
 
 /** The weights of a decoder as inputs of the graph, by name. */
@@ -12,7 +12,7 @@ export function parametersOf(b: Builder, { parameters }: Decoder): Map<string, V
 /** What positions decide, where the last key is that of the last query: places are counted from there. */
 const countedFromEnd = (b: Builder, length: number, keys: number) => ({
   window: (size: number) => slidingMask(b, length, keys, size),
-  keyPlaces: () => b.reshape(b.fromEnd(keys, 1, "f32"), [1, 1, 1, keys]),
+  keyPositions: () => b.reshape(b.arange(keys, 1, "f32"), [1, 1, 1, keys]),
 });
 
 /** Lengths that a run decides, told from all those of a decoder. */
@@ -22,7 +22,7 @@ function dimensionsOf(b: Builder, { parameters }: Decoder) {
 }
 
 /** Most tokens behind a cache. */
-export const cacheContext = ({ cacheContext: own, context }: Decoder): number => own ?? context;
+export const cacheContext = ({ cacheContext: own, maxPositions }: Decoder): number => own ?? maxPositions;
 
 /** Inputs `ids` i32[T], `positions` and `documents` i32[R, L]: rows in which several documents may lie. */
 export function packedTokens(b: Builder, rows: number, length: number): Tokens {
@@ -30,7 +30,7 @@ export function packedTokens(b: Builder, rows: number, length: number): Tokens {
     rows,
     length,
     keys: length,
-    longest: length,
+    maxPositions: length,
     ids: b.input("ids", [rows * length], "i32"),
     positions: b.input("positions", [rows, length], "i32"),
     mask: documentMask(b, b.input("documents", [rows, length], "i32")),
@@ -63,12 +63,12 @@ export function cachedTokens(b: Builder, decoder: Decoder): Tokens {
     rows,
     length,
     keys,
-    longest: cacheContext(decoder),
+    maxPositions: cacheContext(decoder),
     ids: b.reshape(b.input("input_ids", [rows, length], "i32"), [rows * length]),
     positions: b.input("position_ids", [rows, length], "i32"),
     mask: paddedMask(b, b.input("attention_mask", [rows, keys], "i32"), length),
     ...countedFromEnd(b, length, keys),
-    remember(k, v) {
+    updateCache(k, v) {
       const names = cacheNames(layer++);
       const [all, allValues] = [k, v].map((fresh, i) => {
         const [, groups, , width] = fresh.shape;
@@ -112,19 +112,19 @@ export function slotTokens(
   const positions = b.input("positions", [rows, length], "i32");
   const at = b.input("at", [rows, 1, length, 1]);
   const places = b.input("places", [rows, 1, 1, keys]);
-  const hiddenWhere = (condition: Value) => b.where(condition, b.scalar(hidden), b.scalar(0));
+  const hiddenWhere = (condition: Value) => b.where(condition, b.scalar(maskValue), b.scalar(0));
   const all: Value[] = [];
   const tokens: Tokens = {
     rows,
     length,
     keys,
-    longest: cacheContext(decoder),
+    maxPositions: cacheContext(decoder),
     ids,
     positions,
     mask: hiddenWhere(b.greater(places, at)),
     window: (size) => hiddenWhere(b.greater(b.sub(at, b.scalar(size - 1)), places)),
-    keyPlaces: () => places,
-    remember(k, v) {
+    keyPositions: () => places,
+    updateCache(k, v) {
       const names = slotNames(all.length / 2);
       all.push(k, v);
       const [before, beforeValues] = [k, v].map(({ shape: [, groups, , width] }, i) =>

@@ -3,19 +3,19 @@ import { check } from "../graph/check.ts";
 import { type Graph, type Node, type Shape, type Value, factors, isNode } from "../graph/ops.ts";
 import { type Attribute, type Target, lowerings } from "./lower.ts";
 import { Message } from "./protobuf.ts";
-import { type DataType, type Place, dataTypes, tensor, valueInfo } from "./tensor.ts";
+import { type DataType, type TensorData, dataTypes, tensor, valueInfo } from "./tensor.ts";
 
 /** An input of the graph that is a weight of the model. */
 export interface Weight {
   readonly dtype: "f32" | "f16" | "bf16";
-  readonly place: Place;
+  readonly place: TensorData;
 }
 
 /** A weight in 8 bits: int8 [K, N], which is fed where it has no place, and what each column is scaled by. */
 export interface QuantizedWeight {
   readonly name: string;
   readonly shape: Shape;
-  readonly place?: Place;
+  readonly place?: TensorData;
   readonly scales: Float32Array;
 }
 
@@ -85,7 +85,7 @@ export function encode(graph: Graph, options: Encoding = {}): Uint8Array {
     if (name === undefined) made.set(key, (name = make()));
     return name;
   };
-  const constant = (key: string, dtype: DataType, shape: Shape, data: Place) =>
+  const constant = (key: string, dtype: DataType, shape: Shape, data: TensorData) =>
     shared(key, () => {
       const name = `c${made.size}`;
       proto.message(5, tensor(name, dtype, shape, data));

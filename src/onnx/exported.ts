@@ -20,7 +20,7 @@ export interface ExportedDecoder {
 
 type Metadata = Extract<InferenceSession.ValueMetadata, { isTensor: true }>;
 
-const wide = (values: Int32Array) => BigInt64Array.from(values, BigInt);
+const toInt64 = (values: Int32Array) => BigInt64Array.from(values, BigInt);
 
 /** What an input gets for B rows of S tokens that nothing comes before; undefined if it is not known. */
 function feed(
@@ -32,7 +32,7 @@ function feed(
   const length = ids.length / rows;
   const tokens = (values: Int32Array) =>
     type === "int64"
-      ? new Tensor("int64", wide(values), [rows, length])
+      ? new Tensor("int64", toInt64(values), [rows, length])
       : new Tensor("int32", values, [rows, length]);
   if (name === "input_ids") return tokens(ids);
   if (name === "attention_mask") return tokens(mask);

@@ -4,7 +4,7 @@ import { realpathSync } from "node:fs";
 import { parse, relative } from "node:path";
 import { InferenceSession, Tensor, env } from "onnxruntime-node";
 import { type Dtype, type Graph, type Shape, factors, isNode, sizeOf } from "../graph/ops.ts";
-import { type Stored, bytesPerElement, load } from "../weights/stored.ts";
+import { type WeightRef, bytesPerElement, readTensor } from "../weights/stored.ts";
 import type { ResolvedDevice } from "./devices.ts";
 import { type Encoding, encode } from "./encode.ts";
 import { type Quantized, quantize } from "./quantize.ts";
@@ -13,7 +13,7 @@ export type Data = Float32Array | Int32Array;
 
 /** Weights that a program takes from files, where they stay as they are. */
 export interface FrozenWeights {
-  readonly stored: ReadonlyMap<string, Stored>;
+  readonly refs: ReadonlyMap<string, WeightRef>;
   /**
    * If products are to take them in 8 bits, several times faster on CPUs with instructions for that, and not
    * exact: those that there are, by name, which are made when they are needed, once for all programs of a model.
@@ -23,7 +23,7 @@ export interface FrozenWeights {
    * Whether the runtime may lay them out anew, each once more in memory: of use where products have few
    * rows, as when a text is generated token by token.
    */
-  readonly repacked?: boolean;
+  readonly prepacked?: boolean;
   /** Gets the share of the weights that is in 8 bits. */
   readonly onQuantized?: ((share: number) => void) | undefined;
 }
@@ -99,27 +99,27 @@ export function sessionOptions(
 }
 
 /** Weights where they lie, as ONNX Runtime maps them; and those in 8 bits, which are made here and fed. */
-function frozen({ stored, int8, repacked = false, onQuantized }: FrozenWeights, inPlace: boolean) {
+function frozen({ refs, int8, prepacked = false, onQuantized }: FrozenWeights, inPlace: boolean) {
   const fed: Record<string, Tensor> = {};
   const weights: Encoding["weights"] = new Map(
-    Array.from(stored, ([name, { path, offset, dtype, shape }]) => {
+    Array.from(refs, ([name, { path, offset, dtype, shape }]) => {
       const location = relative(root, realpathSync(path));
       const length = sizeOf(shape) * bytesPerElement[dtype];
       return [name, { dtype: weightTypes[dtype], place: { location, offset, length } }];
     }),
   );
-  const total = [...stored.values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const total = [...refs.values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   let done = 0;
   const quantized: Encoding["quantized"] = (weight, transposed) => {
     const name = `int8:${weight}`;
     let made = int8!.get(name);
-    if (!made) int8!.set(name, (made = quantize(load(stored.get(weight)!), transposed)));
+    if (!made) int8!.set(name, (made = quantize(readTensor(refs.get(weight)!), transposed)));
     const shape = [made.rows, made.columns];
     fed[name] = new Tensor("int8", made.values, shape);
     onQuantized?.((done += made.values.length) / total);
     return { name, shape, scales: made.scales };
   };
-  const encoding: Encoding = { weights, inPlace, ownTables: repacked, ...(int8 && { quantized }) };
+  const encoding: Encoding = { weights, inPlace, ownTables: prepacked, ...(int8 && { quantized }) };
   return { fed, encoding };
 }
 
@@ -132,7 +132,7 @@ export async function compile(
 ): Promise<Program> {
   const lengthsOf = (shape: Shape) => shape.map((length) => factors(length, graph.dimensions));
   const inputs = graph.nodes.flatMap((node) =>
-    isNode(node, "input") && !weights?.stored.has(node.attributes.name)
+    isNode(node, "input") && !weights?.refs.has(node.attributes.name)
       ? [
           {
             name: node.attributes.name,
@@ -142,7 +142,7 @@ export async function compile(
         ]
       : [],
   );
-  const inPlace = weights !== undefined && device === "cpu" && !weights.repacked;
+  const inPlace = weights !== undefined && device === "cpu" && !weights.prepacked;
   const { fed, encoding } = weights ? frozen(weights, inPlace) : { fed: {}, encoding: {} };
   const model = encode(graph, { ...encoding, fusedProducts: device !== "webgpu" });
   const session = await InferenceSession.create(model, sessionOptions(device, threads, !inPlace, root));

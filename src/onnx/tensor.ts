@@ -7,10 +7,10 @@ export const dataTypes = { f32: 1, i8: 3, i32: 6, i64: 7, bool: 9, f16: 10, bf16
 export type DataType = keyof typeof dataTypes;
 
 /** Where the elements of a tensor are: at hand, or from a byte of a file on. */
-export type Place =
+export type TensorData =
   ArrayBufferView | { readonly location: string; readonly offset: number; readonly length: number };
 
-export function tensor(name: string, dtype: DataType, shape: Shape, place: Place): Message {
+export function tensor(name: string, dtype: DataType, shape: Shape, place: TensorData): Message {
   const message = new Message();
   for (const length of shape) message.integer(1, length);
   message.integer(2, dataTypes[dtype]).string(8, name);

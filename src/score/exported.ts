@@ -1,9 +1,9 @@
 /** @file Scores token sequences with a model that is given as an ONNX file. */
 import { type ExportedDecoder, openExported } from "../onnx/exported.ts";
 import { type Program, compile, free } from "../onnx/session.ts";
-import { logitsGraph } from "./graph.ts";
+import { logitsScoringGraph } from "./graph.ts";
 import type { ScorerOptions } from "./scorer.ts";
-import { type Group, type Scores, scoresOf } from "./scores.ts";
+import { type Group, type Scores, toScores } from "./scores.ts";
 
 /**
  * As Scorer, but one sequence at a time: such a file knows no documents that share a row, and one in 8 bits takes
@@ -27,13 +27,13 @@ export class ExportedScorer {
    * @param context most tokens of a text, as its config.json has it.
    */
   static async create(path: string, context: number, options: ScorerOptions): Promise<ExportedScorer> {
-    const { k, known, device, threads } = options;
+    const { k, tokenizerSize, device, threads } = options;
     const decoder = await openExported(path, device, threads);
     const { vocabulary, data } = await decoder.run(1, new Int32Array(1), new Int32Array([1]));
     free([data]);
-    if (known > vocabulary)
-      throw new Error(`${path}: it has logits of ${vocabulary} tokens, its tokenizer has ${known}`);
-    const program = await compile(logitsGraph(vocabulary, k, known), "cpu", threads);
+    if (tokenizerSize > vocabulary)
+      throw new Error(`${path}: it has logits of ${vocabulary} tokens, its tokenizer has ${tokenizerSize}`);
+    const program = await compile(logitsScoringGraph(vocabulary, k, tokenizerSize), "cpu", threads);
     return new ExportedScorer(path, decoder, context, program);
   }
 
@@ -56,7 +56,7 @@ export class ExportedScorer {
 
   async #scoreOne(ids: Int32Array): Promise<Scores> {
     const tokens = ids.length;
-    if (tokens === 0) return scoresOf({ nextProbs: new Float32Array(0) }, 0, 0);
+    if (tokens === 0) return toScores({ nextProbs: new Float32Array(0) }, 0, 0);
     if (tokens > this.#context)
       throw new Error(
         `${this.#path}: a text of ${tokens} tokens is longer than the ${this.#context} that its config.json allows (max_position_embeddings)`,
@@ -70,7 +70,7 @@ export class ExportedScorer {
     next.set(ids.subarray(1));
     const said = await this.#program.run({ logits, next }, { tokens });
     free([logits]);
-    const scores = scoresOf(said, 0, tokens);
+    const scores = toScores(said, 0, tokens);
     free(Object.values(said));
     return scores;
   }

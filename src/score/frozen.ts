@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { notFinite } from "../weights/finite.ts";
+import { describeNonFinite } from "../weights/finite.ts";
 import { readConfig, readDecoder } from "../models/folder.ts";
 import { type OnnxDtype, onnxDtypes, onnxFile } from "../weights/onnx-files.ts";
 import { hasWeights, readWeights } from "../weights/weights.ts";
@@ -51,7 +51,9 @@ const fromWeights = (folder: string, dtype?: OnnxDtype) =>
 export async function explainNotFinite(folder: string, dtype?: OnnxDtype): Promise<string> {
   if (!fromWeights(folder, dtype))
     return `${join(folder, onnxFile(dtype ?? "fp32"))} computes it; another dtype may not`;
-  return notFinite(await readWeights(folder, readDecoder(folder))) ?? `${folder}: all weights are numbers`;
+  return (
+    describeNonFinite(await readWeights(folder, readDecoder(folder))) ?? `${folder}: all weights are numbers`
+  );
 }
 
 /**
@@ -65,15 +67,15 @@ export function readFrozen(folder: string, dtype?: OnnxDtype): Frozen {
     const decoder = readDecoder(folder);
     return {
       vocabulary: decoder.vocabulary,
-      context: decoder.context,
+      context: decoder.maxPositions,
       open: async (options, onQuantized) => {
-        const stored = await readWeights(folder, decoder);
+        const refs = await readWeights(folder, decoder);
         // Products in 8 bits round what is no number to some number, so that nothing would show it.
-        const wrong = dtype === "q8" ? notFinite(stored) : undefined;
+        const wrong = dtype === "q8" ? describeNonFinite(refs) : undefined;
         if (wrong) throw new Error(wrong);
         return Scorer.create(
           decoder,
-          { stored, int8: dtype === "q8" ? new Map() : undefined, onQuantized },
+          { refs, int8: dtype === "q8" ? new Map() : undefined, onQuantized },
           options,
         );
       },

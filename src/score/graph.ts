@@ -11,9 +11,9 @@ import { packedTokens, parametersOf } from "../models/tokens.ts";
 const outputNames = ["nextProbs", "topIds", "topProbs"] as const;
 
 /** p(next) [C, 1], and for k > 0 the ids i32[C, K] and probabilities [C, K] of the most likely tokens. */
-type Said = readonly Value[];
+type ScoreOutputs = readonly Value[];
 
-function said(b: Builder, logits_CV: Value, next_C1: Value, k: number, known: number): Said {
+function scoreOutputs(b: Builder, logits_CV: Value, next_C1: Value, k: number, known: number): ScoreOutputs {
   const vocabulary = logits_CV.shape[1];
   const p_CV = b.softmax(logits_CV);
   const next = b.gatherElements(p_CV, next_C1);
@@ -46,13 +46,13 @@ export function scoringGraph(
   const hiddens = b.split(hidden_TD, 0, sizes);
   const nexts = b.split(b.input("next", [T, 1], "i32"), 0, sizes);
   const head_VD = parameters.get(decoder.head)!;
-  const chunks: Said[] = [];
+  const chunks: ScoreOutputs[] = [];
   sizes.forEach((_, i) => {
     // Waiting for the last chunk's results is what lets its logits go.
     const last = chunks.at(-1);
     const numbers = last?.filter(({ dtype }) => dtype === "f32") ?? [];
-    const hidden_CD = last ? b.after(hiddens[i], ...numbers) : hiddens[i];
-    chunks.push(said(b, logitsOf(b, decoder, hidden_CD, head_VD), nexts[i], k, known));
+    const hidden_CD = last ? b.barrier(hiddens[i], ...numbers) : hiddens[i];
+    chunks.push(scoreOutputs(b, logitsOf(b, decoder, hidden_CD, head_VD), nexts[i], k, known));
   });
   outputNames.slice(0, chunks[0].length).forEach((name, output) => {
     b.output(
@@ -76,7 +76,7 @@ export function slotScoringGraph(decoder: Decoder, k: number, known: number): Gr
   const { tokens, hidden_TD, head_VD, fresh } = slotHidden(b, decoder, false);
   const logits_TV = logitsOf(b, decoder, hidden_TD, head_VD);
   const next_T1 = b.input("next", [tokens.rows * tokens.length, 1], "i32");
-  const [next, topIds, top] = said(b, logits_TV, next_T1, k, known);
+  const [next, topIds, top] = scoreOutputs(b, logits_TV, next_T1, k, known);
   b.output("nll", negativeLog(b, next));
   if (k > 0) b.output("topIds", topIds);
   if (k > 0) b.output("topLogProbs", b.log(top));
@@ -86,10 +86,10 @@ export function slotScoringGraph(decoder: Decoder, k: number, known: number): Gr
 }
 
 /** The same from `logits` [tokens, V] that another graph computed; how many tokens, each run decides. */
-export function logitsGraph(vocabulary: number, k: number, known: number): Graph {
+export function logitsScoringGraph(vocabulary: number, k: number, known: number): Graph {
   const b = new Builder();
   const T = b.dimension("tokens", [vocabulary, known, k]);
-  const all = said(b, b.input("logits", [T, vocabulary]), b.input("next", [T, 1], "i32"), k, known);
+  const all = scoreOutputs(b, b.input("logits", [T, vocabulary]), b.input("next", [T, 1], "i32"), k, known);
   all.forEach((value, output) => b.output(outputNames[output], value));
   return b.graph();
 }

@@ -2,7 +2,7 @@
 
 // R rows, L row length.
 
-export interface Place {
+export interface RowSpan {
   readonly row: number;
   readonly start: number;
 }
@@ -11,8 +11,8 @@ export interface Place {
  * First-fit decreasing: the longest sequence first, each into the first row with room for it.
  * @throws if a sequence is longer than a row.
  */
-export function layRows(lengths: readonly number[], rowLength: number): { rows: number; places: Place[] } {
-  const places: Place[] = Array(lengths.length);
+export function packRows(lengths: readonly number[], rowLength: number): { rows: number; places: RowSpan[] } {
+  const places: RowSpan[] = Array(lengths.length);
   const filled: number[] = [];
   const order = lengths.map((_, i) => i).sort((a, b) => lengths[b] - lengths[a] || a - b);
   for (const i of order) {

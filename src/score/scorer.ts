@@ -4,8 +4,8 @@ import type { Tensor } from "../weights/stored.ts";
 import type { ResolvedDevice } from "../onnx/devices.ts";
 import { type Data, type FrozenWeights, type Program, compile, free } from "../onnx/session.ts";
 import { scoringGraph } from "./graph.ts";
-import { layRows } from "./rows.ts";
-import { type Group, type Scores, scoresOf, wholeGroup } from "./scores.ts";
+import { packRows } from "./rows.ts";
+import { type Group, type Scores, toScores, wholeGroup } from "./scores.ts";
 
 export interface ScorerOptions {
   /** Most tokens of a sequence. */
@@ -15,7 +15,7 @@ export interface ScorerOptions {
   /** Candidates kept per position; 0 for the nll alone. */
   readonly k: number;
   /** Ids below this may be candidates. */
-  readonly known: number;
+  readonly tokenizerSize: number;
   readonly device: ResolvedDevice;
   readonly threads: number;
 }
@@ -46,10 +46,10 @@ export class Scorer {
     given: ScorerOptions,
   ): Promise<Scorer> {
     // Products in 8 bits take one scale for all rows of a batch, so that each row would depend on the others.
-    const options = "stored" in weights && weights.int8 ? { ...given, rows: 1 } : given;
-    const { rows, rowLength, k, known, device, threads } = options;
-    const graph = scoringGraph(decoder, rows, rowLength, k, known);
-    if ("stored" in weights) return new Scorer(await compile(graph, device, threads, weights), options, {});
+    const options = "refs" in weights && weights.int8 ? { ...given, rows: 1 } : given;
+    const { rows, rowLength, k, tokenizerSize, device, threads } = options;
+    const graph = scoringGraph(decoder, rows, rowLength, k, tokenizerSize);
+    if ("refs" in weights) return new Scorer(await compile(graph, device, threads, weights), options, {});
     const fed = Object.fromEntries(Array.from(weights, ([name, { data }]) => [name, data]));
     return new Scorer(await compile(graph, device, threads), options, fed);
   }
@@ -69,7 +69,7 @@ export class Scorer {
         .slice(first, first + rows)
         .flatMap((row, r) => row.map((placed) => ({ ...placed, start: r * rowLength + placed.start })));
       const result = await this.#program.run({ ...this.#weights, ...this.#feeds(here) });
-      for (const { sequence, start, keep } of here) keep?.(scoresOf(result, start, start + sequence.length));
+      for (const { sequence, start, keep } of here) keep?.(toScores(result, start, start + sequence.length));
       free(Object.values(result));
     }
     return scores;
@@ -77,7 +77,7 @@ export class Scorer {
 
   /** The rows of a group in which there is something that is asked for. */
   #lay({ sequences, from, to }: Group, keep: (i: number, scores: Scores) => void): Placed[][] {
-    const { rows, places } = layRows(
+    const { rows, places } = packRows(
       sequences.map(({ length }) => length),
       this.#options.rowLength,
     );

@@ -1,6 +1,6 @@
 /** @file What a model says about sequences: its scores, and whether they are finite. */
 import type { Data } from "../onnx/session.ts";
-import { findNotFinite } from "../weights/finite.ts";
+import { findNonFinite } from "../weights/finite.ts";
 
 // T tokens of a sequence, K kept candidates.
 
@@ -34,7 +34,7 @@ export const wholeGroup = (sequences: readonly Int32Array[]): Group => ({
 });
 
 /** Scores of tokens from `start` to `end`, of what a scoring graph says of many. */
-export function scoresOf(said: Readonly<Record<string, Data>>, start: number, end: number): Scores {
+export function toScores(said: Readonly<Record<string, Data>>, start: number, end: number): Scores {
   const nll = (said.nextProbs as Float32Array).subarray(start, end).map((p) => -Math.log(p + smallest));
   nll[nll.length - 1] = 0;
   if (!said.topIds) return { nll, topIds: new Int32Array(0), topLogProbs: new Float32Array(0) };
@@ -44,16 +44,16 @@ export function scoresOf(said: Readonly<Record<string, Data>>, start: number, en
 }
 
 /** Where the first score is that is no number: of which sequence, about which token, and what it is instead. */
-export interface NotFiniteScore {
+export interface NonFiniteScore {
   readonly sequence: number;
   readonly token: number;
   readonly value: number;
 }
 
 /** Finds it. A candidate's probability may be 0, and its logarithm −∞. */
-export function findNotFiniteScore(scores: readonly Scores[]): NotFiniteScore | undefined {
+export function findNonFiniteScore(scores: readonly Scores[]): NonFiniteScore | undefined {
   for (const [sequence, { nll, topLogProbs }] of scores.entries()) {
-    const t = findNotFinite(nll);
+    const t = findNonFinite(nll);
     if (t >= 0) return { sequence, token: t + 1, value: nll[t] };
     const c = topLogProbs.findIndex((value) => !(value < Infinity));
     if (c >= 0)

@@ -6,7 +6,7 @@ import { type Report, serve } from "../onnx/worker.ts";
 import type { ExportedScorer } from "./exported.ts";
 import { explainNotFinite, readFrozen } from "./frozen.ts";
 import type { Scorer, ScorerOptions } from "./scorer.ts";
-import { type Group, type Scores, findNotFiniteScore } from "./scores.ts";
+import { type Group, type Scores, findNonFiniteScore } from "./scores.ts";
 
 interface Load extends Omit<ScorerOptions, "device"> {
   readonly folder: string;
@@ -41,7 +41,7 @@ const handlers = {
     const start = performance.now();
     const { scorer, folder, dtype } = models[model];
     const scores = await scorer.score(sequences);
-    const wrong = findNotFiniteScore(scores);
+    const wrong = findNonFiniteScore(scores);
     if (wrong)
       throw new Error(
         `${folder}: what it says of token ${wrong.token} of a text is ${wrong.value}: ${await explainNotFinite(folder, dtype)}`,

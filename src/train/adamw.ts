@@ -10,10 +10,10 @@ export interface AdamWOptions {
 }
 
 /** One parameter with its two moments. */
-export interface Slot {
+export interface AdamWState {
   readonly value: Float32Array;
-  readonly first: Float32Array;
-  readonly second: Float32Array;
+  readonly exp_avg: Float32Array;
+  readonly exp_avg_sq: Float32Array;
   readonly decays: boolean;
 }
 
@@ -46,7 +46,7 @@ const [value, first, second, gradient] = Array.from(
  * @param step counts from 1; it corrects the moments for their start at zero.
  */
 export function adamWStep(
-  slot: Slot,
+  slot: AdamWState,
   gradients: Float32Array,
   { beta1, beta2, epsilon, weightDecay }: AdamWOptions,
   step: number,
@@ -59,12 +59,12 @@ export function adamWStep(
   for (let start = 0; start < gradients.length; start += blockSize) {
     const size = Math.min(blockSize, gradients.length - start);
     value.set(slot.value.subarray(start, start + size));
-    first.set(slot.first.subarray(start, start + size));
-    second.set(slot.second.subarray(start, start + size));
+    first.set(slot.exp_avg.subarray(start, start + size));
+    second.set(slot.exp_avg_sq.subarray(start, start + size));
     gradient.set(gradients.subarray(start, start + size));
     kernel.step(size * 4, beta1, beta2, epsilon, scale, keep, rate, correction);
     slot.value.set(value.subarray(0, size), start);
-    slot.first.set(first.subarray(0, size), start);
-    slot.second.set(second.subarray(0, size), start);
+    slot.exp_avg.set(first.subarray(0, size), start);
+    slot.exp_avg_sq.set(second.subarray(0, size), start);
   }
 }

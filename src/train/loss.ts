@@ -54,7 +54,7 @@ function chunkLoss(
   const loss_C1 = b.mul(weight, b.reduceSum(b.mul(q, nll_CK), [1]));
   const [nll_C1] = b.split(nll_CK, 1, [1, ids.shape[1] - 1]);
   // Once those are gathered nothing else reads p, so that it is overwritten in place.
-  const plain_CV = b.scatterElements(p_CV, ids, b.after(b.mul(q, b.scalar(-1)), p_CK));
+  const plain_CV = b.scatterElements(p_CV, ids, b.barrier(b.mul(q, b.scalar(-1)), p_CK));
   // The gradient by h·W of z = cap·tanh(h·W / cap) has the factor 1 − tanh².
   const dz_CV = tanh_CV ? b.mul(plain_CV, b.sub(b.scalar(1), b.mul(tanh_CV, tanh_CV))) : plain_CV;
   return {
@@ -102,7 +102,7 @@ export function trainingGraph(decoder: Decoder, shape: BatchShape, accumulate: b
   sizes.forEach((_, i) => {
     const last = chunks.at(-1);
     // Waiting for the last chunk's gradients is what lets its logits go.
-    const hidden_CD = last ? b.after(hiddens[i], last.headGradient_DV, last.hiddenGradient) : hiddens[i];
+    const hidden_CD = last ? b.barrier(hiddens[i], last.headGradient_DV, last.hiddenGradient) : hiddens[i];
     const target = { ids: ids[i], q: qs[i], weight: weights[i] };
     chunks.push(chunkLoss(b, hidden_CD, head_VD, target, last?.headGradient_DV, decoder.logitCap));
   });

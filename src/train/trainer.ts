@@ -1,14 +1,14 @@
 /** @file The model being trained: gradients over micro-batches, AdamW steps, evaluation, its state on disk. */
 import { sizeOf } from "../graph/ops.ts";
 import type { Decoder } from "../models/decoder.ts";
-import { notFinite } from "../weights/finite.ts";
-import { type Tensor, isStored, load } from "../weights/stored.ts";
+import { describeNonFinite } from "../weights/finite.ts";
+import { type Tensor, isWeightRef, readTensor } from "../weights/stored.ts";
 import { readSafetensors, writeSafetensors } from "../weights/safetensors.ts";
 import type { ResolvedDevice } from "../onnx/devices.ts";
 import { type Data, type Program, compile, free } from "../onnx/session.ts";
 import { Scorer } from "../score/scorer.ts";
-import { findNotFiniteScore } from "../score/scores.ts";
-import { type AdamWOptions, type Slot, adamWStep } from "./adamw.ts";
+import { findNonFiniteScore } from "../score/scores.ts";
+import { type AdamWOptions, type AdamWState, adamWStep } from "./adamw.ts";
 import { type BatchShape, gradientOf, gradientSumOf, trainingGraph } from "./loss.ts";
 
 // R rows, L row length, T = R·L tokens, K entries of a soft target.
@@ -54,7 +54,7 @@ export class Trainer {
   readonly #options: TrainerOptions;
   readonly #program: Program;
   readonly #parameters: ReadonlyMap<string, Tensor>;
-  readonly #slots: Map<string, Slot>;
+  readonly #slots: Map<string, AdamWState>;
   #scorer: Scorer | undefined;
   #steps = 0;
 
@@ -73,8 +73,8 @@ export class Trainer {
         name,
         {
           value: data,
-          first: new Float32Array(data.length),
-          second: new Float32Array(data.length),
+          exp_avg: new Float32Array(data.length),
+          exp_avg_sq: new Float32Array(data.length),
           decays: shape.length > 1,
         },
       ]),
@@ -156,7 +156,7 @@ export class Trainer {
     for (const [name, slot] of this.#slots)
       adamWStep(slot, gradients.get(name)!, this.#options, this.#steps, learningRate, scale);
     free(gradients.values());
-    const wrong = notFinite(this.#parameters, largestWeight);
+    const wrong = describeNonFinite(this.#parameters, largestWeight);
     if (wrong)
       throw new Error(
         `train: ${wrong} after step ${this.#steps}: the learning rate of ${learningRate} is too large; lower train.learningRate`,
@@ -176,13 +176,13 @@ export class Trainer {
       rows: Math.ceil((shape.rows * shape.length) / rowLength),
       rowLength,
       k: 0,
-      known: this.#decoder.vocabulary,
+      tokenizerSize: this.#decoder.vocabulary,
       device,
       threads,
     };
     this.#scorer ??= await Scorer.create(this.#decoder, this.#parameters, options);
     const scores = await this.#scorer.score(sequences);
-    const wrong = findNotFiniteScore(scores);
+    const wrong = findNonFiniteScore(scores);
     if (wrong)
       throw new Error(
         `evaluate: −log p of a token is ${wrong.value} after step ${this.#steps}; a lower train.learningRate may help`,
@@ -192,13 +192,13 @@ export class Trainer {
 
   /** @throws if a weight or a moment is no number, or such a weight too large: such a state is of no use, and would take a better one's place. */
   checkState(): void {
-    for (const [name, { value, first, second }] of this.#slots) {
+    for (const [name, { value, exp_avg, exp_avg_sq }] of this.#slots) {
       const { shape } = this.#parameters.get(name)!;
       const of = (key: string, data: Float32Array) => new Map([[key, { shape, data }]]);
       const wrong =
-        notFinite(of(name, value), largestWeight) ??
-        notFinite(of(`adamw.first.${name}`, first)) ??
-        notFinite(of(`adamw.second.${name}`, second));
+        describeNonFinite(of(name, value), largestWeight) ??
+        describeNonFinite(of(`adamw.first.${name}`, exp_avg)) ??
+        describeNonFinite(of(`adamw.second.${name}`, exp_avg_sq));
       if (wrong) throw new Error(`train: ${wrong} after step ${this.#steps}; it is not saved`);
     }
   }
@@ -210,11 +210,11 @@ export class Trainer {
   async save(path: string): Promise<void> {
     this.checkState();
     const tensors = new Map<string, Tensor>();
-    for (const [name, { value, first, second }] of this.#slots) {
+    for (const [name, { value, exp_avg, exp_avg_sq }] of this.#slots) {
       const { shape } = this.#parameters.get(name)!;
       tensors.set(name, { shape, data: value });
-      tensors.set(`adamw.first.${name}`, { shape, data: first });
-      tensors.set(`adamw.second.${name}`, { shape, data: second });
+      tensors.set(`adamw.first.${name}`, { shape, data: exp_avg });
+      tensors.set(`adamw.second.${name}`, { shape, data: exp_avg_sq });
     }
     await writeSafetensors(path, tensors);
   }
@@ -228,17 +228,17 @@ export class Trainer {
     const copy = (name: string, into: Float32Array) => {
       const tensor = tensors.get(name);
       const length = tensor && sizeOf(tensor.shape);
-      if (!tensor || length !== into.length || !isStored(tensor))
+      if (!tensor || length !== into.length || !isWeightRef(tensor))
         throw new Error(
           `${path}: tensor ${name} has ${length ?? "no"} elements, the model needs ${into.length}`,
         );
-      const wrong = notFinite(new Map([[name, load(tensor, into)]]));
+      const wrong = describeNonFinite(new Map([[name, readTensor(tensor, into)]]));
       if (wrong) throw new Error(`${path}: ${wrong}`);
     };
-    for (const [name, { value, first, second }] of this.#slots) {
+    for (const [name, { value, exp_avg, exp_avg_sq }] of this.#slots) {
       copy(name, value);
-      copy(`adamw.first.${name}`, first);
-      copy(`adamw.second.${name}`, second);
+      copy(`adamw.first.${name}`, exp_avg);
+      copy(`adamw.second.${name}`, exp_avg_sq);
     }
     this.#steps = steps;
   }

@@ -1,6 +1,6 @@
 /** @file The worker that the trained model lives in. */
 import { type ExportOptions, writeFolder } from "../export/folder.ts";
-import { notFinite } from "../weights/finite.ts";
+import { describeNonFinite } from "../weights/finite.ts";
 import { readDecoder, readParameters } from "../models/folder.ts";
 import type { Device, ResolvedDevice } from "../onnx/devices.ts";
 import { resolveDevice } from "../onnx/resolve-device.ts";
@@ -27,7 +27,7 @@ const handlers = {
     const decoder = readDecoder(folder);
     const device = await resolveDevice(options.device);
     const parameters = await readParameters(folder, decoder, report);
-    const wrong = notFinite(parameters);
+    const wrong = describeNonFinite(parameters);
     if (wrong) throw new Error(`${folder}: ${wrong}; a model with such a weight cannot be trained`);
     trainer = await Trainer.create(decoder, parameters, { ...options, device });
     origin = folder;

@@ -1,8 +1,8 @@
 /** @file Finds what is no number in tensors: NaN and infinities, which spread to all that is computed with them. */
-import { type Tensor, type Weights, inMemory } from "./stored.ts";
+import { type Tensor, type Weights, toTensor } from "./stored.ts";
 
 /** Index of the first NaN, infinity or number whose magnitude is not below a limit; −1 if there is none. */
-export function findNotFinite(values: Float32Array, limit = Infinity): number {
+export function findNonFinite(values: Float32Array, limit = Infinity): number {
   // A sum of float32 numbers does not overflow a float64. Four sums are three times as fast as one.
   let a = 0;
   let b = 0;
@@ -33,10 +33,10 @@ const indices = (flat: number, shape: Tensor["shape"]): number[] =>
  * The first number of weights that is none, or not below a limit, as "name[5, 7] is NaN"; those in files are read one
  * at a time.
  */
-export function notFinite(weights: Weights, limit = Infinity): string | undefined {
+export function describeNonFinite(weights: Weights, limit = Infinity): string | undefined {
   for (const [name, weight] of weights) {
-    const { data, shape } = inMemory(weight);
-    const at = findNotFinite(data, limit);
+    const { data, shape } = toTensor(weight);
+    const at = findNonFinite(data, limit);
     if (at >= 0)
       return `${"path" in weight ? `${weight.path}: ` : ""}${name}[${indices(at, shape).join(", ")}] is ${data[at]}`;
   }

@@ -4,12 +4,12 @@ import { type FileHandle, open } from "node:fs/promises";
 import { z } from "zod";
 import { sizeOf } from "../graph/ops.ts";
 import {
-  type Listed,
-  type Stored,
-  type StoredType,
+  type TensorRef,
+  type WeightRef,
+  type WeightDtype,
   type Tensor,
   bytesPerElement,
-  inMemory,
+  toTensor,
   readBytes,
 } from "./stored.ts";
 
@@ -100,9 +100,9 @@ function readHeader(path: string): { entries: z.infer<typeof Header>; start: num
  * @throws naming the file and tensor, where the header, a type, a shape or an offset is not right, and
  *   where tensors overlap.
  */
-export function readSafetensors(path: string): Map<string, Listed> {
+export function readSafetensors(path: string): Map<string, TensorRef> {
   const { entries, start, size } = readHeader(path);
-  const tensors = new Map<string, Listed>();
+  const tensors = new Map<string, TensorRef>();
   const spans: { name: string; from: number; to: number }[] = [];
   for (const [name, { dtype, shape, data_offsets }] of Object.entries(entries)) {
     const [from, to] = data_offsets;
@@ -125,7 +125,7 @@ export function readSafetensors(path: string): Map<string, Listed> {
 }
 
 /** The bytes of a tensor in a type; rounded to nearest, ties to even. */
-export function bytesAs(data: Float32Array, dtype: StoredType): Uint8Array {
+export function bytesAs(data: Float32Array, dtype: WeightDtype): Uint8Array {
   if (dtype === "F32") return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   if (dtype === "F16") return new Uint8Array(new Float16Array(data).buffer);
   const bits = new Uint32Array(data.buffer, data.byteOffset, data.length);
@@ -152,8 +152,8 @@ async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
 /** Writes tensors in the order given; the file is complete on disk when it returns. */
 export async function writeSafetensors(
   path: string,
-  tensors: Iterable<readonly [string, Tensor | Stored]>,
-  dtype: StoredType = "F32",
+  tensors: Iterable<readonly [string, Tensor | WeightRef]>,
+  dtype: WeightDtype = "F32",
 ): Promise<void> {
   // transformers refuses a file that does not say which framework's layout it has.
   const header: Record<string, unknown> = { __metadata__: { format: "pt" } };
@@ -171,7 +171,7 @@ export async function writeSafetensors(
   try {
     await writeFully(file, new Uint8Array(BigUint64Array.of(BigInt(text.length)).buffer));
     await writeFully(file, text);
-    for (const [, tensor] of listed) await writeFully(file, bytesAs(inMemory(tensor).data, dtype));
+    for (const [, tensor] of listed) await writeFully(file, bytesAs(toTensor(tensor).data, dtype));
     await file.sync();
   } finally {
     await file.close();

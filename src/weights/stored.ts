@@ -2,11 +2,11 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { type Shape, sizeOf } from "../graph/ops.ts";
 
-export const storedTypes = ["F32", "F16", "BF16"] as const;
-export type StoredType = (typeof storedTypes)[number];
+export const weightDtypes = ["F32", "F16", "BF16"] as const;
+export type WeightDtype = (typeof weightDtypes)[number];
 
 /** A tensor of a file: elements in row-major order and little-endian, from a byte of it on. */
-export interface Listed {
+export interface TensorRef {
   readonly path: string;
   readonly offset: number;
   readonly dtype: string;
@@ -14,12 +14,12 @@ export interface Listed {
 }
 
 /** One of a type that weights may have. */
-export interface Stored extends Listed {
-  readonly dtype: StoredType;
+export interface WeightRef extends TensorRef {
+  readonly dtype: WeightDtype;
 }
 
-export const isStored = (tensor: Listed): tensor is Stored =>
-  storedTypes.includes(tensor.dtype as StoredType);
+export const isWeightRef = (tensor: TensorRef): tensor is WeightRef =>
+  weightDtypes.includes(tensor.dtype as WeightDtype);
 
 /** A tensor in memory. */
 export interface Tensor {
@@ -27,7 +27,7 @@ export interface Tensor {
   readonly data: Float32Array;
 }
 
-export const bytesPerElement: Readonly<Record<StoredType, number>> = { F32: 4, F16: 2, BF16: 2 };
+export const bytesPerElement: Readonly<Record<WeightDtype, number>> = { F32: 4, F16: 2, BF16: 2 };
 
 /** 16-bit elements that are converted at a time. */
 const chunk = 2 ** 22;
@@ -55,18 +55,19 @@ export function readBytes(path: string, offset: number, length: number): Uint8Ar
 }
 
 /** Weights in memory or where they lie. */
-export type Weights = ReadonlyMap<string, Tensor | Stored>;
+export type Weights = ReadonlyMap<string, Tensor | WeightRef>;
 
-export const inMemory = (tensor: Tensor | Stored): Tensor => ("data" in tensor ? tensor : load(tensor));
+export const toTensor = (tensor: Tensor | WeightRef): Tensor =>
+  "data" in tensor ? tensor : readTensor(tensor);
 
 /** Whether two tensors of one shape hold the same numbers. A part of each is in memory at a time. */
-export function sameNumbers(a: Stored, b: Stored): boolean {
+export function sameNumbers(a: WeightRef, b: WeightRef): boolean {
   if (a.path === b.path && a.offset === b.offset && a.dtype === b.dtype) return true;
   const size = sizeOf(a.shape);
   for (let start = 0; start < size; start += chunk) {
     const [one, other] = [a, b].map((tensor) => {
       const offset = tensor.offset + start * bytesPerElement[tensor.dtype];
-      return load({ ...tensor, offset, shape: [Math.min(chunk, size - start)] }).data;
+      return readTensor({ ...tensor, offset, shape: [Math.min(chunk, size - start)] }).data;
     });
     for (let i = 0; i < one.length; i++) if (one[i] !== other[i]) return false;
   }
@@ -74,8 +75,8 @@ export function sameNumbers(a: Stored, b: Stored): boolean {
 }
 
 /** Reads a tensor as float32; of a 16-bit one only a small part is in memory twice. */
-export function load(
-  { path, offset, dtype, shape }: Stored,
+export function readTensor(
+  { path, offset, dtype, shape }: WeightRef,
   data: Float32Array = new Float32Array(sizeOf(shape)),
 ): Tensor {
   const file = openSync(path, "r");

@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import { type Entry, RandomAccessReader, fromRandomAccessReaderPromise } from "yauzl";
 import { type Shape, sizeOf } from "../graph/ops.ts";
-import { type Listed, bytesPerElement, readBytes } from "./stored.ts";
+import { type TensorRef, bytesPerElement, readBytes } from "./stored.ts";
 import { Global, shown, unpickle } from "./unpickle.ts";
 
 const storages: Readonly<Record<string, string>> = {
@@ -135,7 +135,7 @@ function isContiguous({ shape, strides }: View): boolean {
  * @throws naming the file and tensor, where it is damaged, of the old format that is no zip, or does
  *   anything but describe tensors.
  */
-export async function readTorchFile(path: string): Promise<Map<string, Listed>> {
+export async function readTorchFile(path: string): Promise<Map<string, TensorRef>> {
   const fail = (problem: string, cause?: unknown): never => {
     throw new Error(`${path}: ${problem}`, { cause });
   };
@@ -160,7 +160,7 @@ export async function readTorchFile(path: string): Promise<Map<string, Listed>> 
     fail(`its pickle was refused: ${(cause as Error).message}`, cause);
   }
   if (!(value instanceof Map)) return fail("expected a dict of tensors");
-  const tensors = new Map<string, Listed>();
+  const tensors = new Map<string, TensorRef>();
   for (const [name, view] of value) {
     if (typeof name !== "string" || !isView(view)) return fail(`${shown(name)} is no tensor`);
     const { dtype, key } = view.storage;

@@ -14,7 +14,7 @@ import type { ScorerHandlers } from "../../src/score/worker.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { command, oneOf, parseOptions } from "../../src/cli/command.ts";
 import { UserError } from "../../src/cli/user-error.ts";
-import { evaluateSamples, readSamples } from "../experiment/evaluate.ts";
+import { evaluateSamples, readSamples } from "../run/evaluate.ts";
 
 const help = `Measures a model on text that it was not trained on: bits per byte of each domain, fewer are better,
 and how many multiple-choice questions it answers.
@@ -98,7 +98,7 @@ async function main(args: readonly string[]): Promise<number> {
   const measure = async (model: string): Promise<Result> => {
     const folder = await modelFolder(model, { dtype });
     const tokenizer = readTokenizer(folder);
-    const known = tokenizer.vocabulary.tokens.length;
+    const tokenizerSize = tokenizer.vocabulary.tokens.length;
     const rowLength = Math.min(longestBlock, readFrozen(folder, dtype).context);
     const worker = spawn<ScorerHandlers>(new URL("../../src/score/worker.ts", import.meta.url));
     try {
@@ -109,7 +109,7 @@ async function main(args: readonly string[]): Promise<number> {
         rowLength,
         rows: 4,
         k: 0,
-        known,
+        tokenizerSize,
         threads: availableParallelism(),
       };
       const { model: number } = await worker.call("load", load);

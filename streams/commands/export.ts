@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { defaultShardBytes, writeFolder } from "../../src/export/folder.ts";
 import { onnxTypes } from "../../src/export/onnx.ts";
 import { checkReplaceable } from "../../src/export/replace.ts";
-import { storedTypes } from "../../src/weights/stored.ts";
+import { weightDtypes } from "../../src/weights/stored.ts";
 import { modelFolder } from "../../src/hub/snapshot.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { readWeights } from "../../src/weights/weights.ts";
@@ -17,7 +17,7 @@ one that transformers.js and every other ONNX Runtime run, too.
 
   bun run export MODEL --out DIR [options]      MODEL is a folder, or an id of the hub: org/name[@revision]
 
-  --dtype TYPE        of the weights: ${storedTypes.join(", ")} (F32)
+  --dtype TYPE        of the weights: ${weightDtypes.join(", ")} (F32)
   --shard-size BYTES  most bytes of a file of weights, such as 500MB or 5GB (5GB)
   --onnx TYPES        ONNX files besides, of ${onnxTypes.join(",")}
   --overwrite         takes the place of a model that an export or a run wrote into DIR
@@ -52,7 +52,7 @@ async function main(args: readonly string[]): Promise<number> {
   const [model, ...rest] = positionals;
   if (!model || rest.length || !values.out)
     throw new UserError("expected one MODEL and --out DIR (--help shows how)");
-  const dtype = oneOf("--dtype", storedTypes, values.dtype.toUpperCase());
+  const dtype = oneOf("--dtype", weightDtypes, values.dtype.toUpperCase());
   const onnx = values.onnx
     .split(",")
     .filter(Boolean)

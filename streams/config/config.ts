@@ -2,14 +2,13 @@
 import { z } from "zod";
 import { units } from "../../src/fusion/nll.ts";
 import { fallbacks, joins, projections } from "../../src/fusion/project.ts";
-import { lmSchedules, methods, weightings } from "../../src/fusion/select.ts";
+import { lmSchedules, methods, scopes, weightings } from "../../src/fusion/select.ts";
 import { tails } from "../../src/fusion/teach.ts";
+import { maps } from "../../src/fusion/vocabulary-map.ts";
 import { defaultShardBytes } from "../../src/export/folder.ts";
 import { onnxTypes } from "../../src/export/onnx.ts";
 import { onnxDtypes } from "../../src/weights/onnx-files.ts";
 import { devices } from "../../src/onnx/devices.ts";
-import { scopes } from "../stages/fuse.ts";
-import { maps } from "../models/maps.ts";
 import { recipes } from "./recipes.ts";
 
 const count = z.int().positive();

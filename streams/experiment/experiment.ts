@@ -1,15 +1,15 @@
 /** @file Several ways to learn from the same text, side by side: what the fusion is worth. */
 import { bitsPerByte } from "../../src/evaluate/bits-per-byte.ts";
-import { overStretches } from "../../src/evaluate/ensemble.ts";
+import { onCommonBoundaries } from "../../src/evaluate/ensemble.ts";
 import { dataFiles } from "../../src/data/files.ts";
-import { findNotFiniteScore, wholeGroup } from "../../src/score/scores.ts";
+import { findNonFiniteScore, wholeGroup } from "../../src/score/scores.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import type { Config } from "../config/config.ts";
-import { evaluateSamples, readBlocks, readSamples } from "./evaluate.ts";
+import { evaluateSamples, readBlocks, readSamples } from "../run/evaluate.ts";
 import { tee } from "../../src/flow/tee.ts";
 import { Stages } from "../../src/flow/stages.ts";
-import { type LoadedTeacher, Models, entriesOf, listenersOf } from "../models/models.ts";
-import { learn, score } from "../pipeline.ts";
+import { type LoadedTeacher, Models, entriesOf, bindTeachers } from "../models/models.ts";
+import { distill, teacherScores } from "../pipeline.ts";
 import { type FusionSummary, TeacherStatistics } from "../run/statistics.ts";
 
 /** Bits per byte per domain. */
@@ -55,7 +55,7 @@ function union(arms: Arms): Config {
 }
 
 /** What each teacher alone, and the average of them, makes of the text that is measured on. */
-async function boundsOf(
+async function measureBounds(
   config: Config,
   models: Models,
   teachers: readonly LoadedTeacher[],
@@ -65,20 +65,26 @@ async function boundsOf(
   const nlls = await Promise.all(
     teachers.map(async ({ name, encoding, score, explain }) => {
       const [scores] = await score([wholeGroup(blocks.map(({ encodings }) => encodings[encoding].ids))]);
-      if (findNotFiniteScore(scores))
+      if (findNonFiniteScore(scores))
         throw new UserError(`${name}: its scores are not finite: ${await explain()}`);
       return scores.map(({ nll }) => nll);
     }),
   );
   const texts = blocks.map(({ domain, encodings }, i) =>
-    overStretches(teachers.map(({ encoding }, m) => ({ ...encodings[encoding], domain, nll: nlls[m][i] }))),
+    onCommonBoundaries(
+      teachers.map(({ encoding }, m) => ({ ...encodings[encoding], domain, nll: nlls[m][i] })),
+    ),
   );
   const names = [...teachers.map(({ name }) => name), "average of all"];
   return Object.fromEntries(names.map((name, i) => [name, bitsPerByte(texts.map((text) => text[i]))]));
 }
 
 /** Whether an arm listens to a teacher, whose place among all sources is one before its encoding's. */
-function hears({ fusion, sources }: Config, all: Config["sources"], { encoding }: LoadedTeacher): boolean {
+function usesTeacher(
+  { fusion, sources }: Config,
+  all: Config["sources"],
+  { encoding }: LoadedTeacher,
+): boolean {
   if (fusion.lmWeight === 1) return false;
   if (encoding === 0) return fusion.withTarget;
   return sources.some((source) => JSON.stringify(source) === JSON.stringify(all[encoding - 1]));
@@ -99,17 +105,17 @@ export async function experiment(
   try {
     const { tokenizers } = models;
     const teachers = await models.teachers();
-    const bounds = await boundsOf(config, models, teachers);
+    const bounds = await measureBounds(config, models, teachers);
     listener.bounds?.(bounds);
     const limit = config.blockSize - config.slack;
     const samples = await readSamples(config.evaluate!, tokenizers[0], limit);
-    const scored = score(config, tokenizers, teachers, meter, () => {});
+    const scored = teacherScores(config, tokenizers, teachers, meter, () => {});
     const shared = tee(scored, arms.length);
     let untrained: Bits = {};
     const learnAs = async ([arm, own]: Arms[number], i: number): Promise<Outcome> => {
       const settings = { ...own, data: config.data };
-      const chosen = await listenersOf(teachers, tokenizers[0], settings, (teacher) =>
-        hears(own, config.sources, teacher),
+      const chosen = await bindTeachers(teachers, tokenizers[0], settings, (teacher) =>
+        usesTeacher(own, config.sources, teacher),
       );
       const entries = entriesOf(own.fusion, chosen.length);
       const trainer = await models.trainer(own, entries);
@@ -119,7 +125,7 @@ export async function experiment(
       const clock = new Stages(AbortSignal.any([signal, abort.signal]), config.prefetchBytes);
       const to = { vocabulary: models.vocabulary, entries, step: trainer.step };
       let tokens = 0;
-      for await (const step of learn(shared[i], own, chosen, to, clock, statistics)) {
+      for await (const step of distill(shared[i], own, chosen, to, clock, statistics)) {
         tokens += step.tokens;
         if (i === 0) listener.step?.(step.step, own.train.steps);
       }

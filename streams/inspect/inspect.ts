@@ -5,9 +5,9 @@ import { forward } from "../stages/forward.ts";
 import { fuse } from "../stages/fuse.ts";
 import { fetchModels } from "../models/hub.ts";
 import { Stages } from "../../src/flow/stages.ts";
-import { Models, entriesOf, listenersOf } from "../models/models.ts";
+import { Models, entriesOf, bindTeachers } from "../models/models.ts";
 import type { Document, Fused } from "../records.ts";
-import { mostTokens, split } from "../stages/split.ts";
+import { maxBlockTokens, split } from "../stages/split.ts";
 import { tokenize } from "../stages/tokenize.ts";
 import type { SparseRows } from "../../src/fusion/sparse.ts";
 import type { Tail } from "../../src/fusion/teach.ts";
@@ -63,7 +63,7 @@ const isEmpty = ({ offsets }: SparseRows, t: number) => offsets[t] === offsets[t
  * @param fillsIn whether something else may stand where a teacher says nothing.
  */
 function viewsOf(
-  { ids, targets, teachings, shares }: Fused,
+  { ids, targets, teachers, teacherShares }: Fused,
   said: readonly SparseRows[],
   fillsIn: boolean,
   show: (id: number) => string,
@@ -71,7 +71,7 @@ function viewsOf(
 ) {
   const restOf = (m: number, t: number) => {
     // A teacher whose candidates have no place at all may still be heard through the text.
-    if (isEmpty(said[m], t)) return fillsIn || isEmpty(teachings[m].rows, t) ? undefined : 1;
+    if (isEmpty(said[m], t)) return fillsIn || isEmpty(teachers[m].rows, t) ? undefined : 1;
     const { offsets, values } = said[m];
     return Math.max(0, 1 - values.subarray(offsets[t], offsets[t + 1]).reduce((sum, p) => sum + p, 0));
   };
@@ -82,7 +82,7 @@ function viewsOf(
       teachers: said.map((rows, m) => ({
         candidates: largest(rows, t, show, most),
         rest: restOf(m, t),
-        share: shares[t * teachings.length + m],
+        share: teacherShares[t * teachers.length + m],
       })),
       fused: all.slice(0, most),
       truth: all.find(({ id }) => id === ids[t + 1])?.probability ?? 0,
@@ -101,15 +101,15 @@ export async function inspect(given: Config, text: string, most: number): Promis
   try {
     const { tokenizers, vocabulary, teacherNames } = models;
     const teachers = await models.teachers();
-    const listening = await listenersOf(teachers, tokenizers[0], config);
+    const listening = await bindTeachers(teachers, tokenizers[0], config);
     // The same without what is added to what a teacher says: the text, a fallback, a temperature.
     const itself = { ...config.fusion, tail: "keep", fallback: "none", temperature: 1 } as const;
-    const plain = await listenersOf(teachers, tokenizers[0], { ...config, fusion: itself });
+    const plain = await bindTeachers(teachers, tokenizers[0], { ...config, fusion: itself });
     async function* documents(): AsyncGenerator<Document> {
       yield { id: "text", domain: "all", text, cursor: { epoch: 0, file: 0, row: 0 } };
     }
     const { fusion, pack, train, blockSize } = config;
-    const blocks = split(documents(), tokenizers, mostTokens(config));
+    const blocks = split(documents(), tokenizers, maxBlockTokens(config));
     const groups = { ...config.forward, blockSize, had: 0, enough: Infinity };
     const scored = await Array.fromAsync(forward(tokenize(blocks, tokenizers), teachers, groups));
     const replay = async function* () {
@@ -131,7 +131,7 @@ export async function inspect(given: Config, text: string, most: number): Promis
     const fillsIn = fusion.align !== "spans" && fusion.fallback !== "none";
     let block = 0;
     for await (const fused of fuse(align(replay(), listening, fusion.unit), options)) {
-      const rows = said[block++].teachings.map((teaching) => teaching.rows);
+      const rows = said[block++].teachers.map((teaching) => teaching.rows);
       tokens.push(...viewsOf(fused, rows, fillsIn, show, most));
     }
     return { teachers: teacherNames, tail: fusion.tail, tokens };

@@ -8,11 +8,8 @@ import type { Tokenizer } from "../../src/text/tokenizer.ts";
 import type { Vocabulary } from "../../src/text/vocabulary.ts";
 import type { Config } from "../config/config.ts";
 import { read } from "../stages/read.ts";
-import { mostTokens, split } from "../stages/split.ts";
+import { maxBlockTokens, split } from "../stages/split.ts";
 import { tokenize } from "../stages/tokenize.ts";
-
-/** exact: equal strings. minED: the nearest by edit distance. The others also look at text; see src/fusion/corpus-maps.ts. */
-export const maps = ["exact", "minED", "coOccurrence", "statistical"] as const;
 
 /** Pairs of tokens from which on a map is kept for later runs; smaller ones take less than a second. */
 const worthKeeping = 2 ** 28;
@@ -62,7 +59,7 @@ export function keptMinEditMap(
 /** The first text of a run in the tokens of both. */
 async function pairsOf(config: Config, source: Tokenizer, target: Tokenizer): Promise<Pair[]> {
   const { data } = config;
-  const blocks = split(read({ ...data, epochs: 1 }), [target, source], mostTokens(config));
+  const blocks = split(read({ ...data, epochs: 1 }), [target, source], maxBlockTokens(config));
   const pairs: Pair[] = [];
   let units = 0;
   for await (const { block, encodings } of tokenize(blocks, [target, source])) {

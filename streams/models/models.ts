@@ -1,7 +1,7 @@
 /** @file Loads what a run needs before any work starts: tokenizers, maps, and each model in its worker. */
 import { availableParallelism } from "node:os";
-import { type AlignTeacher, teachBySpans, teachByTokens, teachInPlace } from "../../src/fusion/teach.ts";
-import { mostEntries } from "../../src/fusion/select.ts";
+import { type Aligner, byteAligner, dtwAligner, identityAligner } from "../../src/fusion/teach.ts";
+import { maxEntries } from "../../src/fusion/select.ts";
 import type { ResolvedDevice } from "../../src/onnx/devices.ts";
 import { type Remote, spawn } from "../../src/onnx/worker.ts";
 import type { Group } from "../../src/score/scores.ts";
@@ -9,7 +9,7 @@ import type { ScorerHandlers } from "../../src/score/worker.ts";
 import type { Tokenizer } from "../../src/text/tokenizer.ts";
 import type { Batch, StepResult } from "../../src/train/trainer.ts";
 import type { TrainerHandlers } from "../../src/train/worker.ts";
-import type { Listening } from "../stages/align.ts";
+import type { TeacherBinding } from "../stages/align.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import type { Config } from "../config/config.ts";
 import type { Loading } from "./hub.ts";
@@ -17,7 +17,7 @@ import { limitConcurrency } from "../../src/flow/parallel.ts";
 import type { Teacher } from "../stages/forward.ts";
 import { vocabularyMap } from "./maps.ts";
 import type { Stages } from "../../src/flow/stages.ts";
-import { type Source, checkModels, frozenName } from "./sources.ts";
+import { type ModelSpec, resolveModels, frozenName } from "./sources.ts";
 
 /** A frozen model in its worker. */
 export interface LoadedTeacher extends Teacher {
@@ -42,21 +42,21 @@ async function alignerOf(
   { encoding, tokenizer: source, folder }: Pick<LoadedTeacher, "encoding" | "tokenizer" | "folder">,
   target: Tokenizer,
   config: Config,
-): Promise<AlignTeacher> {
+): Promise<Aligner> {
   const { fusion } = config;
-  if (encoding === 0) return teachInPlace(fusion, target.vocabulary.tokens.length);
-  if (fusion.align === "spans") return teachBySpans(source, target, fusion);
+  if (encoding === 0) return identityAligner(fusion, target.vocabulary.tokens.length);
+  if (fusion.align === "spans") return byteAligner(source, target, fusion);
   const map = await vocabularyMap(config, folder, source, target);
-  return teachByTokens(source.vocabulary, target.vocabulary, map, { ...fusion, align: fusion.align });
+  return dtwAligner(source.vocabulary, target.vocabulary, map, { ...fusion, align: fusion.align });
 }
 
 /** The teachers that are heard, with what makes their scores speak of the target's tokens. */
-export function listenersOf(
+export function bindTeachers(
   teachers: readonly LoadedTeacher[],
   target: Tokenizer,
   config: Config,
   hears: (teacher: LoadedTeacher) => boolean = () => true,
-): Promise<(Listening & { readonly name: string })[]> {
+): Promise<(TeacherBinding & { readonly name: string })[]> {
   const chosen = teachers
     .map((teacher, score) => ({ teacher, score }))
     .filter(({ teacher }) => hears(teacher));
@@ -70,7 +70,7 @@ export function listenersOf(
 
 /** Entries of a soft target: the true next token, and of each teacher one more than its candidates. */
 export const entriesOf = ({ method, topK, entries }: Config["fusion"], teachers: number) =>
-  Math.min(entries ?? Infinity, mostEntries(method, teachers, topK + 1));
+  Math.min(entries ?? Infinity, maxEntries(method, teachers, topK + 1));
 
 /** The models of a run, each loaded when it is asked for, each in a worker. */
 export class Models {
@@ -79,15 +79,15 @@ export class Models {
   readonly #config: Config;
   readonly #meter: Stages;
   readonly #onLoading: Loading;
-  readonly #target: Source;
-  readonly #teachers: readonly { readonly source: Source; readonly encoding: number }[];
+  readonly #target: ModelSpec;
+  readonly #teachers: readonly { readonly source: ModelSpec; readonly encoding: number }[];
   readonly #threads: number;
   readonly #run: <T>(device: ResolvedDevice, work: () => Promise<T>) => Promise<T>;
   readonly #workers = new Set<Remote<TrainerHandlers | ScorerHandlers>>();
 
   /** @throws UserError if files or settings do not fit each other. */
   constructor(config: Config, meter: Stages, onLoading: Loading = () => {}) {
-    const { target, sources } = checkModels(config);
+    const { target, sources } = resolveModels(config);
     this.#config = config;
     this.#meter = meter;
     this.#onLoading = onLoading;
@@ -141,7 +141,7 @@ export class Models {
           rowLength: blockSize,
           rows: forward.rows,
           k: fusion.topK,
-          known: tokenizer.vocabulary.tokens.length,
+          tokenizerSize: tokenizer.vocabulary.tokens.length,
           threads: this.#threads,
         };
         const loaded = await worker.call("load", load, (share) => this.#onLoading(name, share));
@@ -224,7 +224,7 @@ export async function loadModels(
       models.trainer(config, entries, checkpoint),
       models.teachers(),
     ]);
-    const listening = await listenersOf(teachers, tokenizers[0], config);
+    const listening = await bindTeachers(teachers, tokenizers[0], config);
     const devices = Object.fromEntries([
       [models.targetName, trainer.device],
       ...teachers.map(({ name, device }) => [name, device]),

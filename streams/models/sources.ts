@@ -6,9 +6,9 @@ import { readFrozen } from "../../src/score/frozen.ts";
 import { type Tokenizer, readTokenizer } from "../../src/text/tokenizer.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import { type Config, type Model, optionsOf } from "../config/config.ts";
-import { mostTokens } from "../stages/split.ts";
+import { maxBlockTokens } from "../stages/split.ts";
 
-export interface Source {
+export interface ModelSpec {
   readonly name: string;
   readonly folder: string;
   readonly device: Device;
@@ -27,7 +27,7 @@ export const frozenName = (target: string) => `${target} (frozen)`;
  *
  * @throws UserError if names that are given are equal, or a folder is there twice.
  */
-export function namesOf(models: readonly Model[]): string[] {
+export function nameModels(models: readonly Model[]): string[] {
   const parts = models.map((model) => optionsOf(model).path.split("/").filter(Boolean));
   const depths = models.map(() => 1);
   for (;;) {
@@ -57,7 +57,7 @@ export function namesOf(models: readonly Model[]): string[] {
 }
 
 /** Reads a folder's config and tokenizer, and checks that they fit each other and the run. */
-function readSource(model: Model, name: string, config: Config): Source {
+function readSource(model: Model, name: string, config: Config): ModelSpec {
   const { path: folder, device = config.device, dtype } = optionsOf(model);
   const { vocabulary, context } = readFrozen(folder, dtype);
   const tokenizer = readTokenizer(folder);
@@ -76,13 +76,13 @@ function readSource(model: Model, name: string, config: Config): Source {
 }
 
 /** Everything about the models that can be wrong is found here, before a worker starts. */
-export function checkModels(config: Config): { target: Source; sources: Source[] } {
+export function resolveModels(config: Config): { target: ModelSpec; sources: ModelSpec[] } {
   const { fusion, pack, blockSize, slack } = config;
-  if (mostTokens(config) < 1)
+  if (maxBlockTokens(config) < 1)
     throw new UserError(`slack: ${slack} leaves nothing of a blockSize of ${blockSize}`);
   try {
     const used = fusion.lmWeight === 1 ? [] : config.sources;
-    const [name, ...names] = namesOf([config.target, ...used]);
+    const [name, ...names] = nameModels([config.target, ...used]);
     const target = readSource(config.target, name, config);
     if (target.dtype !== undefined)
       throw new UserError(`target.dtype: ${target.dtype} is of no use: a target is trained in float32`);

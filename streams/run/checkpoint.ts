@@ -13,7 +13,7 @@ import { UserError } from "../../src/cli/user-error.ts";
 import { Inputs } from "./inputs.ts";
 import type { Position } from "../records.ts";
 import { Skipped } from "./skipped-rows.ts";
-import type { HeardSoFar } from "./statistics.ts";
+import type { TeacherTotals } from "./statistics.ts";
 
 const bits = z.record(z.string(), z.number());
 const natural = z.int().nonnegative();
@@ -34,7 +34,7 @@ const RunState = z.object({
   /** What came of the teachers so far. */
   /** Rows that were left out before that place. */
   skipped: Skipped,
-  heard: z.array(z.looseObject({})) as unknown as z.ZodType<HeardSoFar>,
+  heard: z.array(z.looseObject({})) as unknown as z.ZodType<TeacherTotals>,
   /** What the steps so far were made of. */
   inputs: Inputs,
 });

@@ -3,7 +3,7 @@ import { statSync } from "node:fs";
 import type { Tokenizer } from "../../src/text/tokenizer.ts";
 import type { Config } from "../config/config.ts";
 import { read } from "../stages/read.ts";
-import { mostTokens, split } from "../stages/split.ts";
+import { maxBlockTokens, split } from "../stages/split.ts";
 import { tokenize } from "../stages/tokenize.ts";
 
 /** Bytes of a file per token: with more than that there is text enough, whatever the language or compression. */
@@ -28,7 +28,7 @@ export async function countTokens(
   if (bytes * data.epochs >= amplyBytes * enough) return enough;
   const once = Math.ceil(enough / data.epochs);
   let tokens = 0;
-  const blocks = split(read({ ...data, epochs: 1 }), tokenizers, mostTokens(config));
+  const blocks = split(read({ ...data, epochs: 1 }), tokenizers, maxBlockTokens(config));
   for await (const { encodings } of tokenize(blocks, tokenizers)) {
     signal?.throwIfAborted();
     tokens += encodings[0].ids.length;

@@ -4,13 +4,13 @@ import { type RunState, pruneCheckpoints, writeCheckpoint } from "./checkpoint.t
 import { UserError } from "../../src/cli/user-error.ts";
 import type { Config } from "../config/config.ts";
 import { checkSpace } from "./disk-space.ts";
-import { evaluateSamples, readSamples } from "../experiment/evaluate.ts";
+import { evaluateSamples, readSamples } from "./evaluate.ts";
 import { fetchModels } from "../models/hub.ts";
 import { readInputs } from "./inputs.ts";
 import { Journal, type Listener } from "./journal.ts";
 import { Stages } from "../../src/flow/stages.ts";
 import { loadModels } from "../models/models.ts";
-import { learn, score } from "../pipeline.ts";
+import { distill, teacherScores } from "../pipeline.ts";
 import { checkData, checkResumable, checkSave, evaluationId, stepsWithText } from "./prepare.ts";
 import { type RunFolder, openRunFolder, whatIsSafe } from "./run-folder.ts";
 import { SkippedRows } from "./skipped-rows.ts";
@@ -155,8 +155,8 @@ async function runIn(
       });
 
     try {
-      const scored = score(config, tokenizers, teachers, meter, skipped.add, from);
-      for await (const step of learn(scored, config, listening, trainer, meter, statistics, from)) {
+      const scored = teacherScores(config, tokenizers, teachers, meter, skipped.add, from);
+      for await (const step of distill(scored, config, listening, trainer, meter, statistics, from)) {
         last = step;
         heard = statistics.soFar;
         tokens += step.tokens;

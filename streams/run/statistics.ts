@@ -1,5 +1,5 @@
 /** @file What came of each teacher. */
-import type { Heard, HeardTeacher } from "../records.ts";
+import type { BlockStatistics, TeacherBlockStatistics } from "../records.ts";
 
 /** null where there was nothing to measure it on. */
 type Measured = number | null;
@@ -23,12 +23,12 @@ export interface FusionSummary {
 }
 
 /** What was heard so far in each domain of the data: a checkpoint keeps it. */
-export type HeardSoFar = readonly Heard[];
+export type TeacherTotals = readonly BlockStatistics[];
 
-const added = (a: HeardTeacher, b: HeardTeacher): HeardTeacher => ({
-  won: a.won + b.won,
+const added = (a: TeacherBlockStatistics, b: TeacherBlockStatistics): TeacherBlockStatistics => ({
+  credit: a.credit + b.credit,
   aligned: a.aligned + b.aligned,
-  spelled: a.spelled + b.spelled,
+  multiToken: a.multiToken + b.multiToken,
   dropped: a.dropped + b.dropped,
   tail: a.tail + b.tail,
   nats: a.nats + b.nats,
@@ -37,15 +37,15 @@ const added = (a: HeardTeacher, b: HeardTeacher): HeardTeacher => ({
 
 export class TeacherStatistics {
   readonly #names: readonly string[];
-  readonly #domains: Map<string, Heard>;
+  readonly #domains: Map<string, BlockStatistics>;
 
   /** @param earlier what the steps before had come to, where a run goes on. */
-  constructor(names: readonly string[], earlier: HeardSoFar = []) {
+  constructor(names: readonly string[], earlier: TeacherTotals = []) {
     this.#names = names;
     this.#domains = new Map(earlier.map((heard) => [heard.domain, heard]));
   }
 
-  add = (heard: Heard): void => {
+  add = (heard: BlockStatistics): void => {
     const { domain } = heard;
     const before = this.#domains.get(domain);
     this.#domains.set(
@@ -54,30 +54,31 @@ export class TeacherStatistics {
         ? {
             domain,
             positions: before.positions + heard.positions,
-            alone: before.alone + heard.alone,
+            unaligned: before.unaligned + heard.unaligned,
             teachers: before.teachers.map((teacher, i) => added(teacher, heard.teachers[i])),
           }
         : heard,
     );
   };
 
-  get soFar(): HeardSoFar {
+  get soFar(): TeacherTotals {
     return [...this.#domains.values()];
   }
 
-  #summarize(all: readonly Heard[]): FusionSummary {
+  #summarize(all: readonly BlockStatistics[]): FusionSummary {
     const ratio = (value: number, of: number): Measured => (of > 0 ? value / of : null);
-    const total = (value: (heard: Heard) => number) => all.reduce((sum, heard) => sum + value(heard), 0);
+    const total = (value: (heard: BlockStatistics) => number) =>
+      all.reduce((sum, heard) => sum + value(heard), 0);
     const positions = total((heard) => heard.positions);
     const teachers = this.#names.map((name, i): [string, TeacherSummary] => {
-      const sum = (field: keyof HeardTeacher) => total(({ teachers }) => teachers[i][field]);
+      const sum = (field: keyof TeacherBlockStatistics) => total(({ teachers }) => teachers[i][field]);
       const aligned = sum("aligned");
       return [
         name,
         {
-          won: ratio(sum("won"), positions),
+          won: ratio(sum("credit"), positions),
           aligned: ratio(aligned, positions),
-          spelled: ratio(sum("spelled"), positions),
+          spelled: ratio(sum("multiToken"), positions),
           dropped: ratio(sum("dropped"), aligned),
           tail: ratio(sum("tail"), aligned),
           nllPerByte: ratio(sum("nats"), sum("bytes")),
@@ -85,7 +86,7 @@ export class TeacherStatistics {
       ];
     });
     const withoutTeacher = ratio(
-      total((heard) => heard.alone),
+      total((heard) => heard.unaligned),
       positions,
     );
     return { withoutTeacher, teachers: Object.fromEntries(teachers) };

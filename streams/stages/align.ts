@@ -1,24 +1,24 @@
 /** @file Stage 5: what each teacher says, in target tokens. */
 import { type Unit, meanNll, nllAtTokens, predictedBytes } from "../../src/fusion/nll.ts";
-import type { AlignTeacher } from "../../src/fusion/teach.ts";
+import type { Aligner } from "../../src/fusion/teach.ts";
 import type { Aligned, Scored } from "../records.ts";
 
 /** One teacher of those that were scored. */
-export interface Listening {
+export interface TeacherBinding {
   /** Its place in the scores, and that of its tokens in the encodings. */
   readonly score: number;
   readonly encoding: number;
-  readonly align: AlignTeacher;
+  readonly align: Aligner;
 }
 
 export async function* align(
   scored: AsyncIterable<Scored>,
-  teachers: readonly Listening[],
+  teachers: readonly TeacherBinding[],
   unit: Unit,
 ): AsyncGenerator<Aligned> {
   for await (const { block, group, encodings, scores } of scored) {
     const [target] = encodings;
-    const teachings = teachers.map(({ score, encoding, align }) => {
+    const targets = teachers.map(({ score, encoding, align }) => {
       const [source, { nll }] = [encodings[encoding], scores[score]];
       return {
         ...align(source, target, scores[score]),
@@ -28,6 +28,6 @@ export async function* align(
         nlls: nllAtTokens(source, nll, target),
       };
     });
-    yield { block, group, target, teachings };
+    yield { block, group, target, teachers: targets };
   }
 }

@@ -1,5 +1,5 @@
 /** @file Stage 4: what every teacher says about every position, each teacher in its own worker. */
-import { type Group, type Scores, findNotFiniteScore } from "../../src/score/scores.ts";
+import { type Group, type Scores, findNonFiniteScore } from "../../src/score/scores.ts";
 import { batch } from "../../src/flow/operators.ts";
 import { parallelMap } from "../../src/flow/parallel.ts";
 import type { Block, Encoded, Scored } from "../records.ts";
@@ -59,11 +59,11 @@ async function* groupsOf(
 
 /** @throws naming the teacher, the place and a reason, if what it says of blocks is not finite. */
 async function checkFinite({ name, explain }: Teacher, scores: readonly Scores[], blocks: readonly Block[]) {
-  const wrong = findNotFiniteScore(scores);
+  const wrong = findNonFiniteScore(scores);
   if (!wrong) return;
-  const { id, start } = blocks[wrong.sequence];
+  const { id, textOffset } = blocks[wrong.sequence];
   throw new Error(
-    `${name}: what it says of token ${wrong.token} of document ${id} from character ${start} on is ${wrong.value}: ${await explain()}`,
+    `${name}: what it says of token ${wrong.token} of document ${id} from character ${textOffset} on is ${wrong.value}: ${await explain()}`,
   );
 }
 
@@ -72,7 +72,7 @@ function* placed(
   { items, from, to }: { items: readonly Encoded[]; from: number; to: number },
   perTeacher: readonly (readonly Scores[])[],
 ): Generator<Scored> {
-  const { cursor, start } = items[0].block;
+  const { cursor, textOffset: start } = items[0].block;
   let before = 0;
   for (const [i, item] of items.entries()) {
     if (i >= from && i < to)

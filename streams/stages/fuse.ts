@@ -1,14 +1,17 @@
 /** @file Stage 6: the teachers and the true text as one soft target per position. */
-import { Fuser, type LmWeight, type Selection, lmWeightAt, teacherWeights } from "../../src/fusion/select.ts";
+import {
+  Fuser,
+  type LmWeight,
+  type Selection,
+  scheduleLmWeight,
+  teacherWeights,
+} from "../../src/fusion/select.ts";
 import type { Aligned, Fused } from "../records.ts";
 
 // T target tokens of a block, M teachers.
 
-/** Where teachers are compared anew. A row is what is trained on at a time, whatever blocks are in it. */
-export const scopes = ["token", "sequence", "row"] as const;
-
 export interface FuseOptions extends Selection, LmWeight {
-  readonly scope: (typeof scopes)[number];
+  readonly scope: Scope;
   /** Ids of a target at most, the true token's included. */
   readonly entries: number;
   /** Of the target. */
@@ -41,7 +44,7 @@ async function* byRows(
     const means = new Map<number, number[]>();
     for (let row = rowOf(start); row <= rowOf(start + item.target.ids.length - 1); row++) {
       // None of a block's tokens is in these rows where all were in rows before the stream's start.
-      const { tokens, nlls } = sums.get(row) ?? { tokens: 1, nlls: item.teachings.map(({ nll }) => nll) };
+      const { tokens, nlls } = sums.get(row) ?? { tokens: 1, nlls: item.teachers.map(({ nll }) => nll) };
       means.set(
         row,
         nlls.map((nll) => nll / tokens),
@@ -57,9 +60,9 @@ async function* byRows(
     for (let at = Math.max(0, start); at < place;) {
       const row = rowOf(at);
       const tokens = Math.min(place, (row + 1) * rowLength) - at;
-      const sum = sums.get(row) ?? { tokens: 0, nlls: item.teachings.map(() => 0) };
+      const sum = sums.get(row) ?? { tokens: 0, nlls: item.teachers.map(() => 0) };
       sum.tokens += tokens;
-      item.teachings.forEach(({ nll }, i) => (sum.nlls[i] += tokens * nll));
+      item.teachers.forEach(({ nll }, i) => (sum.nlls[i] += tokens * nll));
       sums.set(row, sum);
       at += tokens;
     }
@@ -79,8 +82,8 @@ async function* withNlls(
 ): AsyncGenerator<[Aligned, NllsAt]> {
   if (scope === "row") return yield* byRows(aligned, rowLength, taken);
   for await (const item of aligned) {
-    const whole = item.teachings.map(({ nll }) => nll);
-    yield [item, scope === "token" ? (t) => item.teachings.map(({ nlls }) => nlls[t]) : () => whole];
+    const whole = item.teachers.map(({ nll }) => nll);
+    yield [item, scope === "token" ? (t) => item.teachers.map(({ nlls }) => nlls[t]) : () => whole];
   }
 }
 
@@ -92,19 +95,19 @@ export async function* fuse(
   const { method, vocabulary, entries, tokensPerStep, steps } = options;
   const fuser = new Fuser(method, vocabulary, entries);
   let before = start.steps * tokensPerStep - start.taken;
-  for await (const [{ block, group, target, teachings }, nllsAt] of withNlls(aligned, options, start)) {
+  for await (const [{ block, group, target, teachers }, nllsAt] of withNlls(aligned, options, start)) {
     const tokensBefore = before;
     const λ = (t: number) => {
       const step = Math.floor((tokensBefore + t) / tokensPerStep);
-      return lmWeightAt(options, method, step / steps, () => nllsAt(t));
+      return scheduleLmWeight(options, method, step / steps, () => nllsAt(t));
     };
-    const rows = teachings.map((teaching) => teaching.rows);
+    const rows = teachers.map((teaching) => teaching.rows);
     // Weights of teachers far behind the best are all 0 in float64; which of those is best their nlls still tell.
     const trust =
       method === "minCE"
         ? (t: number) => nllsAt(t).map((nll) => -nll)
         : (t: number) => teacherWeights(options, nllsAt(t));
-    yield { block, group, ids: target.ids, teachings, ...fuser.fuse(rows, trust, target.ids, λ) };
+    yield { block, group, ids: target.ids, teachers, ...fuser.fuse(rows, trust, target.ids, λ) };
     before += target.ids.length;
   }
 }

@@ -1,5 +1,5 @@
 /** @file Stage 7: blocks to rows of equal length. */
-import type { Fused, Heard, Packed, Position } from "../records.ts";
+import type { Fused, BlockStatistics, Packed, Position } from "../records.ts";
 
 export interface PackOptions {
   readonly rowLength: number;
@@ -66,17 +66,17 @@ class Row {
 }
 
 /** What of a block goes into a run's figures. */
-export function heard({ block: { domain }, ids, won, alone, teachings }: Fused): Heard {
-  const teachers = teachings.map(({ aligned, spelled, dropped, tail, nllPerByte, bytes }, i) => ({
-    won: won[i],
+export function countBlock({ block: { domain }, ids, credit, unaligned, teachers }: Fused): BlockStatistics {
+  const counted = teachers.map(({ aligned, multiToken, dropped, tail, nllPerByte, bytes }, i) => ({
+    credit: credit[i],
     aligned,
-    spelled,
+    multiToken,
     dropped,
     tail,
     nats: nllPerByte * bytes,
     bytes,
   }));
-  return { domain, positions: Math.max(0, ids.length - 1), alone, teachers };
+  return { domain, positions: Math.max(0, ids.length - 1), unaligned, teachers: counted };
 }
 
 /** @param skip tokens of the first block to leave out, where the stream goes on in the middle of one. */
@@ -88,18 +88,18 @@ export async function* pack(
   let row = new Row(options);
   let next: Position | undefined;
   let from = skip;
-  let begun: Heard[] = [];
+  let statistics: BlockStatistics[] = [];
   const finish = (): Packed => {
     const { ids, positions, documents, targets, probabilities, weights, length } = row;
-    const filled = { ids, positions, documents, targets, probabilities, weights, tokens: length, begun };
+    const filled = { ids, positions, documents, targets, probabilities, weights, tokens: length, statistics };
     row = new Row(options);
-    begun = [];
+    statistics = [];
     return { ...filled, next: next! };
   };
   for await (const item of fused) {
     for (let t = from; t < item.ids.length; t++) {
       if (t === from || row.length === 0) row.startBlock(item);
-      if (t === 0) begun.push(heard(item));
+      if (t === 0) statistics.push(countBlock(item));
       row.push(item, t);
       next = { ...item.group, taken: t + 1 };
       if (row.length === options.rowLength) yield finish();

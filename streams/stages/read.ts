@@ -20,7 +20,7 @@ export interface ReadOptions {
   readonly onBadRow: "fail" | "skip";
 }
 
-export const start: Cursor = { epoch: 0, file: 0, row: 0 };
+export const firstCursor: Cursor = { epoch: 0, file: 0, row: 0 };
 
 function rowsOf(
   path: string,
@@ -89,7 +89,7 @@ function toDocument(
  */
 export async function* read(
   options: ReadOptions,
-  from: Cursor = start,
+  from: Cursor = firstCursor,
   skipped: (reason: string, at: Cursor) => void = () => {},
   signal?: AbortSignal,
 ): AsyncGenerator<Document> {

@@ -4,8 +4,13 @@ import type { Tokenizer } from "../../src/text/tokenizer.ts";
 import type { Block, Document } from "../records.ts";
 
 /** Tokens that text may have in a block: at least one of blockSize is left to the end of a document. */
-export const mostTokens = ({ blockSize, slack }: { readonly blockSize: number; readonly slack: number }) =>
-  blockSize - Math.max(1, slack);
+export const maxBlockTokens = ({
+  blockSize,
+  slack,
+}: {
+  readonly blockSize: number;
+  readonly slack: number;
+}) => blockSize - Math.max(1, slack);
 
 /**
  * @param limit most tokens of a block under any of the tokenizers.
@@ -21,7 +26,7 @@ export async function* split(
   for await (const { text: whole, ...document } of documents) {
     for await (const text of splitText(whole.slice(start), tokenizers, limit)) {
       const end = start + text.length;
-      yield { ...document, text, start, last: end === whole.length };
+      yield { ...document, text, textOffset: start, last: end === whole.length };
       start = end;
     }
     start = 0;

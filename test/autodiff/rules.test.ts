@@ -105,7 +105,7 @@ const cases: Record<DifferentiableOp, readonly Case[]> = {
   softmax: [{ shapes: [[2, 4]], build: (b, [x]) => b.softmax(x) }],
   rmsNorm: [{ shapes: [[3, 4], [4]], build: (b, [x, s]) => b.rmsNorm(x, s, 1e-5) }],
   layerNorm: [{ shapes: [[3, 4], [4]], build: (b, [x, s]) => b.layerNorm(x, s, 1e-5) }],
-  after: [{ shapes: [[2], [3]], build: (b, [x, y]) => b.after(x, y) }],
+  after: [{ shapes: [[2], [3]], build: (b, [x, y]) => b.barrier(x, y) }],
   rotary: [
     {
       shapes: [[1, 2, 3, 4]],

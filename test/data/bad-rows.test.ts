@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type ReadOptions, read, start } from "../../streams/stages/read.ts";
+import { type ReadOptions, read, firstCursor } from "../../streams/stages/read.ts";
 import { messageOf } from "../failure.ts";
 
 const { ParquetSchema, ParquetWriter } = require("parquetjs-lite");
@@ -34,7 +34,7 @@ const options = (name: string, more: Partial<ReadOptions> = {}): ReadOptions => 
 async function outcome(name: string, more: Partial<ReadOptions> = {}, from = 0) {
   const reasons: string[] = [];
   const found: [number, string][] = [];
-  const cursor = { ...start, row: from };
+  const cursor = { ...firstCursor, row: from };
   for await (const { cursor: place, text } of read(options(name, more), cursor, (reason) =>
     reasons.push(reason),
   ))
@@ -277,7 +277,9 @@ test("a file that becomes shorter while it is read is told", async () => {
   writeFileSync(at("shrinks.jsonl"), line.repeat(2_000));
   const { size } = statSync(at("shrinks.jsonl"));
   const reasons: string[] = [];
-  for await (const { cursor } of read(options("shrinks.jsonl"), start, (reason) => reasons.push(reason)))
+  for await (const { cursor } of read(options("shrinks.jsonl"), firstCursor, (reason) =>
+    reasons.push(reason),
+  ))
     if (cursor.row === 0) truncateSync(at("shrinks.jsonl"), size / 2);
   expect(reasons.length).toBe(1);
   expect(reasons[0]).toContain(`only ${size / 2} of its ${size} bytes could be read`);
@@ -322,7 +324,12 @@ describe("maxRowBytes", () => {
     bomb("endless.jsonl.gz", 8_192);
     const stop = new AbortController();
     const reasons: string[] = [];
-    const documents = read(options("endless.jsonl.gz"), start, (reason) => reasons.push(reason), stop.signal);
+    const documents = read(
+      options("endless.jsonl.gz"),
+      firstCursor,
+      (reason) => reasons.push(reason),
+      stop.signal,
+    );
     await documents.next();
     const next = documents.next();
     setImmediate(() => stop.abort());

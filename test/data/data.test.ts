@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { dataFiles, formatOf } from "../../src/data/files.ts";
-import { type ReadOptions, read, start } from "../../streams/stages/read.ts";
+import { type ReadOptions, read, firstCursor } from "../../streams/stages/read.ts";
 import type { Document } from "../../streams/records.ts";
 import { messageOf } from "../failure.ts";
 
@@ -21,7 +21,7 @@ const options = (files: string[], more: Partial<ReadOptions> = {}): ReadOptions 
   onBadRow: "fail",
   ...more,
 });
-const documents = (options: ReadOptions, from = start, skipped?: (reason: string) => void) =>
+const documents = (options: ReadOptions, from = firstCursor, skipped?: (reason: string) => void) =>
   Array.fromAsync(read(options, from, skipped));
 const texts = (list: Document[]) => list.map(({ text }) => text);
 const demo = new URL("../../demo/data/fuse.parquet", import.meta.url).pathname;
@@ -129,7 +129,7 @@ describe("bad rows and files", () => {
     const files = [at("torn.parquet"), at("bad.jsonl"), at("torn.jsonl.gz"), at("y.jsonl")];
     const list = await documents(
       options(files, { onBadRow: "skip" }),
-      start,
+      firstCursor,
       (reason) => void reasons.push(reason),
     );
     // The torn archive gives what is before the tear.

@@ -1,14 +1,14 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { bitsPerByte } from "../../src/evaluate/bits-per-byte.ts";
-import { overStretches } from "../../src/evaluate/ensemble.ts";
+import { onCommonBoundaries } from "../../src/evaluate/ensemble.ts";
 
 test("models compare over the stretches that both have, and their average is the mean of probabilities", () => {
   const p = (...values: number[]) => Float32Array.from(values, (value) => -Math.log(value));
   // "abcdef" as ab|c|d|ef and as ab|cd|e|f: both end at bytes 2, 4 and 6.
   const first = { domain: "x", ends: Int32Array.of(2, 3, 4, 6), nll: p(0.5, 0.5, 0.1, 1) };
   const second = { domain: "x", ends: Int32Array.of(2, 4, 5, 6), nll: p(0.75, 0.3, 0.5, 1) };
-  const [a, b, average] = overStretches([first, second]);
+  const [a, b, average] = onCommonBoundaries([first, second]);
   expect([...a.ends]).toEqual([2, 4, 6]);
   const probabilities = (nll: Float32Array) =>
     Array.from(nll, (value) => Number(Math.exp(-value).toFixed(5)));
@@ -37,7 +37,7 @@ test("whatever the tokens, a stretch costs what the tokens inside of it cost", (
         ends,
         nll: Float32Array.from(ends, (_, t) => (t + 1 < ends.length ? nll[t] / 4 : 0)),
       }));
-      const found = overStretches(texts);
+      const found = onCommonBoundaries(texts);
       const cuts = Array.from({ length: bytes }, (_, byte) => byte + 1).filter((end) =>
         texts.every(({ ends }) => ends.includes(end)),
       );
@@ -62,6 +62,6 @@ test("whatever the tokens, a stretch costs what the tokens inside of it cost", (
 
 test("the average of what two models find all but impossible is not impossible", () => {
   const one = { domain: "x", ends: Int32Array.of(1, 2), nll: Float32Array.of(2000, 0) };
-  const [, , average] = overStretches([one, { ...one, nll: Float32Array.of(2001, 0) }]);
+  const [, , average] = onCommonBoundaries([one, { ...one, nll: Float32Array.of(2001, 0) }]);
   expect(average.nll[0]).toBeCloseTo(2000 - Math.log((1 + Math.exp(-1)) / 2), 3);
 });

@@ -6,7 +6,7 @@ import { basename, dirname, join } from "node:path";
 import { AutoModelForCausalLM, Tensor, env, pipeline } from "@huggingface/transformers";
 import { writeFolder } from "../../src/export/folder.ts";
 import { generateGreedily } from "../generate/greedy.ts";
-import { load } from "../../src/weights/stored.ts";
+import { readTensor } from "../../src/weights/stored.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { inferenceGraph } from "../../src/models/inference.ts";
 import { readSafetensors } from "../../src/weights/safetensors.ts";
@@ -47,14 +47,14 @@ describe("transformers.js generates from an export what we generate", () => {
       const decoder = readDecoder(folder.path);
       const tokenizer = readTokenizer(folder.path);
       const program = await compile(inferenceGraph(decoder), "cpu", 1, {
-        stored: await readWeights(folder.path, decoder),
+        refs: await readWeights(folder.path, decoder),
       });
       const text = "And God said unto";
       const prompt = await tokenizer.prompt(text);
       const [ids] = await generateGreedily(program, [prompt], {
         maxTokens: 24,
         ends: [tokenizer.eos],
-        context: decoder.context,
+        context: decoder.maxPositions,
       });
       await program.close();
       const own = await tokenizer.decode([...prompt, ...ids]);
@@ -87,7 +87,7 @@ test("in float32 the weights and what the model says are the same, bit by bit", 
   using folder = await exported(origin, {});
   const decoder = readDecoder(origin);
   const [before, after] = [await readWeights(origin, decoder), await readWeights(folder.path, decoder)];
-  for (const [name, tensor] of before) expect(load(after.get(name)!)).toEqual(load(tensor));
+  for (const [name, tensor] of before) expect(readTensor(after.get(name)!)).toEqual(readTensor(tensor));
   const ids = Int32Array.from({ length: 40 }, (_, i) => (i * 41) % 4999);
   const said = await Promise.all(
     [origin, folder.path].map(async (path) => {
@@ -95,7 +95,7 @@ test("in float32 the weights and what the model says are the same, bit by bit", 
         rows: 1,
         rowLength: 64,
         k: 10,
-        known: 5000,
+        tokenizerSize: 5000,
         device: "cpu",
         threads: 1,
       });
@@ -116,7 +116,7 @@ test("16-bit types are rounded to the nearest, and the config says which", async
     using folder = await exported(origin, { dtype });
     expect((await Bun.file(join(folder.path, "config.json")).json()).dtype).toBe(name);
     for (const [tensor, stored] of await readWeights(folder.path, decoder)) {
-      const [rounded, exact] = [load(stored).data, load(plain.get(tensor)!).data];
+      const [rounded, exact] = [readTensor(stored).data, readTensor(plain.get(tensor)!).data];
       expect(
         rounded.every((value, i) => Math.abs(value - exact[i]) <= Math.abs(exact[i]) * step + 1e-7),
       ).toBe(true);

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { checkCompanions, writeFolder } from "../../src/export/folder.ts";
-import { type Weights, load } from "../../src/weights/stored.ts";
+import { type Weights, readTensor } from "../../src/weights/stored.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { readWeights } from "../../src/weights/weights.ts";
 import { demoModel } from "../close.ts";
@@ -199,7 +199,7 @@ describe("weights that are not finite", () => {
       const plain = await weightsOf(copy.path);
       await writeFolder(out, copy.path, plain);
       const before = readFileSync(join(out, "model.safetensors"));
-      const changed = load((await readWeights(copy.path, readDecoder(copy.path))).get(name)!);
+      const changed = readTensor((await readWeights(copy.path, readDecoder(copy.path))).get(name)!);
       changed.data[5] = value;
       const weights = new Map(plain).set(name, changed);
       expect(await problemOf(writeFolder(out, copy.path, weights, { dtype }))).toBe(
@@ -212,11 +212,11 @@ describe("weights that are not finite", () => {
   test("a number just below what rounds to an infinity is written", async () => {
     using copy = copyOf(join(zoo, "llama"));
     const plain = await weightsOf(copy.path);
-    const changed = load((await readWeights(copy.path, readDecoder(copy.path))).get(name)!);
+    const changed = readTensor((await readWeights(copy.path, readDecoder(copy.path))).get(name)!);
     changed.data[5] = 65519;
     await writeFolder(`${copy.path}-out`, copy.path, new Map(plain).set(name, changed), { dtype: "F16" });
     const again = await readWeights(`${copy.path}-out`, readDecoder(copy.path));
-    expect(load(again.get(name)!).data[5]).toBe(65504);
+    expect(readTensor(again.get(name)!).data[5]).toBe(65504);
   });
 });
 

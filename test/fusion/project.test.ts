@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { type ProjectOptions, Projector, joins } from "../../src/fusion/project.ts";
 import { TokenAligner } from "../../src/fusion/token-align.ts";
-import { tails, teachByTokens } from "../../src/fusion/teach.ts";
+import { tails, dtwAligner } from "../../src/fusion/teach.ts";
 import { minEditMap } from "../../src/fusion/vocabulary-map.ts";
 import type { Vocabulary } from "../../src/text/vocabulary.ts";
 import { row } from "./rows.ts";
@@ -67,7 +67,7 @@ test("a position without a match says nothing, the next token, or as FuseLLM's c
 });
 
 test("what is said of a block counts what was kept, what had no place, and the tail", () => {
-  const teach = teachByTokens(source, target, Int32Array.of(0, 1, -1, 2, 3), {
+  const teach = dtwAligner(source, target, Int32Array.of(0, 1, -1, 2, 3), {
     ...options,
     temperature: 1,
     topK: 2,
@@ -85,7 +85,7 @@ test("what is said of a block counts what was kept, what had no place, and the t
     [1, 0.25],
   ]);
   expect(row(said.rows, 1)).toEqual([[1, 0.5]]);
-  expect([said.aligned, said.spelled]).toEqual([2, 0]);
+  expect([said.aligned, said.multiToken]).toEqual([2, 0]);
   expect(said.dropped).toBeCloseTo(0.25, 5);
   expect(said.tail).toBeCloseTo(0.5, 5);
 });
@@ -194,7 +194,7 @@ describe("against FuseLLM's definition, token by token", () => {
         const encoding = (ids: Int32Array) => ({ ids, ends: new Int32Array(ids.length) });
         const [kept, nll] = [0.8 * (1 - 2 ** -k), new Float32Array(S)];
         const options = { align, fallback, duplicates, temperature: 1, topK: k, tail };
-        const said = teachByTokens(
+        const said = dtwAligner(
           source,
           target,
           map,
@@ -230,7 +230,7 @@ describe("against FuseLLM's definition, token by token", () => {
           expect(got.map(([id]) => id)).toEqual([...expected.keys()]);
           got.forEach(([id, p]) => expect(Math.abs(p - expected.get(id)!)).toBeLessThan(5e-5));
         }
-        expect([said.aligned, said.spelled]).toEqual([aligned, 0]);
+        expect([said.aligned, said.multiToken]).toEqual([aligned, 0]);
         expect(said.dropped).toBeCloseTo(dropped, 3);
         expect(said.tail).toBeCloseTo(aligned * (1 - kept), 3);
       }),

@@ -3,9 +3,9 @@ import fc from "fast-check";
 import {
   Fuser,
   lmSchedules,
-  lmWeightAt,
+  scheduleLmWeight,
   methods,
-  mostEntries,
+  maxEntries,
   teacherWeights,
 } from "../../src/fusion/select.ts";
 import { row, rows } from "./rows.ts";
@@ -30,7 +30,12 @@ test("minCE takes the best teacher that speaks at a position, and the text alone
   const silent = rows([], [], []);
   const fuser = new Fuser("minCE", 10, 5);
   const trust = always(teacherWeights(reward, [1, 2, 0.5]));
-  const { targets, won, weights, alone } = fuser.fuse([first, second, silent], trust, ids, always(0.75));
+  const { targets, credit, weights, unaligned } = fuser.fuse(
+    [first, second, silent],
+    trust,
+    ids,
+    always(0.75),
+  );
   expect(row(targets, 0)).toEqual([
     [2, 0.75],
     [7, 0.25],
@@ -40,17 +45,17 @@ test("minCE takes the best teacher that speaks at a position, and the text alone
     [8, 0.25],
   ]);
   expect(row(targets, 2)).toEqual([]);
-  expect(won).toEqual([1, 1, 0]);
-  expect(alone).toBe(0);
+  expect(credit).toEqual([1, 1, 0]);
+  expect(unaligned).toBe(0);
   expect([...weights]).toEqual([1, 1, 0]);
   const without = fuser.fuse([silent], always([1]), ids, always(0.75));
   expect(row(without.targets, 0)).toEqual([[2, 1]]);
-  expect(without.alone).toBe(2);
+  expect(without.unaligned).toBe(2);
 });
 
 test("of equals minCE takes the first", () => {
-  const { won } = new Fuser("minCE", 10, 5).fuse([second, first], always([0.5, 0.5]), ids, always(0));
-  expect(won).toEqual([2, 0]);
+  const { credit } = new Fuser("minCE", 10, 5).fuse([second, first], always([0.5, 0.5]), ids, always(0));
+  expect(credit).toEqual([2, 0]);
 });
 
 test("avgCE mixes by softmax(exp(−nll)) as in the paper, or by softmax(−nll/τ)", () => {
@@ -61,10 +66,15 @@ test("avgCE mixes by softmax(exp(−nll)) as in the paper, or by softmax(−nll/
     1 / (1 + Math.exp(2)),
     6,
   );
-  const { targets, won } = new Fuser("avgCE", 10, 5).fuse([first, second], always(weights), ids, always(0));
+  const { targets, credit } = new Fuser("avgCE", 10, 5).fuse(
+    [first, second],
+    always(weights),
+    ids,
+    always(0),
+  );
   expect(row(targets, 0).map(([id]) => id)).toEqual([2, 7, 8, 9]);
   expect(row(targets, 0)[1][1]).toBeCloseTo(weights[0], 4);
-  expect(won[1]).toBeCloseTo(weights[1] + 1, 6);
+  expect(credit[1]).toBeCloseTo(weights[1] + 1, 6);
 });
 
 test("what teachers say of one token adds up, and the mixture favours those that are sure", () => {
@@ -100,10 +110,10 @@ test("targets sum to 1, have the true token first, and as many entries as they m
       fc.array(teacher, { minLength: 1, maxLength: 4 }),
       fc.double({ min: 0, max: 1, noNaN: true }),
       (method, teachers, λ) => {
-        const entries = mostEntries(method, teachers.length, 4);
+        const entries = maxEntries(method, teachers.length, 4);
         const fuser = new Fuser(method, 20, entries);
         const trust = teachers.map((_, i) => 1 / (i + 1));
-        const { targets, won, alone, weights } = fuser.fuse(teachers, always(trust), ids, always(λ));
+        const { targets, credit, unaligned, weights } = fuser.fuse(teachers, always(trust), ids, always(λ));
         for (let t = 0; t < 2; t++) {
           const entriesHere = row(targets, t);
           expect(entriesHere.length).toBeLessThanOrEqual(entries);
@@ -111,7 +121,7 @@ test("targets sum to 1, have the true token first, and as many entries as they m
           if (weights[t] > 0)
             expect(entriesHere.reduce((sum, [, value]) => sum + value, 0)).toBeCloseTo(1, 3);
         }
-        expect(won.reduce((a, b) => a + b, 0) + alone).toBeCloseTo(2, 6);
+        expect(credit.reduce((a, b) => a + b, 0) + unaligned).toBeCloseTo(2, 6);
       },
     ),
   );
@@ -133,7 +143,7 @@ test("weights are a softmax of −nll/τ or exp(−nll)/τ, also where the nlls 
 
 test("λ stays, rises to 1 with the steps, or is what the teachers' reward leaves", () => {
   const at = (lmSchedule: (typeof lmSchedules)[number], method: "minCE" | "avgCE", progress: number) =>
-    lmWeightAt({ lmWeight: 0.6, lmSchedule }, method, progress, () => [1, 2, 0.5]);
+    scheduleLmWeight({ lmWeight: 0.6, lmSchedule }, method, progress, () => [1, 2, 0.5]);
   expect([0, 0.5, 1].map((progress) => at("hard", "minCE", progress))).toEqual([0.6, 0.6, 0.6]);
   for (const [progress, λ] of [
     [0, 0.6],
@@ -164,7 +174,11 @@ describe("against dense vectors", () => {
     fc.assert(
       fc.property(cases, ({ method, teachers, trust, λ, next }) => {
         const trustAt = (t: number) => teachers.map((_, teacher) => trust[teacher * T + t]);
-        const { targets, weights, shares, won, alone } = new Fuser(method, V, 1 + 5 * teachers.length).fuse(
+        const { targets, weights, teacherShares, credit, unaligned } = new Fuser(
+          method,
+          V,
+          1 + 5 * teachers.length,
+        ).fuse(
           teachers.map((all) => rows(...all, [])),
           trustAt,
           Int32Array.from(next),
@@ -185,7 +199,7 @@ describe("against dense vectors", () => {
           const share = chosen.map((part) => (speaks.includes(true) ? part / sum : 0));
           share.forEach((part, teacher) => {
             expectedWon[teacher] += part;
-            expect(shares[t * teachers.length + teacher]).toBeCloseTo(part, 6);
+            expect(teacherShares[t * teachers.length + teacher]).toBeCloseTo(part, 6);
           });
           const dense = Array<number>(V).fill(0);
           if (speaks.includes(true))
@@ -202,9 +216,9 @@ describe("against dense vectors", () => {
           expect(fused.length).toBe(dense.filter((value) => value > 0).length);
           for (const [id, q] of fused) expect(q).toBeCloseTo(dense[id] / weight, 4);
         }
-        expect(alone).toBe(silent);
+        expect(unaligned).toBe(silent);
         expect([...weights.slice(-1), ...row(targets, T - 1)]).toEqual([0]);
-        won.forEach((sum, teacher) => expect(sum).toBeCloseTo(expectedWon[teacher], 9));
+        credit.forEach((sum, teacher) => expect(sum).toBeCloseTo(expectedWon[teacher], 9));
       }),
       { numRuns: 500 },
     );
@@ -232,8 +246,8 @@ test("a teacher that speaks alone is heard, however small its weight and however
   for (const method of methods) {
     const unheard = rows([], [], []);
     const fuser = new Fuser(method, 10, 5);
-    const { won, alone } = fuser.fuse([second, unheard], always([0, 1]), ids, always(0.5));
-    expect([...won, alone]).toEqual([2, 0, 0]);
+    const { credit, unaligned } = fuser.fuse([second, unheard], always([0, 1]), ids, always(0.5));
+    expect([...credit, unaligned]).toEqual([2, 0, 0]);
   }
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { SpanProjector } from "../../src/fusion/spans.ts";
-import { type Tail, tails, teachBySpans } from "../../src/fusion/teach.ts";
+import { type Tail, tails, byteAligner } from "../../src/fusion/teach.ts";
 import { type Encoding, readTokenizer } from "../../src/text/tokenizer.ts";
 import type { Vocabulary } from "../../src/text/vocabulary.ts";
 import { demoModel, demoModels } from "../close.ts";
@@ -81,7 +81,7 @@ describe("against brute force over strings", () => {
         const { topIds, topLogProbs, nll } = candidates;
         const spellings = target.tokens.map((token) => spell(source, token));
         const projected = new SpanProjector(source, target, "keep").project(theirs, ours, candidates);
-        spelledSomewhere += projected.spelled;
+        spelledSomewhere += projected.multiToken;
 
         const open = (path: readonly string[]) =>
           spellings.some((own) => own.length > path.length && path.every((token, i) => own[i] === token));
@@ -143,7 +143,7 @@ describe("against brute force over strings", () => {
         const [theirs, ours] = [encode(source, text), encode(target, text)];
         const candidates = candidatesOf(theirs, source, scores, k);
         const options = { temperature: 2, topK: k, tail };
-        const said = teachBySpans(source, target, options)(theirs, ours, candidates);
+        const said = byteAligner(source, target, options)(theirs, ours, candidates);
         // √p, with the mass that all of them have; others keep their probability.
         const nll = candidates.nll.slice();
         const topLogProbs = candidates.topLogProbs.slice();

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { teachBySpans, teachInPlace } from "../../src/fusion/teach.ts";
+import { byteAligner, identityAligner } from "../../src/fusion/teach.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel } from "../close.ts";
 import { row } from "./rows.ts";
@@ -16,7 +16,7 @@ const candidates = {
 const plain = { temperature: 1, topK: 2 };
 
 test("the tail goes to the true token with weight 1 where that is not a candidate", () => {
-  const { rows, aligned, dropped, tail } = teachInPlace({ ...plain, tail: "text" }, 10)(
+  const { rows, aligned, dropped, tail } = identityAligner({ ...plain, tail: "text" }, 10)(
     encoding,
     encoding,
     candidates,
@@ -38,7 +38,7 @@ test("the tail goes to the true token with weight 1 where that is not a candidat
 
 test("or to the candidates, or to nothing", () => {
   const second = (tail: "renormalize" | "keep") =>
-    row(teachInPlace({ ...plain, tail }, 10)(encoding, encoding, candidates).rows, 1);
+    row(identityAligner({ ...plain, tail }, 10)(encoding, encoding, candidates).rows, 1);
   expect(second("renormalize")).toEqual([
     [8, 0.75],
     [9, 0.25],
@@ -50,9 +50,9 @@ test("or to the candidates, or to nothing", () => {
 });
 
 test("fewer candidates are the best of them; a temperature moves probability between those that are kept", () => {
-  const fewer = teachInPlace({ ...plain, topK: 1, tail: "keep" }, 10)(encoding, encoding, candidates);
+  const fewer = identityAligner({ ...plain, topK: 1, tail: "keep" }, 10)(encoding, encoding, candidates);
   expect(row(fewer.rows, 1)).toEqual([[8, 0.3]]);
-  const soft = teachInPlace({ topK: 2, temperature: 2, tail: "keep" }, 10)(encoding, encoding, candidates);
+  const soft = identityAligner({ topK: 2, temperature: 2, tail: "keep" }, 10)(encoding, encoding, candidates);
   const [[, a], [, b]] = row(soft.rows, 1);
   expect(a + b).toBeCloseTo(0.4, 4);
   expect(a / b).toBeCloseTo(Math.sqrt(3), 3);
@@ -64,7 +64,7 @@ test("left to the text, every token has on average the probability that a right 
   const topLogProbs = log(0.4, 0.25, 0.4, 0.25);
   const kept = { topIds: Int32Array.of(0, 1, 0, 1), topLogProbs, nll: new Float32Array(2) };
   const expected = p.map(() => 0);
-  const teach = teachInPlace({ ...plain, tail: "text" }, 10);
+  const teach = identityAligner({ ...plain, tail: "text" }, 10);
   p.forEach((probability, next) => {
     const encoding = { ids: Int32Array.of(0, next), ends };
     for (const [id, value] of row(teach(encoding, encoding, kept).rows, 0))
@@ -83,8 +83,8 @@ test("a teacher with the same tokens says the same by spans as in place", async 
     nll: new Float32Array(T).fill(4),
   };
   const options = { ...plain, tail: "text" } as const;
-  const inPlace = teachInPlace(options, target.vocabulary.tokens.length)(encoding, encoding, kept);
-  const bySpans = teachBySpans(target, target, options)(encoding, encoding, kept);
+  const inPlace = identityAligner(options, target.vocabulary.tokens.length)(encoding, encoding, kept);
+  const bySpans = byteAligner(target, target, options)(encoding, encoding, kept);
   expect({ ...bySpans, rows: 0 }).toEqual({ ...inPlace, rows: 0 as never });
   for (let t = 0; t < T; t++) expect(row(bySpans.rows, t)).toEqual(row(inPlace.rows, t));
 });

@@ -1,7 +1,7 @@
 /** Many texts at a time, without a server. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { Engine, type Programs, longestText } from "../../src/generate/engine.ts";
-import type { Generated, GenerationRequest, Scored } from "../../src/generate/requests.ts";
+import { Engine, type Programs, maxContext } from "../../src/generate/engine.ts";
+import type { TokenGenerated, GenerationRequest, PromptScored } from "../../src/generate/requests.ts";
 import { generateGreedily } from "./greedy.ts";
 import { greedy } from "../../src/generate/sample.ts";
 import { bytesPerPlace } from "../../src/generate/slots.ts";
@@ -15,23 +15,23 @@ import { demoModel, largestDifference } from "../close.ts";
 
 const folder = demoModel("pocket-mpt");
 const decoder = readDecoder(folder);
-const [k, known] = [4, 5000];
+const [k, tokenizerSize] = [4, 5000];
 let programs: Programs;
 let score: Program;
 let cache: CacheShape;
 beforeAll(async () => {
-  const stored = await readWeights(folder, decoder);
+  const refs = await readWeights(folder, decoder);
   const single = slotGraph(decoder, true);
   cache = single.cache;
-  score = await compile(slotScoringGraph(decoder, k, known), "cpu", 1, { stored });
+  score = await compile(slotScoringGraph(decoder, k, tokenizerSize), "cpu", 1, { refs });
   programs = {
     score: async () => score,
-    read: await compile(slotGraph(decoder, false).graph, "cpu", 1, { stored }),
-    decode: await compile(single.graph, "cpu", 1, { stored, repacked: true }),
+    prefill: await compile(slotGraph(decoder, false).graph, "cpu", 1, { refs }),
+    decode: await compile(single.graph, "cpu", 1, { refs, prepacked: true }),
   };
 });
 afterAll(async () => {
-  for (const program of [programs.read, programs.decode, score]) await program.close();
+  for (const program of [programs.prefill, programs.decode, score]) await program.close();
 });
 
 const request = (id: number, more: Partial<GenerationRequest> = {}): GenerationRequest => ({
@@ -39,24 +39,24 @@ const request = (id: number, more: Partial<GenerationRequest> = {}): GenerationR
   prompt: Int32Array.from({ length: 3 + ((id * 37) % 150) }, (_, t) => (t * 7919 + (id % 3)) % 4000),
   maxTokens: 5 + ((id * 13) % 40),
   sampling: { ...greedy, temperature: id % 2, topP: 0.9, seed: id },
-  ends: [],
+  stopTokens: [],
   ...more,
 });
 
 async function run(requests: readonly GenerationRequest[], slots: number) {
-  const all = new Map<number, Generated[]>();
+  const all = new Map<number, TokenGenerated[]>();
   const engine = new Engine(
     programs,
     cache,
     slots,
-    (one) => void all.set(one.id, [...(all.get(one.id) ?? []), one as Generated]),
+    (one) => void all.set(one.id, [...(all.get(one.id) ?? []), one as TokenGenerated]),
   );
   for (const one of requests) engine.submit(one);
   while (engine.busy) await engine.step();
   return { all, statistics: engine.statistics() };
 }
 
-const ids = (generated: readonly Generated[] = []) => generated.map(({ token }) => token);
+const ids = (generated: readonly TokenGenerated[] = []) => generated.map(({ token }) => token);
 
 test("a text is the same alone and among others, bit by bit, however many slots there are", async () => {
   const requests = Array.from({ length: 14 }, (_, id) => request(id, { logprobs: 3 }));
@@ -72,7 +72,7 @@ test("a text is the same alone and among others, bit by bit, however many slots 
 
 test("greedy texts are those of decoding by the plain cache", async () => {
   const program = await compile(inferenceGraph(decoder), "cpu", 1, {
-    stored: await readWeights(folder, decoder),
+    refs: await readWeights(folder, decoder),
   });
   const requests = [4, 5, 6].map((id) => request(id, { sampling: greedy, maxTokens: 20 }));
   const { all } = await run(requests, 4);
@@ -93,7 +93,7 @@ test("what prompts begin with in common is computed once, and changes no text", 
     programs,
     cache,
     2,
-    (told) => void all.set(told.id, [...(all.get(told.id) ?? []), (told as Generated).token]),
+    (told) => void all.set(told.id, [...(all.get(told.id) ?? []), (told as TokenGenerated).token]),
   );
   for (const one of requests) {
     engine.submit(one);
@@ -126,13 +126,13 @@ test("prompts are scored chunk by chunk, beside texts that stay the same; what f
   );
   const scorer = await Scorer.create(
     decoder,
-    { stored: await readWeights(folder, decoder) },
-    { rows: 1, rowLength: 256, k, known, device: "cpu", threads: 1 },
+    { refs: await readWeights(folder, decoder) },
+    { rows: 1, rowLength: 256, k, tokenizerSize, device: "cpu", threads: 1 },
   );
   const direct = await scorer.score(requests.map(({ prompt }) => prompt));
   await scorer.close();
-  const scores = new Map<number, Scored>();
-  const texts = new Map<number, Generated[]>();
+  const scores = new Map<number, PromptScored>();
+  const texts = new Map<number, TokenGenerated[]>();
   const order: number[] = [];
   const engine = new Engine(programs, cache, 3, (told) => {
     order.push(told.id);
@@ -185,7 +185,7 @@ test("a cancelled request leaves at once, waiting or not, and the next takes its
 test("a text ends with its end, and the cache has room for what was promised", async () => {
   const [one] = (await run([request(8, { sampling: greedy })], 1)).all.values();
   const end = one[3].token;
-  const { all } = await run([request(8, { sampling: greedy, ends: [end] })], 1);
+  const { all } = await run([request(8, { sampling: greedy, stopTokens: [end] })], 1);
   expect(all.get(8)!.at(-1)).toMatchObject({ token: end, finish: "stop" });
   // Of several, the one that comes first; those of the request count as those of the model.
   const [first, second] = [one[3].token, one[1].token];
@@ -196,7 +196,7 @@ test("a text ends with its end, and the cache has room for what was promised", a
     expect(ended.all.get(8)!.at(-1)).toMatchObject({ token: one[at].token, finish: "stop" });
   }
   const places = bytesPerPlace(cache);
-  expect(longestText(cache, 4, 4 * 300 * places, 512)).toBe(256);
-  expect(longestText(cache, 4, 4 * 330 * places, 512)).toBe(320);
-  expect(longestText(cache, 4, 4 * 4096 * places, 512)).toBe(512);
+  expect(maxContext(cache, 4, 4 * 300 * places, 512)).toBe(256);
+  expect(maxContext(cache, 4, 4 * 330 * places, 512)).toBe(320);
+  expect(maxContext(cache, 4, 4 * 4096 * places, 512)).toBe(512);
 });

@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { generateGreedily } from "./greedy.ts";
 import { Engine } from "../../src/generate/engine.ts";
-import type { Generated } from "../../src/generate/requests.ts";
+import type { TokenGenerated } from "../../src/generate/requests.ts";
 import { greedy } from "../../src/generate/sample.ts";
 import { Builder } from "../../src/graph/build.ts";
 import type { Decoder } from "../../src/models/decoder.ts";
@@ -49,11 +49,11 @@ async function withoutCache(
 
 /** The same through the engine that serves, with its slots. */
 async function byEngine(folder: string, decoder: Decoder, prompts: readonly Int32Array[], maxTokens: number) {
-  const stored = await readWeights(folder, decoder);
+  const refs = await readWeights(folder, decoder);
   const { graph, cache } = slotGraph(decoder, true);
   const programs = {
-    read: await compile(slotGraph(decoder, false).graph, "cpu", 1, { stored }),
-    decode: await compile(graph, "cpu", 1, { stored, repacked: true }),
+    prefill: await compile(slotGraph(decoder, false).graph, "cpu", 1, { refs }),
+    decode: await compile(graph, "cpu", 1, { refs, prepacked: true }),
     score: () => Promise.reject(new Error("nothing is scored")),
   };
   const texts: number[][] = prompts.map(() => []);
@@ -61,11 +61,11 @@ async function byEngine(folder: string, decoder: Decoder, prompts: readonly Int3
     programs,
     cache,
     2,
-    (told) => void texts[told.id].push((told as Generated).token),
+    (told) => void texts[told.id].push((told as TokenGenerated).token),
   );
-  prompts.forEach((prompt, id) => engine.submit({ id, prompt, maxTokens, sampling: greedy, ends: [] }));
+  prompts.forEach((prompt, id) => engine.submit({ id, prompt, maxTokens, sampling: greedy, stopTokens: [] }));
   while (engine.busy) await engine.step();
-  await programs.read.close();
+  await programs.prefill.close();
   await programs.decode.close();
   return texts;
 }
@@ -77,7 +77,7 @@ describe("greedy generation with a cache is that without one, also in a batch of
       const { greedy: golden } = await Bun.file(join(folder, "golden.json")).json();
       const decoder = readDecoder(folder);
       const program = await compile(inferenceGraph(decoder), "cpu", 1, {
-        stored: await readWeights(folder, decoder),
+        refs: await readWeights(folder, decoder),
       });
       const prompt = Int32Array.from(golden.prompt);
       const prompts = [prompt.slice(3, 5), prompt, prompt.slice(2)];
@@ -96,7 +96,7 @@ test("a text ends before a token that ends texts, and where the context does", a
   const folder = join(zoo, "llama_rope_linear");
   const decoder = readDecoder(folder);
   const program = await compile(inferenceGraph(decoder), "cpu", 1, {
-    stored: await readWeights(folder, decoder),
+    refs: await readWeights(folder, decoder),
   });
   const { greedy: golden } = await Bun.file(join(folder, "golden.json")).json();
   const prompt = Int32Array.from(golden.prompt);

@@ -1,6 +1,6 @@
 /** A model in its worker, as the thread sees it that asks for texts. */
 import { expect, test } from "bun:test";
-import { GenerationModel } from "../../src/generate/model.ts";
+import { EngineClient } from "../../src/generate/model.ts";
 import { greedy } from "../../src/generate/sample.ts";
 import { demoModel } from "../close.ts";
 
@@ -9,11 +9,11 @@ const options = {
   device: "cpu",
   slots: 2,
   cacheBytes: 2 ** 26,
-  known: 5000,
+  tokenizerSize: 5000,
 } as const;
 
 test("the thread that asks goes on while the model runs", async () => {
-  const model = await GenerationModel.load(options);
+  const model = await EngineClient.load(options);
   let [ended, turns] = [false, 0];
   const turning = (async () => {
     while (!ended) {
@@ -23,7 +23,7 @@ test("the thread that asks goes on while the model runs", async () => {
   })();
   const chunks = 7;
   const prompt = Int32Array.from({ length: 64 * chunks }, (_, t) => 5 + ((t * 31) % 900));
-  for await (const { finish } of model.generate({ prompt, maxTokens: 1, sampling: greedy, ends: [] }))
+  for await (const { finish } of model.generate({ prompt, maxTokens: 1, sampling: greedy, stopTokens: [] }))
     ended = finish !== undefined;
   await turning;
   await model.close();

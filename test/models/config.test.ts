@@ -38,12 +38,12 @@ function changed(config: Config, change: Config): Config {
 /** −log p of the last eight tokens of a text. */
 async function nllOf(folder: string, text: readonly number[]): Promise<number[]> {
   const decoder = readDecoder(folder);
-  const stored = await readWeights(folder, decoder);
+  const refs = await readWeights(folder, decoder);
   const b = new Builder();
   const inputs = parametersOf(b, decoder);
   const hidden = decoder.hidden(b, (key) => inputs.get(key)!, packedTokens(b, 1, text.length));
   b.output("logits", logitsOf(b, decoder, hidden, inputs.get(decoder.head)!));
-  const program = await compile(b.graph(), "cpu", 1, { stored });
+  const program = await compile(b.graph(), "cpu", 1, { refs });
   const { logits } = await program.run({
     ids: Int32Array.from(text),
     positions: Int32Array.from(text, (_, t) => t),

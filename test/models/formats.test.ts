@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { writeFolder } from "../../src/export/folder.ts";
-import { type Tensor, load } from "../../src/weights/stored.ts";
+import { type Tensor, readTensor } from "../../src/weights/stored.ts";
 import type { OnnxDtype } from "../../src/weights/onnx-files.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
@@ -19,7 +19,7 @@ const options = { rows: 2, rowLength: 64, device: "cpu", threads: 1 } as const;
 
 async function say(folder: string, ids: readonly number[], k = 10, dtype?: OnnxDtype) {
   const frozen = readFrozen(folder, dtype);
-  const scorer = await frozen.open({ ...options, k, known: frozen.vocabulary });
+  const scorer = await frozen.open({ ...options, k, tokenizerSize: frozen.vocabulary });
   // The second sequence is there to share a row, or a batch.
   const [scores] = await scorer.score([Int32Array.from(ids), Int32Array.from(ids.slice(0, 5))]);
   await scorer.close();
@@ -110,7 +110,7 @@ test("logits in several chunks are those in one", async () => {
         rows,
         rowLength: 512,
         k: 3,
-        known: 5000,
+        tokenizerSize: 5000,
         device: "cpu",
         threads: 1,
       });
@@ -150,7 +150,7 @@ test("gpt2 lies on the hub without the name of the base model in front of its te
   await Bun.write(path, bytes);
   const renamed = await readWeights(copy.path, decoder);
   expect([...renamed.keys()]).toEqual([...stored.keys()]);
-  for (const [name, tensor] of renamed) expect(load(tensor)).toEqual(load(stored.get(name)!));
+  for (const [name, tensor] of renamed) expect(readTensor(tensor)).toEqual(readTensor(stored.get(name)!));
 });
 
 const problemOf = (work: Promise<unknown>) =>
@@ -167,7 +167,7 @@ async function withTensors(
 ) {
   const copy = copyOf(origin);
   const stored = await readWeights(origin, readDecoder(origin));
-  const tensors = new Map(Array.from(stored, ([name, tensor]) => [name, load(tensor)]));
+  const tensors = new Map(Array.from(stored, ([name, tensor]) => [name, readTensor(tensor)]));
   change(tensors);
   await writeSafetensors(join(copy.path, "model.safetensors"), tensors);
   const config = await Bun.file(join(copy.path, "config.json")).json();
@@ -254,7 +254,7 @@ test("a mask or table that is none is not passed over for its name", async () =>
 test("a text longer than an ONNX file takes is an error that names the limit", async () => {
   const folder = join(import.meta.dir, "../fixtures/onnx");
   const { context } = readFrozen(folder);
-  const scorer = await readFrozen(folder).open({ ...options, k: 2, known: 4 });
+  const scorer = await readFrozen(folder).open({ ...options, k: 2, tokenizerSize: 4 });
   expect(await problemOf(scorer.score([new Int32Array(3), new Int32Array(context + 1)]))).toContain(
     `${folder}/onnx/model.onnx: a text of ${context + 1} tokens is longer than the ${context} that its config.json allows (max_position_embeddings)`,
   );

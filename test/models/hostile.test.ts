@@ -543,7 +543,7 @@ describe("a tokenizer with", () => {
 });
 
 describe("an ONNX file that", () => {
-  const options = { rows: 1, rowLength: 8, k: 2, known: 4, device: "cpu", threads: 1 } as const;
+  const options = { rows: 1, rowLength: 8, k: 2, tokenizerSize: 4, device: "cpu", threads: 1 } as const;
   const config = JSON.stringify({ model_type: "phi9", vocab_size: 97, max_position_embeddings: 64 });
   const open = (folder: string) => readFrozen(folder).open(options);
   const cases: Record<string, [Uint8Array, RegExp]> = {

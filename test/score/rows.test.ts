@@ -1,12 +1,12 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { layRows } from "../../src/score/rows.ts";
+import { packRows } from "../../src/score/rows.ts";
 
 test("sequences lie in rows without gaps or overlaps, as first-fit decreasing puts them", () => {
   const rowLength = 12;
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: rowLength }), { maxLength: 20 }), (lengths) => {
-      const { rows, places } = layRows(lengths, rowLength);
+      const { rows, places } = packRows(lengths, rowLength);
       expect(places.length).toBe(lengths.length);
       const taken = Array.from({ length: rows }, () => Array<number>(rowLength).fill(-1));
       lengths.forEach((length, i) => {
@@ -30,10 +30,10 @@ test("sequences lie in rows without gaps or overlaps, as first-fit decreasing pu
 });
 
 test("of equally long sequences the first lies first, and one that is longer than a row is refused", () => {
-  expect(layRows([2, 3, 2], 5).places).toEqual([
+  expect(packRows([2, 3, 2], 5).places).toEqual([
     { row: 0, start: 3 },
     { row: 0, start: 0 },
     { row: 1, start: 0 },
   ]);
-  expect(() => layRows([2, 6], 5)).toThrow("a sequence of 6 tokens does not fit a row of 5");
+  expect(() => packRows([2, 6], 5)).toThrow("a sequence of 6 tokens does not fit a row of 5");
 });

@@ -21,7 +21,7 @@ test("each teacher is read in its own tokens, and is as good as its nats in the 
   const listen = (name: string) => ({
     align: (...args: unknown[]) => {
       heard.push([name, ...args]);
-      return { rows: rows([], []), aligned: 1, spelled: 0, dropped: 0, tail: 0 };
+      return { rows: rows([], []), aligned: 1, multiToken: 0, dropped: 0, tail: 0 };
     },
   });
   const teachers = [
@@ -32,9 +32,9 @@ test("each teacher is read in its own tokens, and is as good as its nats in the 
     yield scored;
   }
   const of = async (unit: "byte" | "token") => {
-    const [{ target, teachings }] = await Array.fromAsync(align(stream(), teachers, unit));
+    const [{ target, teachers: aligned }] = await Array.fromAsync(align(stream(), teachers, unit));
     expect(target).toBe(scored.encodings[0]);
-    return teachings.map(({ nll, nllPerByte, bytes, nlls }) => [nll, nllPerByte, bytes, ...nlls]);
+    return aligned.map(({ nll, nllPerByte, bytes, nlls }) => [nll, nllPerByte, bytes, ...nlls]);
   };
   // 8 nats for 4 bytes in 2 tokens, all of them "cdef"; 5 nats for 5 bytes in 1 token.
   expect(await of("byte")).toEqual([

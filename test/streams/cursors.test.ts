@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import fc from "fast-check";
 import { folderOf } from "../folder.ts";
-import { type ReadOptions, read, start } from "../../streams/stages/read.ts";
+import { type ReadOptions, read, firstCursor } from "../../streams/stages/read.ts";
 import type { Cursor } from "../../streams/records.ts";
 import { shuffle } from "../../streams/stages/shuffle.ts";
 
@@ -47,7 +47,7 @@ test("documents come from all files, so many times, and go on from where any of 
 
       const plain = await Array.fromAsync(read(options));
       expect(plain.map(({ id, cursor }) => ({ id, cursor }))).toEqual(documentsOf(files, epochs));
-      const all = await from(start);
+      const all = await from(firstCursor);
       // Each window is of one time through the data, and has the documents that it has unshuffled.
       for (let epoch = 0, from = 0; epoch < epochs; epoch++) {
         const end = from + plain.filter(({ cursor }) => cursor.epoch === epoch).length;
@@ -69,7 +69,7 @@ test("each time through the data, and each window, has an order of its own", asy
   using folder = folderOf({ "a.jsonl": rows.join("\n"), "b.jsonl": rows.join("\n") });
   const files = ["a", "b"].map((name) => join(folder.path, `${name}.jsonl`));
   const documents = read({ files, text: "text", epochs: 2, onBadRow: "fail" });
-  const all = await Array.fromAsync(shuffle(documents, 20, 7, start));
+  const all = await Array.fromAsync(shuffle(documents, 20, 7, firstCursor));
   const orders = Array.from({ length: 8 }, (_, i) =>
     all
       .slice(i * 20, (i + 1) * 20)
@@ -86,7 +86,9 @@ test("every order of a window is as likely as any other", async () => {
   }
   const counts = new Map<string, number>();
   for (let seed = 0; seed < 3000; seed++) {
-    const order = (await Array.fromAsync(shuffle(documents(), 3, seed, start))).map(({ id }) => id).join("");
+    const order = (await Array.fromAsync(shuffle(documents(), 3, seed, firstCursor)))
+      .map(({ id }) => id)
+      .join("");
     counts.set(order, (counts.get(order) ?? 0) + 1);
   }
   expect(counts.size).toBe(6);

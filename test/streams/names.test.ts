@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readConfig } from "../../streams/config/config-file.ts";
 import { run } from "../../streams/run/run.ts";
-import { namesOf } from "../../streams/models/sources.ts";
+import { nameModels } from "../../streams/models/sources.ts";
 import { demoModel } from "../close.ts";
 
 const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
@@ -36,16 +36,16 @@ describe("a name", () => {
       ["llama", "m/llama (frozen)"],
     ],
   ] as const)
-    test(`tells ${paths.join(", ")} apart`, () => expect(namesOf(paths)).toEqual([...names]));
+    test(`tells ${paths.join(", ")} apart`, () => expect(nameModels(paths)).toEqual([...names]));
 
   test("that is given stays, and what would be called the same gives way", () => {
-    expect(namesOf(["/m/t", { path: "/a/model", name: "model" }, "/b/model"])).toEqual([
+    expect(nameModels(["/m/t", { path: "/a/model", name: "model" }, "/b/model"])).toEqual([
       "t",
       "model",
       "b/model",
     ]);
     expect(
-      namesOf(["/m/t", { path: "/a", name: "a: in 8 bits, 50 % off" }, { path: "/a", name: "モデル" }]),
+      nameModels(["/m/t", { path: "/a", name: "a: in 8 bits, 50 % off" }, { path: "/a", name: "モデル" }]),
     ).toEqual(["t", "a: in 8 bits, 50 % off", "モデル"]);
   });
 
@@ -72,8 +72,8 @@ describe("a name", () => {
     [["/m/t", { path: "/a", name: "two\nlines" }], 'name: "two\\nlines" cannot be shown'],
   ] as const)
     test(`${JSON.stringify(models)}: ${message}`, () => {
-      if (message === "none") expect(namesOf(models)).toEqual(["m/t", "t"]);
-      else expect(() => namesOf(models)).toThrow(message);
+      if (message === "none") expect(nameModels(models)).toEqual(["m/t", "t"]);
+      else expect(() => nameModels(models)).toThrow(message);
     });
 });
 

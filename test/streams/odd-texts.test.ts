@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { teachBySpans, teachByTokens, teachInPlace } from "../../src/fusion/teach.ts";
+import { byteAligner, dtwAligner, identityAligner } from "../../src/fusion/teach.ts";
 import { exactMap } from "../../src/fusion/vocabulary-map.ts";
 import { liveWorkers } from "../../src/onnx/worker.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
@@ -109,23 +109,23 @@ describe("a teacher whose tokenizer makes nothing of a text", () => {
   const none = { ids: new Int32Array(0), ends: new Int32Array(0) };
   const cursor = { epoch: 0, file: 0, row: 0 };
   for (const [name, teach] of [
-    ["spans", teachBySpans(source, target, options)],
+    ["spans", byteAligner(source, target, options)],
     [
       "soft",
-      teachByTokens(...vocabularies, exactMap(...vocabularies), {
+      dtwAligner(...vocabularies, exactMap(...vocabularies), {
         ...options,
         align: "soft",
         fallback: "none",
         duplicates: "sum",
       }),
     ],
-    ["in place", teachInPlace(options, target.vocabulary.tokens.length)],
+    ["in place", identityAligner(options, target.vocabulary.tokens.length)],
   ] as const)
     test(`is silent, and nothing is told of it (${name})`, async () => {
       const text = name === "in place" ? none : await target.encode(" \n ");
       async function* scored(): AsyncGenerator<Scored> {
         yield {
-          block: { text: " \n ", start: 0, last: false, id: "d", domain: "all", cursor },
+          block: { text: " \n ", textOffset: 0, last: false, id: "d", domain: "all", cursor },
           group: { cursor, start: 0, before: 0 },
           encodings: [text, none],
           scores: [{ nll: new Float32Array(0), topIds: new Int32Array(0), topLogProbs: new Float32Array(0) }],
@@ -146,13 +146,17 @@ describe("a teacher whose tokenizer makes nothing of a text", () => {
       async function* again() {
         yield* fused;
       }
-      for await (const { begun } of pack(again(), { rowLength: 8, entries: 4, boundaries: true }))
-        begun.forEach(statistics.add);
-      const [{ targets, alone }] = fused;
-      expect(alone).toBe(Math.max(0, text.ids.length - 1));
-      expect([...targets.values]).toEqual(Array(alone).fill(1));
+      for await (const { statistics: blocks } of pack(again(), {
+        rowLength: 8,
+        entries: 4,
+        boundaries: true,
+      }))
+        blocks.forEach(statistics.add);
+      const [{ targets, unaligned }] = fused;
+      expect(unaligned).toBe(Math.max(0, text.ids.length - 1));
+      expect([...targets.values]).toEqual(Array(unaligned).fill(1));
       const { withoutTeacher, teachers } = statistics.summary();
-      expect(withoutTeacher).toBe(alone > 0 ? 1 : null);
+      expect(withoutTeacher).toBe(unaligned > 0 ? 1 : null);
       expect(teachers.t).toMatchObject({ dropped: null, tail: null, nllPerByte: null });
     });
 });

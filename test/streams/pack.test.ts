@@ -24,10 +24,10 @@ function fusedOf(ids: readonly number[], row: number): Fused {
     ids: Int32Array.from(ids),
     targets: rows(...entries),
     weights: Float32Array.from(ids, (_, t) => (t + 1 < ids.length ? 0.5 + 1 / (t + 2) : 0)),
-    shares: new Float32Array(0),
-    won: [],
-    alone: 0,
-    teachings: [],
+    teacherShares: new Float32Array(0),
+    credit: [],
+    unaligned: 0,
+    teachers: [],
   };
 }
 
@@ -115,12 +115,12 @@ const teaching = fc.record({
 const alignedOf = ({ length, nlls }: { length: number; nlls: [number, number] }, row: number): Aligned => ({
   ...placeOf(row),
   target: { ids: Int32Array.from({ length }, (_, t) => (row * 7 + t) % V), ends: new Int32Array(length) },
-  teachings: nlls.map((nll, teacher) => ({
+  teachers: nlls.map((nll, teacher) => ({
     rows: rows(
       ...Array.from({ length }, (_, t): [number, number][] => (t + 1 < length ? [[teacher + 1, 0.5]] : [])),
     ),
     aligned: length,
-    spelled: 0,
+    multiToken: 0,
     dropped: 0,
     tail: 0,
     nll,
@@ -173,13 +173,13 @@ test("over a row, teachers are compared by the means over its tokens, and λ is 
       const items = all.map(alignedOf);
       const byRow = { ...options, scope: "row", lmSchedule: "hard_and_decay" } as const;
       const { rowLength, tokensPerStep, lmWeight, steps, sharpness, method } = byRow;
-      const owners = items.flatMap(({ target: { ids }, teachings }) =>
-        Array.from(ids, (_, t) => ({ teachings, end: t + 1 === ids.length })),
+      const owners = items.flatMap(({ target: { ids }, teachers }) =>
+        Array.from(ids, (_, t) => ({ teachers, end: t + 1 === ids.length })),
       );
       for (const [r, row] of (await trainedOn(items, byRow)).entries()) {
         const here = owners.slice(r * rowLength, (r + 1) * rowLength);
         const [one, two] = [0, 1].map(
-          (teacher) => here.reduce((sum, { teachings }) => sum + teachings[teacher].nll, 0) / here.length,
+          (teacher) => here.reduce((sum, { teachers }) => sum + teachers[teacher].nll, 0) / here.length,
         );
         const step = Math.floor((r * rowLength) / tokensPerStep);
         const λ = lmWeight + (1 - lmWeight) * (step / steps);

@@ -4,7 +4,7 @@ import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { dataFiles } from "../../src/data/files.ts";
 import { readConfig } from "../../streams/config/config-file.ts";
 import { Stages } from "../../src/flow/stages.ts";
-import { score } from "../../streams/pipeline.ts";
+import { teacherScores } from "../../streams/pipeline.ts";
 import { demoModel, demoModels } from "../close.ts";
 
 const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
@@ -20,7 +20,7 @@ test("no stage prepares more text than the steps need and one call of the teache
   const tokenizers = demoModels.map((name) => readTokenizer(demoModel(name)));
   const meter = new Stages(new AbortController().signal, config.prefetchBytes);
   let tokens = 0;
-  for await (const { encodings } of score(config, tokenizers, [], meter, () => {}))
+  for await (const { encodings } of teacherScores(config, tokenizers, [], meter, () => {}))
     tokens += encodings[0].ids.length;
   const needed = 3 * 4 * 128;
   expect(tokens).toBeGreaterThanOrEqual(needed);

@@ -4,7 +4,7 @@
 export function placeOf(row: number, domain = "all") {
   const cursor = { epoch: 0, file: 0, row };
   return {
-    block: { text: "x", start: 0, last: true, id: `${row}`, domain, cursor },
+    block: { text: "x", textOffset: 0, last: true, id: `${row}`, domain, cursor },
     group: { cursor, start: 0, before: 0 },
   };
 }

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { dataFiles } from "../../src/data/files.ts";
-import { type ReadOptions, read, start } from "../../streams/stages/read.ts";
+import { type ReadOptions, read, firstCursor } from "../../streams/stages/read.ts";
 import { messageOf } from "../failure.ts";
 
 let folder: string;
@@ -80,7 +80,7 @@ test("a column in a column is found by its path, in every format", async () => {
       rows.map((_, i) => [`source ${i}`, `${i}`]),
     );
     for (const row of [1, 2, 3]) {
-      const rest = read(options(file, { text: "meta.source" }), { ...start, row });
+      const rest = read(options(file, { text: "meta.source" }), { ...firstCursor, row });
       expect((await Array.fromAsync(rest)).map(({ text }) => text)).toEqual(four("source").slice(row));
     }
   }
@@ -91,7 +91,9 @@ test("a list has no one text, unless it has one; null and numbers are none", asy
     const parquet = file.endsWith(".parquet");
     for (const text of ["messages.content", ...(parquet ? ["messages.list.element.content"] : [])]) {
       const reasons: string[] = [];
-      const found = read(options(file, { text, onBadRow: "skip" }), start, (reason) => reasons.push(reason));
+      const found = read(options(file, { text, onBadRow: "skip" }), firstCursor, (reason) =>
+        reasons.push(reason),
+      );
       expect((await Array.fromAsync(found)).map(({ text }) => text)).toEqual(["question 0"]);
       expect(reasons.length).toBe(3);
       expect(reasons[0]).toEndWith(
@@ -138,7 +140,7 @@ test("reading goes on from any row, good and bad, in every format", async () => 
         writeFileSync(at(name), write(all));
         const outcome = async (row: number) => {
           const reasons: string[] = [];
-          const cursor = { ...start, row };
+          const cursor = { ...firstCursor, row };
           const skip = options(at(name), { onBadRow: "skip" });
           const documents = await Array.fromAsync(read(skip, cursor, (reason) => reasons.push(reason)));
           return { documents, reasons };

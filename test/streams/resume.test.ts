@@ -12,8 +12,8 @@ import type { Batch } from "../../src/train/trainer.ts";
 import type { Config } from "../../streams/config/config.ts";
 import { readConfig } from "../../streams/config/config-file.ts";
 import { Stages } from "../../src/flow/stages.ts";
-import { Models, entriesOf, listenersOf } from "../../streams/models/models.ts";
-import { type From, learn, score } from "../../streams/pipeline.ts";
+import { Models, entriesOf, bindTeachers } from "../../streams/models/models.ts";
+import { type From, distill, teacherScores } from "../../streams/pipeline.ts";
 import { run } from "../../streams/run/run.ts";
 import { TeacherStatistics } from "../../streams/run/statistics.ts";
 import type { Step } from "../../streams/stages/train.ts";
@@ -50,7 +50,7 @@ const hash = (batches: readonly Batch[]) => {
 async function teachersOf(given: Config) {
   const models = new Models(given, new Stages(new AbortController().signal, 0));
   const teachers = await models.teachers();
-  const listening = await listenersOf(teachers, models.tokenizers[0], given);
+  const listening = await bindTeachers(teachers, models.tokenizers[0], given);
   const entries = entriesOf(given.fusion, teachers.length);
   const { tokenizers, vocabulary } = models;
   const steps = async (settings: Config = given, from?: From) => {
@@ -61,10 +61,10 @@ async function teachersOf(given: Config) {
       seen.push(hash(batches));
       return { loss: 1, nll: 1, nllPart: 1, gradientNorm: 1 };
     };
-    const scored = score(settings, tokenizers, teachers, meter, () => {}, from);
+    const scored = teacherScores(settings, tokenizers, teachers, meter, () => {}, from);
     const statistics = new TeacherStatistics(teachers.map(({ name }) => name));
     const trainer = { vocabulary, entries, step };
-    for await (const end of learn(scored, settings, listening, trainer, meter, statistics, from))
+    for await (const end of distill(scored, settings, listening, trainer, meter, statistics, from))
       ends.push(end);
     return { seen, ends };
   };

@@ -17,7 +17,7 @@ import { learningRate } from "../../src/train/schedule.ts";
 import { readConfig } from "../../streams/config/config-file.ts";
 import { Stages } from "../../src/flow/stages.ts";
 import { loadModels } from "../../streams/models/models.ts";
-import { learn, score } from "../../streams/pipeline.ts";
+import { distill, teacherScores } from "../../streams/pipeline.ts";
 import type { Progress } from "../../streams/run/journal.ts";
 import { run } from "../../streams/run/run.ts";
 import { TeacherStatistics } from "../../streams/run/statistics.ts";
@@ -205,8 +205,8 @@ test("breaking off early stops every stage and every worker", async () => {
   expect(liveWorkers.size).toBe(4);
   const statistics = new TeacherStatistics(models.teachers.map(({ name }) => name));
   const { tokenizers, teachers, listening, trainer } = models;
-  const scored = score(given, tokenizers, teachers, meter, () => {});
-  for await (const { step } of learn(scored, given, listening, trainer, meter, statistics)) {
+  const scored = teacherScores(given, tokenizers, teachers, meter, () => {});
+  for await (const { step } of distill(scored, given, listening, trainer, meter, statistics)) {
     expect(step).toBe(1);
     break;
   }

@@ -3,7 +3,7 @@ import { align } from "../../streams/stages/align.ts";
 import { type ForwardOptions, forward } from "../../streams/stages/forward.ts";
 import { type FuseOptions, fuse } from "../../streams/stages/fuse.ts";
 import { pack } from "../../streams/stages/pack.ts";
-import { start } from "../../streams/stages/read.ts";
+import { firstCursor } from "../../streams/stages/read.ts";
 import { shuffle } from "../../streams/stages/shuffle.ts";
 import type {
   Aligned,
@@ -51,7 +51,7 @@ const document = (text: string, row = 0): Document => ({
 });
 const block = (text: string, last = true, row = 0): Block => ({
   text,
-  start: 0,
+  textOffset: 0,
   last,
   id: `d${row}`,
   domain: "sea",
@@ -77,10 +77,10 @@ function fusedOf(ids: number[], row = 0): Fused {
       values: new Float32Array(T - 1).fill(1),
     },
     weights: Float32Array.from(ids, (_, t) => (t + 1 < T ? 1 : 0)),
-    shares: new Float32Array(0),
-    won: [],
-    alone: 0,
-    teachings: [],
+    teacherShares: new Float32Array(0),
+    credit: [],
+    unaligned: 0,
+    teachers: [],
   };
 }
 const fuseOptions = {
@@ -141,7 +141,7 @@ const stages: Record<
       block: block("x"),
       group,
       target: encodedOf(4).encodings[0],
-      teachings: [],
+      teachers: [],
     })),
     run: (source) => fuse(source, fuseOptions),
   },
@@ -192,10 +192,11 @@ test("blocks of a document concatenate to it, and only the last one ends it", as
   );
   expect(blocks.map(({ text }) => text).join("")).toBe(speech);
   expect(blocks.map(({ last }) => last)).toEqual([...blocks.slice(1).map(() => false), true]);
-  for (const { text, start } of blocks) expect(speech.slice(start, start + text.length)).toBe(text);
+  for (const { text, textOffset } of blocks)
+    expect(speech.slice(textOffset, textOffset + text.length)).toBe(text);
   const [, second, third] = blocks;
   const rest = await Array.fromAsync(
-    split(counted([document(speech)]).source, tokenizers, 100, second.start),
+    split(counted([document(speech)]).source, tokenizers, 100, second.textOffset),
   );
   expect(rest.slice(0, 2)).toEqual([second, third]);
 });
@@ -317,7 +318,7 @@ describe("train", () => {
     probabilities: Float32Array.of(0.75, 0.25, 1, 0),
     weights: Float32Array.of(1, 0),
     tokens: 2,
-    begun: [],
+    statistics: [],
     next: { ...group, cursor: cursor(id), taken: 0 },
   });
   const run = async (count: number, done = 0) => {
@@ -381,14 +382,14 @@ describe("fuse", () => {
     block: block("x"),
     group,
     target: { ids: new Int32Array(length), ends: new Int32Array(length) },
-    teachings: nlls.map((nll, teacher) => ({
+    teachers: nlls.map((nll, teacher) => ({
       rows: {
         offsets: Int32Array.from({ length: length + 1 }, (_, t) => t),
         ids: new Int32Array(length).fill(teacher + 1),
         values: new Float32Array(length).fill(1),
       },
       aligned: length,
-      spelled: 0,
+      multiToken: 0,
       dropped: 0,
       tail: 0,
       nll,
@@ -425,8 +426,8 @@ describe("fuse", () => {
   test("minCE takes the better of two that are far behind one that is silent", async () => {
     const item = aligned(3, [40, 30]);
     const silent = { offsets: new Int32Array(4), ids: new Int32Array(0), values: new Float32Array(0) };
-    const best = { ...item.teachings[0], rows: silent, nll: 1 };
-    const three = { ...item, teachings: [best, ...item.teachings] };
+    const best = { ...item.teachers[0], rows: silent, nll: 1 };
+    const three = { ...item, teachers: [best, ...item.teachers] };
     // exp(−29/0.01) and exp(−39/0.01) are both 0.
     expect(await winners([three], { scope: "sequence", sharpness: 0.01 })).toEqual([[2, 2]]);
   });
@@ -467,7 +468,7 @@ describe("fuse", () => {
 describe("shuffle", () => {
   const documents = Array.from({ length: 10 }, (_, row) => document("x", row));
   const ids = (all: readonly Document[]) => all.map(({ id }) => id);
-  const shuffled = (window: number, seed: number, from: Cursor = start, items = documents) =>
+  const shuffled = (window: number, seed: number, from: Cursor = firstCursor, items = documents) =>
     Array.fromAsync(shuffle(counted(items).source, window, seed, from));
 
   test("permutes windows, each seed in its own way and always the same, and 0 leaves the order", async () => {

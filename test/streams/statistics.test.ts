@@ -1,23 +1,23 @@
 import { expect, test } from "bun:test";
-import { heard } from "../../streams/stages/pack.ts";
+import { countBlock } from "../../streams/stages/pack.ts";
 import { TeacherStatistics } from "../../streams/run/statistics.ts";
 import type { Fused } from "../../streams/records.ts";
 import { placeOf } from "./place.ts";
 
-/** A block of so many tokens, and what came of each teacher: won, aligned, spelled, dropped, tail, nll per byte, bytes. */
-function fused(domain: string, length: number, alone: number, teachers: number[][]): Fused {
+/** A block of so many tokens, and what came of each teacher: won, aligned, multiToken, dropped, tail, nll per byte, bytes. */
+function fused(domain: string, length: number, unaligned: number, teachers: number[][]): Fused {
   return {
     ...placeOf(0, domain),
     ids: new Int32Array(length),
     targets: { offsets: new Int32Array(length + 1), ids: new Int32Array(0), values: new Float32Array(0) },
     weights: new Float32Array(length),
-    shares: new Float32Array(0),
-    won: teachers.map(([won]) => won),
-    alone,
-    teachings: teachers.map(([, aligned, spelled, dropped, tail, nllPerByte, bytes]) => ({
+    teacherShares: new Float32Array(0),
+    credit: teachers.map(([won]) => won),
+    unaligned,
+    teachers: teachers.map(([, aligned, multiToken, dropped, tail, nllPerByte, bytes]) => ({
       rows: { offsets: new Int32Array(0), ids: new Int32Array(0), values: new Float32Array(0) },
       aligned,
-      spelled,
+      multiToken,
       dropped,
       tail,
       nll: 99,
@@ -30,7 +30,7 @@ function fused(domain: string, length: number, alone: number, teachers: number[]
 
 function statisticsOf(blocks: readonly Fused[]): TeacherStatistics {
   const statistics = new TeacherStatistics(["one", "two"]);
-  for (const block of blocks) statistics.add(heard(block));
+  for (const block of blocks) statistics.add(countBlock(block));
   return statistics;
 }
 
@@ -69,7 +69,7 @@ test("a summary has shares of the positions with a next token, and means per ali
     one: {
       won: 6 / 20,
       aligned: 8 / 20,
-      spelled: 3 / 20,
+      multiToken: 3 / 20,
       dropped: 0.75 / 8,
       tail: 2 / 8,
       nllPerByte: nats([0.7, 10], [1.4, 7], [2, 8]),
@@ -77,7 +77,7 @@ test("a summary has shares of the positions with a next token, and means per ali
     two: {
       won: 9 / 20,
       aligned: 16 / 20,
-      spelled: 7 / 20,
+      multiToken: 7 / 20,
       dropped: 3 / 16,
       tail: 6 / 16,
       nllPerByte: nats([1.4, 9], [0.7, 5], [1, 6]),

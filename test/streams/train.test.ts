@@ -29,7 +29,7 @@ const rowOf = (tokens: readonly Token[]): Packed => ({
   ),
   weights: Float32Array.from(tokens, ({ weight }) => weight),
   tokens: T,
-  begun: [],
+  statistics: [],
   next: positionOf(0, T),
 });
 

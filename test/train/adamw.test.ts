@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import fc from "fast-check";
 import wabt from "wabt";
-import { type Slot, adamWStep } from "../../src/train/adamw.ts";
+import { type AdamWState, adamWStep } from "../../src/train/adamw.ts";
 
 const folder = join(import.meta.dir, "../../src/train");
 const options = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 };
@@ -35,7 +35,12 @@ test("three steps are the paper's, for tensors of any size", () => {
     fc.property(size, fc.array(gradient, { minLength: 3, maxLength: 3 }), fc.boolean(), (n, gs, decays) => {
       const start = Float32Array.from({ length: n }, (_, i) => Math.sin(i));
       const value = start.slice();
-      const slot: Slot = { value, first: new Float32Array(n), second: new Float32Array(n), decays };
+      const slot: AdamWState = {
+        value,
+        exp_avg: new Float32Array(n),
+        exp_avg_sq: new Float32Array(n),
+        decays,
+      };
       // Each number has its own gradient, and half of it is taken.
       const own = (g: number, i: number) => Math.fround(g * (1 + (i % 7)));
       gs.forEach((g, step) =>

@@ -17,7 +17,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { writeOnnx } from "../../src/export/onnx.ts";
-import { findNotFinite } from "../../src/weights/finite.ts";
+import { findNonFinite } from "../../src/weights/finite.ts";
 import { readDecoder, readParameters } from "../../src/models/folder.ts";
 import { readSafetensors } from "../../src/weights/safetensors.ts";
 import { readWeights } from "../../src/weights/weights.ts";
@@ -117,7 +117,7 @@ test("a target with a weight that is no number is refused before the first step"
 test("a model that is measured and says what is no number is named, with the weight", async () => {
   using model = broken("pocket-mpt", up, [0, 1], NaN);
   const worker = spawn<ScorerHandlers>(new URL("../../src/score/worker.ts", import.meta.url));
-  const options = { rowLength: 16, rows: 1, k: 0, known: 100, device: "cpu", threads: 1 } as const;
+  const options = { rowLength: 16, rows: 1, k: 0, tokenizerSize: 100, device: "cpu", threads: 1 } as const;
   const { model: number } = await worker.call("load", { folder: model.path, ...options });
   expect(
     await problem(worker.call("score", { model: number, sequences: [Int32Array.of(5, 6, 7)] })),
@@ -206,12 +206,12 @@ test("the first number that is none is found wherever it is, and infinities of b
       fc.float32Array({ noNaN: true, noDefaultInfinity: true, minLength: 1 }),
       fc.nat(),
       (all, n) => {
-        expect(findNotFinite(all)).toBe(-1);
+        expect(findNonFinite(all)).toBe(-1);
         const at = n % all.length;
         all[at] = Infinity;
-        expect(findNotFinite(all)).toBe(at);
+        expect(findNonFinite(all)).toBe(at);
         all[all.length - 1] = at === all.length - 1 ? NaN : -Infinity;
-        expect(findNotFinite(all)).toBe(at);
+        expect(findNonFinite(all)).toBe(at);
       },
     ),
   );
