@@ -2,6 +2,7 @@
 import {
   Fuser,
   type LmWeight,
+  type Scope,
   type Selection,
   scheduleLmWeight,
   teacherWeights,

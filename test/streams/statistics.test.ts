@@ -69,7 +69,7 @@ test("a summary has shares of the positions with a next token, and means per ali
     one: {
       won: 6 / 20,
       aligned: 8 / 20,
-      multiToken: 3 / 20,
+      spelled: 3 / 20,
       dropped: 0.75 / 8,
       tail: 2 / 8,
       nllPerByte: nats([0.7, 10], [1.4, 7], [2, 8]),
@@ -77,7 +77,7 @@ test("a summary has shares of the positions with a next token, and means per ali
     two: {
       won: 9 / 20,
       aligned: 16 / 20,
-      multiToken: 7 / 20,
+      spelled: 7 / 20,
       dropped: 3 / 16,
       tail: 6 / 16,
       nllPerByte: nats([1.4, 9], [0.7, 5], [1, 6]),
