@@ -1,4 +1,4 @@
-/** @file Settings as they were written: in a file, in an option. Each tells where it stands. */
+/** @file Settings as written, in a file or an option, with the place of each. */
 import { existsSync, readFileSync } from "node:fs";
 import {
   LineCounter,
@@ -16,15 +16,18 @@ import { UserError } from "../../src/cli/user-error.ts";
 export type Tree = { [key: string]: unknown };
 export type Path = readonly PropertyKey[];
 
-/** Where something stands, and how far it is from the start of its file. */
+/** Where a setting is written. */
 export interface Place {
+  /** File, line and column, or the option. */
   readonly text: string;
+  /** Characters from the start of the file; −1 is unknown. */
   readonly offset: number;
 }
 
-/** Settings from one place, and where in it those at a path are, or else what is nearest above them. */
+/** The settings of one file or option. */
 export interface Layer {
   readonly tree: Tree;
+  /** Where the setting at a path is written, or else its nearest parent. */
   readonly place: (path: Path) => Place;
 }
 
@@ -41,7 +44,9 @@ export function valueAt(tree: unknown, path: Path): unknown {
   );
 }
 
+/** Settings over others. Those of another kind replace the whole tree, since their keys do not mix. */
 export function merge(base: Tree, over: Tree): Tree {
+  if (over.kind !== undefined && over.kind !== base.kind) return over;
   const merged = { ...base };
   for (const [key, value] of Object.entries(over)) {
     const below = merged[key];
@@ -50,7 +55,7 @@ export function merge(base: Tree, over: Tree): Tree {
   return merged;
 }
 
-/** All that is wrong with YAML, and where, in the words of its reader. */
+/** Parses YAML; `faults` are the parser's messages with line and column. */
 function parse(text: string) {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true });
@@ -69,14 +74,14 @@ function parse(text: string) {
   return { document, faults, value, at };
 }
 
-/** The value of an option, read as YAML. @throws UserError naming the option. */
+/** An option's value, read as YAML. @throws UserError naming the option. */
 export function parseValue(text: string, option: string): unknown {
   const { faults, value } = parse(text);
   if (faults.length === 0) return value;
   throw new UserError(`${option}: the value is not YAML: ${faults[0].message}`);
 }
 
-/** @throws UserError naming the file, with line and column of all that is not YAML. */
+/** Reads a YAML file. @throws UserError with line and column of every syntax error. */
 export function readLayer(path: string): Layer {
   if (!existsSync(path)) throw new UserError(`${path}: not found; expected a configuration file`);
   let text: string;
