@@ -7,7 +7,7 @@ import type { AlignOptions, Aligner, TokenSpace } from "./targets.ts";
 
 const settings = z
   .strictObject({ kind: z.literal("bytes") })
-  .describe("positions match where the prefixes of both tokenizations end at the same byte");
+  .describe("positions match where the text before them ends at the same byte");
 
 export function byteAligner(source: TokenSpace, target: TokenSpace, options: AlignOptions): Aligner {
   const projector = new ByteProjector(source, target, options.tail);

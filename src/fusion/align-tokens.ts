@@ -21,7 +21,7 @@ const settings = z
     fallback: oneOf(fallbacks, "none", "what a position without a match predicts"),
     duplicates: oneOf(duplicates, "sum", "what happens to candidates that map to the same token"),
   })
-  .describe("FuseLLM's: dynamic time warping over tokens, then a vocabulary map");
+  .describe("dynamic time warping over tokens, then a vocabulary map, as in FuseLLM");
 
 export function dtwAligner(
   source: Vocabulary,

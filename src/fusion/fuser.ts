@@ -9,11 +9,11 @@ export interface FusedTargets {
   readonly targets: SparseRows;
   /** f32[T]: weight of each position in the loss, 1 on average. */
   readonly weights: Float32Array;
-  /** f32[T·M]: each teacher's part in the fused target, 1 in all where any speaks. */
+  /** f32[T·M]: each teacher's part in the fused target; they sum to 1 where any teacher has a row. */
   readonly teacherShares: Float32Array;
-  /** f64[M]: the parts summed over the positions. */
+  /** [M]: the parts summed over the positions. */
   readonly credit: readonly number[];
-  /** Positions at which every teacher is silent. */
+  /** Positions without any teacher. */
   readonly unaligned: number;
 }
 
@@ -31,8 +31,8 @@ export class Fuser {
 
   /**
    * At each position λ on the true next token plus (1 − λ) times the fused teachers, of which only
-   * those with a row there count. Where all are silent, the true token gets everything: the position
-   * is trained on by its language-model term alone.
+   * those with a row there count. Without any, the true token gets everything: the position is trained
+   * on by its language-model term alone.
    *
    * @param rows of each teacher, over target ids.
    * @param weigh weights of the teachers at a position, as the rule weighs them.
@@ -76,7 +76,7 @@ export class Fuser {
     return { targets: writer.finish(), weights, teacherShares, credit, unaligned };
   }
 
-  /** Sets each teacher's part at a position, 0 where it is silent or not chosen; returns their sum. */
+  /** Sets each teacher's part at a position, 0 if it has no row or is not chosen; returns their sum. */
   #splitPosition(
     rows: readonly SparseRows[],
     weights: readonly number[],

@@ -2,11 +2,11 @@
 import type { SparseRows } from "./sparse.ts";
 import { type WeightOptions, weighTeachers } from "./teacher-weights.ts";
 
-/** One position of a target, and the teachers that say something about it. */
-export interface Speakers {
-  /** Teachers with a non-empty row at position t, ascending; never empty. */
+/** A target position t that at least one teacher has a row for. */
+export interface Contributions {
+  /** Indices of the teachers whose row at t is not empty, ascending. */
   readonly teachers: readonly number[];
-  /** Of every teacher, as the rule weighs it; larger is better. */
+  /** Of every teacher, from the rule's `weigh`. */
   readonly weights: readonly number[];
   /** Of every teacher. */
   readonly rows: readonly SparseRows[];
@@ -21,13 +21,13 @@ export interface FusionRule {
   readonly weigh: (nlls: readonly number[], options: WeightOptions) => number[];
   /** Reward of all teachers for the LM schedule `soft`, from exp(−nll) of each. */
   readonly reward: (rewards: readonly number[]) => number;
-  /** Splits a position: sets parts of the speakers, in any proportion; the others stay 0. */
-  readonly split: (speakers: Speakers, parts: number[]) => void;
+  /** Sets the parts of the contributing teachers, on any scale; `parts` has one per teacher and starts at 0. */
+  readonly split: (contributions: Contributions, parts: number[]) => void;
 }
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 
-/** Keeps a teacher that speaks alone audible, even after its confidence has made its weight smaller still. */
+/** Keeps the weight of a position's only teacher above 0, also when multiplied by its confidence. */
 const minWeight = 1e-200;
 
 /** Σ p² of a row: the probability that two draws agree, 1 for a teacher without doubt. */

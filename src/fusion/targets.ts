@@ -44,11 +44,11 @@ export const tails = {
    * the tokens outside the candidates the probability that they have, if the teacher is right: the
    * target is an unbiased estimate of the teacher's distribution.
    */
-  text: { description: "to the true token, which keeps targets unbiased" },
+  text: { description: "to the true token unless it is a candidate, which keeps targets unbiased" },
   /** The position weighs as much as the candidates hold. */
-  keep: { description: "nowhere: the position counts for less" },
+  keep: { description: "nowhere, the position counts for less" },
   /** Few candidates of many tokens then teach the target overconfidence. */
-  renormalize: { description: "to the candidates, as in FuseLLM, which makes the target overconfident" },
+  renormalize: { description: "to the candidates, as in FuseLLM, which teaches overconfidence" },
 } as const;
 export type Tail = keyof typeof tails;
 

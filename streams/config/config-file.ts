@@ -5,7 +5,7 @@ import { z } from "zod";
 import { isHubId } from "../../src/hub/snapshot.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import { Config } from "./config.ts";
-import { type Layer, type Path, type Place, type Tree } from "./layers.ts";
+import { type Layer, type Path, type Location, type Tree } from "./layers.ts";
 import { isTree, merge, parseValue, readLayer, valueAt } from "./layers.ts";
 import { findMistakes } from "./mistakes.ts";
 import { recipes } from "./recipes.ts";
@@ -49,13 +49,13 @@ function readAssignment(given: Assignment): Layer {
       ? [given.slice(0, at), parseValue(given.slice(at + 1), text)]
       : [given.key, given.value];
   const tree = key.split(".").reduceRight<unknown>((inner, name) => ({ [name]: inner }), value) as Tree;
-  return { tree: resolvePaths(tree, process.cwd()), place: () => ({ text, offset: Infinity }) };
+  return { tree: resolvePaths(tree, process.cwd()), locate: () => ({ text, offset: Infinity }) };
 }
 
 /** Where a setting is written: in the last layer that has it, or else its parent's place in the first. */
-function findPlace(layers: readonly Layer[], path: Path): Place {
+function locateIn(layers: readonly Layer[], path: Path): Location {
   const own = layers.findLast(({ tree }) => valueAt(tree, path) !== undefined);
-  return (own ?? layers[0]).place(path);
+  return (own ?? layers[0]).locate(path);
 }
 
 const readRecipe = ({ recipe }: Tree): Tree => ({ ...recipes[recipe as keyof typeof recipes]?.settings });
@@ -68,14 +68,14 @@ const readRecipe = ({ recipe }: Tree): Tree => ({ ...recipes[recipe as keyof typ
 function complete<T extends z.ZodType>(
   schema: T,
   given: Tree,
-  place: (path: Path) => Place,
+  locate: (path: Path) => Location,
   prefix = "",
 ): z.infer<T> {
   const settings = merge(readRecipe(given), given);
   const result = schema.safeParse(settings);
   if (result.success) return result.data;
   const mistakes = findMistakes(schema, result.error.issues, settings)
-    .map(({ path, problem }) => ({ ...place(path), problem: `${path.map(String).join(".")}: ${problem}` }))
+    .map(({ path, problem }) => ({ ...locate(path), problem: `${path.map(String).join(".")}: ${problem}` }))
     .sort((a, b) => (a.offset === b.offset ? 0 : a.offset - b.offset))
     .map(({ text, problem }) => `${text}: ${prefix}${problem}`);
   const all = mistakes.length === 1 ? mistakes[0] : [`${mistakes.length} mistakes`, ...mistakes].join("\n  ");
@@ -84,8 +84,8 @@ function complete<T extends z.ZodType>(
 
 /** A file, then the options that override it. */
 function readLayers(path: string, assignments: readonly Assignment[]): Layer[] {
-  const { tree, place } = readLayer(path);
-  return [{ tree: resolvePaths(tree, dirname(path)), place }, ...assignments.map(readAssignment)];
+  const { tree, locate } = readLayer(path);
+  return [{ tree: resolvePaths(tree, dirname(path)), locate }, ...assignments.map(readAssignment)];
 }
 
 const mergeAll = (layers: readonly Layer[]) => layers.map(({ tree }) => tree).reduce(merge);
@@ -97,7 +97,7 @@ const mergeAll = (layers: readonly Layer[]) => layers.map(({ tree }) => tree).re
  */
 export function readConfig(path: string, assignments: readonly Assignment[] = []): Config {
   const layers = readLayers(path, assignments);
-  return complete(Config, mergeAll(layers), (setting) => findPlace(layers, setting));
+  return complete(Config, mergeAll(layers), (setting) => locateIn(layers, setting));
 }
 
 const Experiment = z.strictObject({
@@ -125,16 +125,16 @@ const pickText = ({ target, data, blockSize, slack, train, pack }: Config) => ({
 export function readExperiment(path: string, assignments: readonly Assignment[] = []) {
   const layers = readLayers(path, assignments);
   const { seeds, arms, ...common } = mergeAll(layers);
-  const experiment = complete(Experiment, { seeds, arms }, (setting) => findPlace(layers, setting));
+  const experiment = complete(Experiment, { seeds, arms }, (setting) => locateIn(layers, setting));
   const configs = Object.entries(experiment.arms).map(([name, own]): [string, Config] => {
     const changes = resolvePaths(own ?? {}, dirname(path));
-    const place = (setting: Path) => {
+    const locate = (setting: Path) => {
       const own = valueAt(changes, setting) === undefined ? setting : ["arms", name, ...setting];
-      return findPlace(layers, own);
+      return locateIn(layers, own);
     };
     // An arm's recipe overrides what the file says for all arms.
     const settings = merge(merge(common, readRecipe(changes)), changes);
-    return [name, complete(Config, settings, place, `arms.${name}: `)];
+    return [name, complete(Config, settings, locate, `arms.${name}: `)];
   });
   for (const [name, config] of configs)
     if (!Bun.deepEquals(pickText(config), pickText(configs[0][1])))

@@ -24,7 +24,7 @@ const model = z.union([
       .enum(onnxDtypes)
       .optional()
       .describe(
-        "sources only. q8: 8-bit matrix products, faster on some CPUs; others: the ONNX file of that type; none: float32 weights",
+        "sources only. q8: 8-bit matrix products, faster on some CPUs; others: the ONNX file of that type; none: unquantized",
       ),
   }),
 ]);

@@ -1,4 +1,4 @@
-/** @file Settings as written, in a file or an option, with the place of each. */
+/** @file Settings as written, in a file or an option, with the location of each. */
 import { existsSync, readFileSync } from "node:fs";
 import {
   LineCounter,
@@ -17,7 +17,7 @@ export type Tree = { [key: string]: unknown };
 export type Path = readonly PropertyKey[];
 
 /** Where a setting is written. */
-export interface Place {
+export interface Location {
   /** File, line and column, or the option. */
   readonly text: string;
   /** Characters from the start of the file; −1 is unknown. */
@@ -28,12 +28,13 @@ export interface Place {
 export interface Layer {
   readonly tree: Tree;
   /** Where the setting at a path is written, or else its nearest parent. */
-  readonly place: (path: Path) => Place;
+  readonly locate: (path: Path) => Location;
 }
 
 export const isTree = (value: unknown): value is Tree =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
+/** The value at a path, undefined if there is none. */
 export function valueAt(tree: unknown, path: Path): unknown {
   return path.reduce<unknown>(
     (value, key) =>
@@ -44,7 +45,7 @@ export function valueAt(tree: unknown, path: Path): unknown {
   );
 }
 
-/** Settings over others. Those of another kind replace the whole tree, since their keys do not mix. */
+/** Lays settings over others. Settings of another kind replace all below them: kinds share no keys. */
 export function merge(base: Tree, over: Tree): Tree {
   if (over.kind !== undefined && over.kind !== base.kind) return over;
   const merged = { ...base };
@@ -97,7 +98,7 @@ export function readLayer(path: string): Layer {
     );
   if (!isTree(tree)) throw new UserError(`${path}: expected keys such as target, sources, data and train`);
 
-  const place = (steps: Path): Place => {
+  const locate = (steps: Path): Location => {
     let node: unknown = document.contents;
     let offset = -1;
     for (const step of steps) {
@@ -113,5 +114,5 @@ export function readLayer(path: string): Layer {
     }
     return offset < 0 ? { text: path, offset } : { text: [path, ...at(offset)].join(":"), offset };
   };
-  return { tree, place };
+  return { tree, locate };
 }
