@@ -9,6 +9,7 @@ const settings = z
   .strictObject({ kind: z.literal("bytes") })
   .describe("positions match where the text before them ends at the same byte");
 
+/** An aligner that also follows tokens which the source writes in several of its own. */
 export function byteAligner(source: TokenSpace, target: TokenSpace, options: AlignOptions): Aligner {
   const projector = new ByteProjector(source, target, options.tail);
   return (encoding, targetEncoding, candidates) => {

@@ -3,6 +3,7 @@ import { applyTail, countCandidates, selectCandidates } from "./candidates.ts";
 import { RowWriter } from "./sparse.ts";
 import type { AlignOptions, Aligner } from "./targets.ts";
 
+/** @param vocabulary tokens of the target. */
 export function identityAligner(options: AlignOptions, vocabulary: number): Aligner {
   const indexOfId = new Int32Array(vocabulary);
   return (_, { ids }, candidates) => {

@@ -3,8 +3,8 @@ import { z } from "zod";
 import type { Vocabulary } from "../text/vocabulary.ts";
 import type { Alignment } from "./alignment.ts";
 import { applyTail, countCandidates, selectCandidates } from "./candidates.ts";
-import { TimeWarp } from "./dtw.ts";
 import { oneOf } from "./choices.ts";
+import { TimeWarp } from "./dtw.ts";
 import { RowWriter, softmaxRows } from "./sparse.ts";
 import type { AlignOptions, Aligner } from "./targets.ts";
 import { type ProjectOptions, TokenProjector, duplicates, fallbacks } from "./token-projector.ts";
@@ -23,6 +23,10 @@ const settings = z
   })
   .describe("dynamic time warping over tokens, then a vocabulary map, as in FuseLLM");
 
+/**
+ * An aligner for these settings, where a map says which target token each source token stands for.
+ * @param map i32[source vocabulary]; −1 is none.
+ */
 export function dtwAligner(
   source: Vocabulary,
   target: Vocabulary,

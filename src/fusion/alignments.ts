@@ -15,7 +15,10 @@ export const Align = z.discriminatedUnion(
 );
 export type Align = z.infer<typeof Align>;
 
-/** What turns predictions over `source` tokens into targets; a tokenizer needs no alignment with itself. */
+/**
+ * An aligner from the source's tokens to the target's. Where both are the same tokenizer object, it is
+ * the identity, whatever the settings.
+ */
 export function createAligner(align: Align, context: AlignContext): Aligner | Promise<Aligner> {
   const { source, target, options } = context;
   if (source === target) return identityAligner(options, target.vocabulary.tokens.length);
