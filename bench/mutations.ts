@@ -66,28 +66,42 @@ export const areas: Areas = {
   "streams/stages/align.ts": {
     tests: ["test/streams/align.test.ts"],
     changes: [
-      ["meanNll(source, nll, unit)", 'meanNll(source, nll, "byte")'],
-      ['meanNll(source, nll, "byte")', "meanNll(source, nll, unit)"],
-      ["nllAtTokens(source, nll, target)", "nllAtTokens(target, nll, source)"],
+      ["meanNll(encoding, nll, unit)", 'meanNll(encoding, nll, "byte")'],
+      ['meanNll(encoding, nll, "byte")', "meanNll(encoding, nll, unit)"],
+      ["nllAtTokens(encoding, nll, target)", "nllAtTokens(target, nll, encoding)"],
     ],
   },
   "streams/stages/train.ts": {
     tests: ["test/streams/train.test.ts", "test/streams/stages.test.ts"],
     changes: [
-      ['options.loss === "kl" ? fusedEntropy(batches)', 'options.loss === "kl" ? 0'],
-      ["probabilities[i] / share", "probabilities[i]"],
-      ["weights[t] * (1 - probabilities[t * entries])", "weights[t]"],
+      ['reported === "kl" ? fusedEntropy(batches)', 'reported === "kl" ? 0'],
       ["(loss - nllPart) / fusion", "loss / fusion"],
       ["learningRate(options, step)", "learningRate(options, step + 1)"],
+    ],
+  },
+  "src/fusion/soft-targets.ts": {
+    tests: ["test/fusion/soft-targets.test.ts"],
+    changes: [
+      ["probabilities[i] / fused", "probabilities[i]"],
+      ["weights[t] * (1 - probabilities[t * entries])", "weights[t]"],
+      ["entropy -= weights[t] * probabilities[i]", "entropy -= probabilities[i]"],
+    ],
+  },
+  "src/fusion/row-means.ts": {
+    tests: ["test/fusion/row-means.test.ts"],
+    changes: [
+      ["this.#end = -tokensTaken", "this.#end = 0"],
+      ["tokens * nll", "nll"],
+      ["nll / tokens", "nll"],
+      ["end <= full", "end < full"],
+      ["Math.max(0, start)", "start"],
     ],
   },
   "streams/stages/fuse.ts": {
     tests: ["test/streams/pack.test.ts", "test/streams/stages.test.ts"],
     changes: [
-      ["start.steps * tokensPerStep - start.taken", "start.steps * tokensPerStep"],
-      ["let place = -taken", "let place = 0"],
-      ["tokens * nll", "nll"],
-      ["nll / tokens", "nll"],
+      ["stepsBefore * tokensPerStep - tokensTaken", "stepsBefore * tokensPerStep"],
+      ["RowMeans<Aligned>(rowLength, tokensTaken)", "RowMeans<Aligned>(rowLength, 0)"],
       ["({ nlls }) => nlls[t]", "({ nll }) => nll"],
       ["step / steps", "(step + 1) / steps"],
     ],
@@ -96,15 +110,15 @@ export const areas: Areas = {
     tests: ["test/streams/pack.test.ts", "test/streams/statistics.test.ts", "test/streams/stages.test.ts"],
     changes: [
       ["if (boundaries || this.length", "if (this.length"],
-      ["let from = skip", "let from = 0"],
-      ["place - this.#positionBase", "place"],
-      ["taken: t + 1", "taken: t"],
+      ["let first = resume.tokensTaken", "let first = 0"],
+      ["at - this.#positionBase", "at"],
+      ["tokensTaken: t + 1", "tokensTaken: t"],
       ["this.#document++", "this.#document = 0"],
       ["ids[0]", "ids[1]"],
-      ["from = 0;", "from = skip;"],
+      ["first = 0;", "first = resume.tokensTaken;"],
       ["ids.length - 1)", "ids.length)"],
       ["nllPerByte * bytes", "nllPerByte"],
-      ["if (t === 0) statistics.push", "begun.push"],
+      ["if (t === 0) statistics.push", "statistics.push"],
     ],
   },
   "streams/run/statistics.ts": {
@@ -113,7 +127,7 @@ export const areas: Areas = {
       ['ratio(sum("dropped"), aligned)', 'ratio(sum("dropped"), positions)'],
       ['ratio(sum("tail"), aligned)', 'ratio(sum("tail"), positions)'],
       ['ratio(sum("credit"), positions)', 'ratio(sum("credit"), aligned)'],
-      ["before.unaligned + heard.unaligned", "heard.unaligned"],
+      ["before.unaligned + block.unaligned", "block.unaligned"],
       ["a.bytes + b.bytes", "b.bytes"],
     ],
   },
@@ -166,7 +180,7 @@ export const areas: Areas = {
     changes: [
       ["file++, first = 0)", "file++)"],
       ["epoch++, file = 0)", "epoch++)"],
-      ["rowsOf(path, first", "rowsOf(path, 0"],
+      ["readRows(path, first", "readRows(path, 0"],
     ],
   },
   "streams/stages/shuffle.ts": {

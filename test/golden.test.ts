@@ -438,6 +438,7 @@ test("the recipe fusellm packs texts as the reference does, and takes each row's
       const ids = Int32Array.from(input_ids);
       // Each teacher says its own number, whatever the text.
       const teachers = forward.map((items, teacher) => ({
+        name: `${teacher}`,
         rows: {
           offsets: Int32Array.from(range(ids.length + 1)),
           ids: new Int32Array(ids.length).fill(teacher),
@@ -454,7 +455,12 @@ test("the recipe fusellm packs texts as the reference does, and takes each row's
       }));
       const cursor = { epoch: 0, file: 0, row: i };
       const block = { text: "", textOffset: 0, last: true, id: "", domain: "", cursor };
-      yield { block, group: { cursor, start: 0, before: 0 }, target: { ids, ends: ids }, teachers };
+      yield {
+        block,
+        origin: { cursor, textOffset: 0, tokensBefore: 0 },
+        target: { ids, ends: ids },
+        teachers,
+      };
     }
   }
   const { fusion, pack: packing } = recipes.fusellm.settings;

@@ -44,12 +44,13 @@ function exported(folder: string, dtype: OnnxDtype): Frozen {
   };
 }
 
-const fromWeights = (folder: string, dtype?: OnnxDtype) =>
+/** Whether weights in a folder serve a dtype. */
+export const servesWeights = (folder: string, dtype?: OnnxDtype) =>
   hasWeights(folder) && (dtype === undefined || dtype === "fp32" || dtype === "q8");
 
 /** Why a folder's model may say what is no number: every weight is looked at, which takes its time. */
 export async function explainNotFinite(folder: string, dtype?: OnnxDtype): Promise<string> {
-  if (!fromWeights(folder, dtype))
+  if (!servesWeights(folder, dtype))
     return `${join(folder, onnxFile(dtype ?? "fp32"))} computes it; another dtype may not`;
   return (
     describeNonFinite(await readWeights(folder, readDecoder(folder))) ?? `${folder}: all weights are numbers`
@@ -63,7 +64,7 @@ export async function explainNotFinite(folder: string, dtype?: OnnxDtype): Promi
  * @throws naming the folder and what it has, if it has no such form.
  */
 export function readFrozen(folder: string, dtype?: OnnxDtype): Frozen {
-  if (fromWeights(folder, dtype)) {
+  if (servesWeights(folder, dtype)) {
     const decoder = readDecoder(folder);
     return {
       vocabulary: decoder.vocabulary,

@@ -13,15 +13,13 @@ const maxUnits = 2 ** 20;
 
 /** The first text of a run in the tokens of both. */
 async function readPairs(config: Config, source: Tokenizer, target: Tokenizer): Promise<Pair[]> {
-  const tokenizers = [target, source];
   const documents = read({ ...config.data, epochs: 1 });
+  const tokenizers = { target, teachers: new Map([["source", source]]) };
+  const blocks = split(documents, [target, source], maxBlockTokens(config));
   const pairs: Pair[] = [];
   let units = 0;
-  for await (const { block, encodings } of tokenize(
-    split(documents, tokenizers, maxBlockTokens(config)),
-    tokenizers,
-  )) {
-    pairs.push({ target: encodings[0], source: encodings[1] });
+  for await (const { block, target, encodings } of tokenize(blocks, tokenizers)) {
+    pairs.push({ target, source: encodings.get("source")! });
     if ((units += block.text.length) >= maxUnits) break;
   }
   return pairs;

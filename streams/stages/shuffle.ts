@@ -1,4 +1,4 @@
-/** @file Stage 1½: documents in another order, a window of them at a time. */
+/** @file Stage 1½: documents in shuffled order, one window at a time. */
 import type { Cursor, Document } from "../records.ts";
 
 /** Numbers in [0, 1) from a seed (mulberry32, T. Ettinger, public domain). */
@@ -19,7 +19,7 @@ function permute<T>(items: T[], next: () => number): void {
   }
 }
 
-/** Groups of documents of one time through the data: so that how many times follow decides nothing. */
+/** Windows do not cross epochs, so that the order does not depend on the number of epochs. */
 async function* windows(documents: AsyncIterable<Document>, size: number): AsyncGenerator<Document[]> {
   let group: Document[] = [];
   for await (const document of documents) {
@@ -37,10 +37,11 @@ async function* windows(documents: AsyncIterable<Document>, size: number): Async
 }
 
 /**
- * Shuffles each `window` documents among themselves. Where a document is found again is then where its
- * window begins, and how many came before it; `from` says which the stream goes on with.
+ * Shuffles each `window` documents among themselves. The cursor of a shuffled document is that of its window's
+ * first document, with its index within the window.
  *
- * @param window 0 leaves the documents as they are.
+ * @param window 0 keeps the order.
+ * @param from the cursor that the documents start at.
  */
 export async function* shuffle(
   documents: AsyncIterable<Document>,

@@ -12,7 +12,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type ReadOptions, read, firstCursor } from "../../streams/stages/read.ts";
+import { firstCursor } from "../../streams/records.ts";
+import { type ReadOptions, read } from "../../streams/stages/read.ts";
 import { messageOf } from "../failure.ts";
 
 const { ParquetSchema, ParquetWriter } = require("parquetjs-lite");

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { dataFiles, formatOf } from "../../src/data/files.ts";
-import { type ReadOptions, read, firstCursor } from "../../streams/stages/read.ts";
-import type { Document } from "../../streams/records.ts";
+import { type ReadOptions, read } from "../../streams/stages/read.ts";
+import { type Document, firstCursor } from "../../streams/records.ts";
 import { messageOf } from "../failure.ts";
 
 const { ParquetSchema, ParquetWriter } = require("parquetjs-lite");

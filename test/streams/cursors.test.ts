@@ -2,8 +2,8 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import fc from "fast-check";
 import { folderOf } from "../folder.ts";
-import { type ReadOptions, read, firstCursor } from "../../streams/stages/read.ts";
-import type { Cursor } from "../../streams/records.ts";
+import { type ReadOptions, read } from "../../streams/stages/read.ts";
+import { type Cursor, firstCursor } from "../../streams/records.ts";
 import { shuffle } from "../../streams/stages/shuffle.ts";
 
 const data = fc.record({

@@ -13,7 +13,7 @@ import { align } from "../../streams/stages/align.ts";
 import { readConfig } from "../../streams/config/config-file.ts";
 import { fuse } from "../../streams/stages/fuse.ts";
 import { pack } from "../../streams/stages/pack.ts";
-import type { Progress } from "../../streams/run/journal.ts";
+import type { Progress } from "../../streams/run/run-log.ts";
 import type { Scored } from "../../streams/records.ts";
 import { run } from "../../streams/run/run.ts";
 import { TeacherStatistics } from "../../streams/run/statistics.ts";
@@ -110,6 +110,11 @@ describe("a teacher whose tokenizer makes nothing of a text", () => {
   const vocabularies = [source.vocabulary, target.vocabulary] as const;
   const none = { ids: new Int32Array(0), ends: new Int32Array(0) };
   const cursor = { epoch: 0, file: 0, row: 0 };
+  const silence = {
+    nll: new Float32Array(0),
+    topIds: new Int32Array(0),
+    topLogProbs: new Float32Array(0),
+  };
   for (const [name, teach] of [
     ["bytes", byteAligner(source, target, options)],
     [
@@ -127,12 +132,12 @@ describe("a teacher whose tokenizer makes nothing of a text", () => {
       async function* scored(): AsyncGenerator<Scored> {
         yield {
           block: { text: " \n ", textOffset: 0, last: false, id: "d", domain: "all", cursor },
-          group: { cursor, start: 0, before: 0 },
-          encodings: [text, none],
-          scores: [{ nll: new Float32Array(0), topIds: new Int32Array(0), topLogProbs: new Float32Array(0) }],
+          origin: { cursor, textOffset: 0, tokensBefore: 0 },
+          target: text,
+          teachers: [{ name: "t", encoding: none, scores: silence }],
         };
       }
-      const listening = [{ score: 0, encoding: 1, align: teach }];
+      const aligners = new Map([["t", teach]]);
       const statistics = new TeacherStatistics(["t"]);
       const { fusion, train } = readConfig(demo);
       const fuseOptions = {
@@ -144,7 +149,7 @@ describe("a teacher whose tokenizer makes nothing of a text", () => {
         tokensPerStep: 8,
         steps: train.steps,
       };
-      const fused = await Array.fromAsync(fuse(align(scored(), listening, "byte"), fuseOptions));
+      const fused = await Array.fromAsync(fuse(align(scored(), aligners, "byte"), fuseOptions));
       async function* again() {
         yield* fused;
       }

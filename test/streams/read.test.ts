@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { dataFiles } from "../../src/data/files.ts";
-import { type ReadOptions, read, firstCursor } from "../../streams/stages/read.ts";
+import { firstCursor } from "../../streams/records.ts";
+import { type ReadOptions, read } from "../../streams/stages/read.ts";
 import { messageOf } from "../failure.ts";
 
 let folder: string;
@@ -97,7 +98,7 @@ test("a list has no one text, unless it has one; null and numbers are none", asy
       expect((await Array.fromAsync(found)).map(({ text }) => text)).toEqual(["question 0"]);
       expect(reasons.length).toBe(3);
       expect(reasons[0]).toEndWith(
-        `row 1: column "${text}" is a list of 2, expected a string; a path may number one of them, such as messages.0.content`,
+        `row 1: column "${text}" is a list of 2, expected a string (a path selects one of them, such as messages.0.content)`,
       );
     }
     expect(await messageOf(texts(file, { text: "null" }))).toMatch(

@@ -18,6 +18,7 @@ import { UserError } from "../../src/cli/user-error.ts";
 import type { Config } from "../../streams/config/config.ts";
 import { readConfig } from "../../streams/config/config-file.ts";
 import { lock } from "../../streams/run/lock.ts";
+import { startOfData } from "../../streams/records.ts";
 import { openRunFolder } from "../../streams/run/run-folder.ts";
 import { failureOf, messageOf } from "../failure.ts";
 
@@ -37,12 +38,11 @@ const checkpoint = (steps: number) =>
   writeCheckpoint(
     out,
     {
-      steps,
+      resume: { ...startOfData, steps },
       tokens: 1,
       seconds: 1,
-      position: { cursor: { epoch: 0, file: 0, row: 0 }, start: 0, before: 0, taken: 0 },
       skipped: { rows: 0, reasons: [] },
-      heard: [],
+      teachers: [],
       inputs: { settings: {}, models: [], data: [] },
     },
     (path) => writeFile(path, "weights"),
@@ -155,7 +155,7 @@ describe("what no run wrote is not touched", () => {
 
   test("a file where the folder should be is refused by name", async () => {
     writeFileSync(out, "");
-    expect(await messageOf(open())).toMatch(`${out}: cannot be made`);
+    expect(await messageOf(open())).toMatch(`${out}: cannot be created`);
     expect(await failureOf(open())).toBeInstanceOf(UserError);
   });
 });
@@ -165,10 +165,10 @@ describe("an earlier run in the folder", () => {
     (await open()).close();
     await checkpoint(5);
     expect(await messageOf(open())).toMatch(
-      "holds an unfinished run at step 5; go on with --resume, or begin again",
+      "holds an unfinished run at step 5; continue with --resume, or begin again",
     );
     const resumed = await open(config(), { resume: true });
-    expect(resumed.checkpoint?.state.steps).toBe(5);
+    expect(resumed.checkpoint?.state.resume.steps).toBe(5);
     resumed.close();
     const again = await open(config(), { restart: true });
     expect(again.checkpoint).toBeUndefined();
@@ -189,10 +189,10 @@ describe("an earlier run in the folder", () => {
     writeFileSync(join(out, "events", "other"), "");
     expect(await messageOf(open())).toMatch("holds a finished run of 120 steps; give another --out");
     expect(await messageOf(open(config(), { resume: true }))).toMatch(
-      "the run finished at step 120; to go on, give a train.steps larger than that",
+      "the run finished at step 120; to train further, give a larger train.steps",
     );
     const more = await open(config("train.steps=150"), { resume: true });
-    expect(more.checkpoint?.state.steps).toBe(120);
+    expect(more.checkpoint?.state.resume.steps).toBe(120);
     more.close();
     // A run that what was given does not fit leaves it finished.
     expect(await messageOf(open())).toMatch("holds a finished run of 120 steps");
@@ -211,7 +211,7 @@ describe("an earlier run in the folder", () => {
     await first.finish(120);
     first.close();
     expect(await messageOf(open(config("train.steps=150"), { resume: true }))).toMatch(
-      "the run finished at step 120, but its checkpoint is gone",
+      "the run finished at step 120, but its checkpoint is missing",
     );
   });
 
@@ -232,20 +232,18 @@ describe("an earlier run in the folder", () => {
     const notes: string[] = [];
     const resumed = await open(config(), { resume: true }, notes);
     expect(resumed.checkpoint).toBeUndefined();
-    expect(notes).toEqual(["the run had not got to a checkpoint: it begins again"]);
+    expect(notes).toEqual(["the earlier run has no checkpoint: it begins again"]);
     resumed.close();
     (await open()).close();
   });
 
   test("none: there is nothing to go on with, and no folder is left", async () => {
     expect(await messageOf(open(config(), { resume: true }))).toMatch(
-      `${out}: not found; there is no run to go on`,
+      `${out}: not found; there is no run to resume`,
     );
     expect(existsSync(out)).toBe(false);
     mkdirSync(out);
-    expect(await messageOf(open(config(), { resume: true }))).toMatch(
-      `${out}: there is no run to go on with`,
-    );
+    expect(await messageOf(open(config(), { resume: true }))).toMatch(`${out}: there is no run to resume`);
     expect(await messageOf(open(config(), { resume: true, restart: true }))).toMatch("expected one of them");
   });
 

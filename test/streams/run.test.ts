@@ -18,9 +18,9 @@ import { readConfig } from "../../streams/config/config-file.ts";
 import { Stages } from "../../src/flow/stages.ts";
 import { loadModels } from "../../streams/models/models.ts";
 import { distill, teacherScores } from "../../streams/pipeline.ts";
-import type { Progress } from "../../streams/run/journal.ts";
+import type { Progress } from "../../streams/run/run-log.ts";
 import { run } from "../../streams/run/run.ts";
-import { TeacherStatistics } from "../../streams/run/statistics.ts";
+
 import { demoModels } from "../close.ts";
 import { copyOf } from "../folder.ts";
 import { messageOf } from "../failure.ts";
@@ -190,7 +190,7 @@ test("an interrupted run goes on where it stopped, and ends as if it had not bee
   expect(stopped).toMatchObject({ steps: 3, finished: false });
   expect(existsSync(join(folder, "broken", "model"))).toBe(false);
   expect(await messageOf(run(given))).toMatch(
-    "holds an unfinished run at step 3; go on with --resume, or begin again with --restart",
+    "holds an unfinished run at step 3; continue with --resume, or begin again with --restart",
   );
   const resumed = await run(given, {
     resume: true,
@@ -203,14 +203,12 @@ test("an interrupted run goes on where it stopped, and ends as if it had not bee
 
 test("breaking off early stops every stage and every worker", async () => {
   const controller = new AbortController();
-  const meter = new Stages(controller.signal, 1e6);
+  const stages = new Stages(controller.signal, 1e6);
   const given = config("early");
-  const models = await loadModels(given, meter);
+  const models = await loadModels(given);
   expect(liveWorkers.size).toBe(4);
-  const statistics = new TeacherStatistics(models.teachers.map(({ name }) => name));
-  const { tokenizers, teachers, listening, trainer } = models;
-  const scored = teacherScores(given, tokenizers, teachers, meter, () => {});
-  for await (const { step } of distill(scored, given, listening, trainer, meter, statistics)) {
+  const scored = teacherScores(given, models, { stages });
+  for await (const { step } of distill(scored, given, models, { stages })) {
     expect(step).toBe(1);
     break;
   }
@@ -251,7 +249,7 @@ test("an error in the data surfaces once, with its place and what is safe, and n
     "train.checkpointEvery=100",
   );
   expect(await messageOf(run(given))).toMatch(
-    /late\.jsonl: row 40: column "text" is number, expected a string \(after step \d+; .*late\/checkpoint-\d+ is safe: go on with --resume\)/,
+    /late\.jsonl: row 40: column "text" is number, expected a string \(after step \d+; .*late\/checkpoint-\d+ is safe: continue with --resume\)/,
   );
   // Of the row's error the steps before it are not lost.
   const skipping = { ...given, data: { ...given.data, onBadRow: "skip" as const } };
@@ -279,8 +277,8 @@ test("where the data have fewer steps, the schedule ends with them and it is sai
   expect(summary.steps).toBeLessThan(10);
   expect(rates.length).toBe(summary.steps);
   expect(summary.notes).toEqual([
-    `the data have ${summary.tokens} tokens: enough for ${summary.steps} of the 1000 steps, so the run ends there ` +
-      "(more with data.epochs)",
+    `the data have ${summary.tokens} tokens, enough for ${summary.steps} of the 1000 steps: the run ends there ` +
+      "(data.epochs gives more)",
   ]);
   const whole = { peak: 6e-5, floor: 0.1, warmupSteps: 1, steps: summary.steps };
   expect(rates).toEqual(rates.map((_, step) => learningRate(whole, step)));
@@ -374,7 +372,7 @@ describe("going on", () => {
     writeFileSync(elsewhere.data.files[0], readFileSync(path));
     writeFileSync(path, readFileSync(path, "utf8").replace("fifty", "forty"));
     expect(await messageOf(run(given, { resume: true }))).toMatch(
-      /moving\/checkpoint-2: cannot go on, .*: the content of .*moving\.jsonl is another \(\d+ bytes then, \d+ now\)/,
+      /moving\/checkpoint-2: cannot resume, .*: the content of .*moving\.jsonl changed \(\d+ bytes then, \d+ now\)/,
     );
     expect(await run(elsewhere, { resume: true })).toMatchObject({ steps: 4, finished: true });
   });
@@ -387,7 +385,7 @@ test("what cannot be saved at the end costs no step: there is a checkpoint, and 
   const kept = readFileSync(path);
   const message = await messageOf(run(given, { listener: { step: () => rmSync(path, { force: true }) } }));
   expect(message).toMatch(
-    /config\.json: not found.* \(after step 4; .*unsaved\/checkpoint-4 is safe: go on with --resume\)/,
+    /config\.json: not found.* \(after step 4; .*unsaved\/checkpoint-4 is safe: continue with --resume\)/,
   );
   expect(readdirSync(join(folder, "unsaved")).sort()).toEqual(["checkpoint-4", "events", "run.json"]);
   writeFileSync(path, kept);
@@ -424,7 +422,7 @@ test("a run that diverges keeps its last good checkpoint, and goes on from it wi
   );
   expect(
     await messageOf(run(config("diverging", ...settings, "train.learningRate=1e30"), { resume: true })),
-  ).toMatch(/checkpoint-\d+ is safe: go on with --resume/);
+  ).toMatch(/checkpoint-\d+ is safe: continue with --resume/);
   expect(existsSync(join(folder, "diverging", "model"))).toBe(false);
   const rescued = await run(given, { resume: true });
   expect(rescued).toMatchObject({ steps: 6, finished: true });
@@ -457,7 +455,7 @@ test("checkpoints are written by time, too", async () => {
 test("a disk without room for what a run writes is told before the run", async () => {
   const message = await messageOf(run(config("large", "fusion.lmWeight=1", "train.keep=10000000")));
   expect(message).toMatch(
-    /large: [\d.e+]+ GB are free, but 10000001 checkpoints and the model take [\d.e+]+ GB; give another --out, or a smaller train\.keep/,
+    /large: [\d.e+]+ GB are free, but 10000001 checkpoints and the model need [\d.e+]+ GB; give another --out, or a smaller train\.keep/,
   );
   expect(existsSync(join(folder, "large"))).toBe(false);
 });

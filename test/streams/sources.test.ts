@@ -76,7 +76,7 @@ test("a target needs weights, and is trained in float32", async () => {
     `${onnx}: a target needs weights to train; there are only ONNX files`,
   );
   expect(await problem(`target={path: ${demoModel("pocket-llama")}, dtype: q8}`)).toBe(
-    "target.dtype: q8 is of no use: a target is trained in float32",
+    "target.dtype: expected none, got q8: a target is trained in float32",
   );
   expect(existsSync(join(folder, "never"))).toBe(false);
 });
@@ -119,7 +119,7 @@ test("a source may be an id of the hub; one that is nowhere is said in one line"
     expect(Object.keys(summary.fusion.teachers)).toEqual(["pocket-llama (frozen)", "org/mpt"]);
     const missing = await run(config("hub2", "sources=[org/none]")).catch(({ message }: Error) => message);
     expect(missing).toBe(
-      "org/none: there is no such model, or no revision main of it (nor is there a folder of this name)",
+      "org/none: there is no such model, or no revision main of it (and there is no folder of this name)",
     );
   } finally {
     for (const name of ["HF_HOME", "HF_ENDPOINT"])

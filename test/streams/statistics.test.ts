@@ -2,19 +2,20 @@ import { expect, test } from "bun:test";
 import { countBlock } from "../../streams/stages/pack.ts";
 import { TeacherStatistics } from "../../streams/run/statistics.ts";
 import type { Fused } from "../../streams/records.ts";
-import { placeOf } from "./place.ts";
+import { blockAt } from "./place.ts";
 
 /** A block of so many tokens, and what came of each teacher: won, aligned, multiToken, dropped, tail, nll per byte, bytes. */
 function fused(domain: string, length: number, unaligned: number, teachers: number[][]): Fused {
   return {
-    ...placeOf(0, domain),
+    ...blockAt(0, domain),
     ids: new Int32Array(length),
     targets: { offsets: new Int32Array(length + 1), ids: new Int32Array(0), values: new Float32Array(0) },
     weights: new Float32Array(length),
     teacherShares: new Float32Array(0),
     credit: teachers.map(([won]) => won),
     unaligned,
-    teachers: teachers.map(([, aligned, multiToken, dropped, tail, nllPerByte, bytes]) => ({
+    teachers: teachers.map(([, aligned, multiToken, dropped, tail, nllPerByte, bytes], teacher) => ({
+      name: `${teacher}`,
       rows: { offsets: new Int32Array(0), ids: new Int32Array(0), values: new Float32Array(0) },
       aligned,
       multiToken,

@@ -80,7 +80,7 @@ for (const [value, settings] of [
     using source = broken("pocket-mpt", up, [5, 7], value);
     expect(await problem(run(config("source", settings, `sources=[${source.path}]`)))).toMatch(
       new RegExp(
-        `^pocket-mpt: what it says of token 1 of document \\S+ from character 0 on is NaN: ${source.path}/model.safetensors: ${up}\\[5, 7\\] is ${value}`,
+        `^pocket-mpt: its score of token 1 of document \\S+ from character 0 on is NaN: ${source.path}/model.safetensors: ${up}\\[5, 7\\] is ${value}`,
       ),
     );
     expect(existsSync(join(folder, "source", "model"))).toBe(false);
@@ -103,7 +103,7 @@ test("a weight that is NaN is found in a source in 8 bits, and in one that is an
   bytes.writeFloatLE(NaN, at);
   writeFileSync(join(onnx, "onnx/model.onnx"), bytes);
   expect(await problem(run(config("onnx", `sources=[${onnx}]`)))).toMatch(
-    /^onnx-only: what it says of token 1 of document .* is NaN: .*onnx-only\/onnx\/model\.onnx computes it/,
+    /^onnx-only: its score of token 1 of document .* is NaN: .*onnx-only\/onnx\/model\.onnx computes it/,
   );
 });
 

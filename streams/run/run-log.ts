@@ -1,4 +1,4 @@
-/** @file What a run tells while it runs: to a listener, and to TensorBoard. */
+/** @file What a run reports while it runs: to a listener, and to TensorBoard. */
 import { join } from "node:path";
 import { EventFile } from "./tensorboard.ts";
 import type { StageStatistics } from "../../src/flow/stages.ts";
@@ -9,24 +9,24 @@ export interface Progress extends Step {
   readonly steps: number;
   readonly totalTokens: number;
   readonly tokensPerSecond: number;
-  /** Seconds that are left, at the pace so far. */
+  /** Seconds left, at the pace so far. */
   readonly eta: number;
   readonly stages: Readonly<Record<string, StageStatistics>>;
-  /** What came of the teachers so far. */
+  /** Of all steps so far. */
   readonly fusion: FusionSummary;
 }
 
 export interface Listener {
-  /** How much of a model has been downloaded or read, or of the text counted, before the run begins. */
-  loading?(model: string, share: number): void;
+  /** Before the run begins: the fraction of a model that is downloaded or loaded, or of the text that is counted. */
+  loading?(model: string, fraction: number): void;
   devices?(devices: Readonly<Record<string, string>>): void;
   step?(progress: Progress): void;
   evaluation?(step: number, bitsPerByte: Readonly<Record<string, number>>): void;
-  /** Something that the user should know, in a sentence. */
+  /** A sentence that the user should read. */
   note?(text: string): void;
 }
 
-/** A chart for each number, with a line for each teacher. */
+/** One chart per figure, one line per teacher. */
 function teacherScalars({ withoutTeacher, teachers }: FusionSummary): Record<string, number> {
   const values = Object.entries(teachers).flatMap(([name, summary]) =>
     Object.entries(summary).map(([field, value]): [string, number | null] => [
@@ -40,17 +40,13 @@ function teacherScalars({ withoutTeacher, teachers }: FusionSummary): Record<str
   return Object.fromEntries(measured) as Record<string, number>;
 }
 
-export class Journal {
+export class RunLog {
   readonly #listener: Listener;
   readonly #events: EventFile;
 
-  private constructor(listener: Listener, events: EventFile) {
+  constructor(out: string, listener: Listener) {
     this.#listener = listener;
-    this.#events = events;
-  }
-
-  static open(out: string, listener: Listener): Journal {
-    return new Journal(listener, new EventFile(join(out, "events")));
+    this.#events = new EventFile(join(out, "events"));
   }
 
   devices(devices: Readonly<Record<string, string>>): void {
