@@ -7,15 +7,31 @@
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { command, interruptible, parseOptions } from "../src/cli/command.ts";
+import { command, interruptible } from "../src/cli/command.ts";
+import { type Options, describe, parse } from "../src/cli/options.ts";
 import { UserError } from "../src/cli/user-error.ts";
 import { areas } from "./mutations.ts";
 
-const help = `bun run mutate [--only FILE|NUMBER] [--count N] [--seed DATE] [--list]
-  --only   the changes of files whose path contains this, or the one with this number
-  --count  at most N of the changes, others every day
-  --seed   the day whose changes those are, as 2026-01-31; today's by default
-  --list   shows the changes and makes none`;
+const options = {
+  only: {
+    type: "string",
+    value: "FILE|NUMBER",
+    help: "the changes of files whose path contains this, or the one with this number",
+  },
+  count: { type: "string", value: "N", help: "at most N of the changes, others every day" },
+  seed: {
+    type: "string",
+    value: "DATE",
+    default: new Date().toISOString().slice(0, 10),
+    help: "the day whose changes those are",
+  },
+  list: { type: "boolean", help: "shows the changes and makes none" },
+  help: { type: "boolean", help: "prints this help" },
+} as const satisfies Options;
+
+const help = `bun run mutate [options]
+
+${describe(options)}`;
 
 const root = resolve(import.meta.dir, "..");
 /** What tests need of the tree. */
@@ -144,13 +160,7 @@ async function mutate(mutations: readonly Mutation[], signal: AbortSignal): Prom
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseOptions(args, {
-    only: { type: "string" },
-    count: { type: "string" },
-    seed: { type: "string", default: new Date().toISOString().slice(0, 10) },
-    list: { type: "boolean" },
-    help: { type: "boolean" },
-  });
+  const { values } = parse(args, options);
   if (values.help) {
     console.log(help);
     return 0;

@@ -47,19 +47,21 @@ export interface Teacher extends ModelDescription {
    * Scores per group, of the sequences that are wanted.
    * @returns with them the seconds that the teacher itself spent.
    */
-  score(groups: readonly Group[]): Promise<{ readonly scores: Scores[][]; readonly seconds: number }>;
+  readonly score: (
+    groups: readonly Group[],
+  ) => Promise<{ readonly scores: Scores[][]; readonly seconds: number }>;
   /** Why scores may not be finite, in a clause. */
-  explain(): Promise<string>;
-  close(): Promise<void>;
+  readonly explain: () => Promise<string>;
+  readonly close: () => Promise<void>;
 }
 
 /** A way to run a teacher: one file in this folder, and one row in open.ts. */
 export interface TeacherKind {
   /** Whether a teacher that is given like this is of this kind. */
-  accepts(spec: TeacherSpec): boolean;
+  readonly accepts: (spec: TeacherSpec) => boolean;
   /** Reads no weights and starts nothing. @throws naming what is missing. */
-  describe(spec: TeacherSpec): ModelDescription;
-  open(teacher: DescribedTeacher, options: OpenOptions): Promise<Teacher>;
+  readonly describe: (spec: TeacherSpec) => ModelDescription;
+  readonly open: (teacher: DescribedTeacher, options: OpenOptions) => Promise<Teacher>;
 }
 
 /**

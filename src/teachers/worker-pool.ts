@@ -27,7 +27,7 @@ export class WorkerPool {
   }
 
   /** A worker for one more teacher. Release it, and the worker ends with the last of its teachers. */
-  take(): { readonly remote: Remote<ScorerHandlers>; release(): Promise<void> } {
+  take(): { readonly remote: Remote<ScorerHandlers>; readonly release: () => Promise<void> } {
     const index = this.#taken++ % this.#size;
     const worker = this.#workers.get(index) ?? {
       remote: spawn<ScorerHandlers>(new URL("../score/worker.ts", import.meta.url)),

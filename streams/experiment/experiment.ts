@@ -73,8 +73,8 @@ interface Shared {
 }
 
 interface ArmListener {
-  onLoaded?(trainer: LoadedTrainer): Promise<void>;
-  onStep?(step: number, steps: number): void;
+  readonly onLoaded?: (trainer: LoadedTrainer) => Promise<void>;
+  readonly onStep?: (step: number, steps: number) => void;
 }
 
 /** Trains one arm and measures it. */

@@ -16,7 +16,7 @@ export async function createAligners(
   const { align, temperature, tail, topK } = config.fusion;
   const options = { temperature, tail, topK };
   const aligners = await Promise.all(
-    teachers.map(({ tokenizer: source, folder }) => {
+    teachers.map(async ({ tokenizer: source, folder }) => {
       const corpus = openCorpus(config, folder, source, target);
       return createAligner(align, { source, target, options, corpus });
     }),

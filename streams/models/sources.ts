@@ -64,7 +64,7 @@ function describeModel(given: Model, name: string, config: Config): RunModel {
   const tokens = tokenizer.vocabulary.tokens.length;
   if (tokens > vocabulary)
     throw new UserError(
-      `${folder}: its tokenizer has ${tokens} tokens, but its config.json a vocabulary of ${vocabulary}`,
+      `${folder}: its tokenizer has ${tokens} tokens, its config.json a vocabulary of ${vocabulary}`,
     );
   if (config.blockSize > maxPositions)
     throw new UserError(

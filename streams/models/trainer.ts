@@ -12,14 +12,17 @@ export interface LoadedTrainer {
   /** Max ids of a soft target. */
   readonly entries: number;
   /** @returns with the losses the seconds that the worker spent. */
-  step(batches: readonly Batch[], learningRate: number): Promise<StepResult & { readonly seconds: number }>;
+  readonly step: (
+    batches: readonly Batch[],
+    learningRate: number,
+  ) => Promise<StepResult & { readonly seconds: number }>;
   /** −log p at each position, under the target as it is now. */
-  nll(sequences: readonly Int32Array[]): Promise<Float32Array[]>;
+  readonly nll: (sequences: readonly Int32Array[]) => Promise<Float32Array[]>;
   /** Writes all that training resumes from into a file. */
-  saveCheckpoint(path: string): Promise<void>;
+  readonly saveCheckpoint: (path: string) => Promise<void>;
   /** Writes the model as a Hugging Face folder. */
-  saveModel(folder: string): Promise<void>;
-  close(): Promise<void>;
+  readonly saveModel: (folder: string) => Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /** What an earlier run has saved. */
