@@ -6,7 +6,7 @@ import { RowWriter, type SparseRows, softmaxRows } from "../src/fusion/sparse.ts
 import { TokenAligner } from "../src/fusion/token-align.ts";
 import { minEditMap } from "../src/fusion/vocabulary-map.ts";
 import { Builder } from "../src/graph/build.ts";
-import { packedTokens, parametersOf } from "../src/models/tokens.ts";
+import { packedTokens, addParameters } from "../src/models/tokens.ts";
 import { readDecoder, readParameters } from "../src/models/folder.ts";
 import { compile } from "../src/onnx/session.ts";
 import { Scorer } from "../src/score/scorer.ts";
@@ -31,7 +31,7 @@ describe("the forward pass", () => {
       for (const { shape, offset_bytes, input_ids } of texts) {
         const [length, width] = shape;
         const b = new Builder();
-        const parameters = parametersOf(b, decoder);
+        const parameters = addParameters(b, decoder);
         const hidden = decoder.hidden(b, (key) => parameters.get(key)!, packedTokens(b, 1, length));
         b.output("logits", b.gemm(hidden, parameters.get(decoder.head)!, { transposeB: true }));
         const program = await compile(b.graph(), "cpu", 2);

@@ -1,7 +1,7 @@
 /** @file The config.json of what is written: what computes the same, as every transformers reads it. */
 import { parseAsWritten, rawNumber } from "../files/json.ts";
 import type { JsonObject } from "../files/read.ts";
-import type { WeightDtype } from "../weights/stored.ts";
+import type { WeightDtype } from "../weights/tensor-ref.ts";
 import { readConfig } from "../models/folder.ts";
 import { withBothSpellings } from "../models/rope-parameters.ts";
 

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { formatJson } from "../files/json.ts";
-import type { WeightDtype, Weights } from "../weights/stored.ts";
+import type { WeightDtype, Weights } from "../weights/tensor-ref.ts";
 import { readDecoder } from "../models/folder.ts";
 import { onnxFile } from "../weights/onnx-files.ts";
 import { readTokenizerJson } from "../text/tokenizer.ts";

@@ -2,7 +2,7 @@
 import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { basename, join } from "node:path";
 import { sizeOf } from "../graph/ops.ts";
-import { type Weights, bytesPerElement } from "../weights/stored.ts";
+import { type Weights, bytesPerElement } from "../weights/tensor-ref.ts";
 import type { Decoder } from "../models/decoder.ts";
 import { inferenceGraph } from "../models/inference.ts";
 import { type OnnxDtype, onnxFile } from "../weights/onnx-files.ts";

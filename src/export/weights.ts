@@ -10,7 +10,7 @@ import {
   type Weights,
   bytesPerElement,
   toTensor,
-} from "../weights/stored.ts";
+} from "../weights/tensor-ref.ts";
 import { writeSafetensors } from "../weights/safetensors.ts";
 
 /** From where on numbers round to an infinity. */

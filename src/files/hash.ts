@@ -7,7 +7,7 @@ const chunkBytes = 2 ** 20;
  * The SHA-256 of a file in hexadecimal, read a chunk at a time.
  * @throws the signal's reason between two chunks, or what the file system says.
  */
-export async function sha256Of(path: string, signal?: AbortSignal): Promise<string> {
+export async function sha256File(path: string, signal?: AbortSignal): Promise<string> {
   const hasher = new Bun.CryptoHasher("sha256");
   const chunk = new Uint8Array(chunkBytes);
   const file = await open(path);

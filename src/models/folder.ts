@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { type JsonObject, readJson } from "../files/read.ts";
 import { sizeOf } from "../graph/ops.ts";
-import { type Tensor, readTensor } from "../weights/stored.ts";
+import { type Tensor, readTensor } from "../weights/tensor-ref.ts";
 import type { Decoder } from "./decoder.ts";
 import { gemma2 } from "./gemma2.ts";
 import { gpt2 } from "./gpt2.ts";
@@ -14,7 +14,7 @@ import { mistral } from "./mistral.ts";
 import { mixtral } from "./mixtral.ts";
 import { mpt } from "./mpt.ts";
 import { qwen2, qwen3 } from "./qwen.ts";
-import { jsonLimit, readWeights } from "../weights/weights.ts";
+import { jsonLimit, readWeights } from "../weights/read-weights.ts";
 
 const architectures: Readonly<Record<string, (config: JsonObject) => Decoder>> = {
   gemma2,

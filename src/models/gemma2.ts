@@ -7,7 +7,7 @@ import { attention, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
 import { layerKinds, slidingLayers } from "./layer-kinds.ts";
 import { readRotary, rotaryTables } from "./rotary.ts";
-import { checkMultiple, configSchema, size, sizes } from "./settings.ts";
+import { checkMultiple, configSchema, size, sizes } from "./config-schema.ts";
 
 const cap = z.number().positive().nullable();
 

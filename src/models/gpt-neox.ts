@@ -6,7 +6,7 @@ import { activationName, activations, layerNorm, linear } from "./activations.ts
 import { attention } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
 import { readRotary, rotaryTables } from "./rotary.ts";
-import { checkMultiple, configSchema, size, sizes } from "./settings.ts";
+import { checkMultiple, configSchema, size, sizes } from "./config-schema.ts";
 
 /** Fields that change the computation; those with one legal value are refused by name otherwise. */
 const Config = configSchema({

@@ -25,7 +25,7 @@ export function softCap(b: Builder, x: Value, cap: number | undefined): Value {
 }
 
 /** Logits [C, V] of hidden states [C, D]. */
-export function logitsOf(b: Builder, { logitCap }: Decoder, hidden_CD: Value, head_VD: Value): Value {
+export function computeLogits(b: Builder, { logitCap }: Decoder, hidden_CD: Value, head_VD: Value): Value {
   return softCap(b, b.gemm(hidden_CD, head_VD, { transposeB: true }), logitCap);
 }
 

@@ -2,8 +2,8 @@
 import { Builder } from "../graph/build.ts";
 import type { Graph } from "../graph/ops.ts";
 import type { Decoder } from "./decoder.ts";
-import { logitsOf } from "./head.ts";
-import { cachedTokens, parametersOf, slotTokens } from "./tokens.ts";
+import { computeLogits } from "./head.ts";
+import { cachedTokens, addParameters, slotTokens } from "./tokens.ts";
 
 /**
  * Inputs and outputs as `cachedTokens` says, the weights by name, and `logits`
@@ -11,10 +11,10 @@ import { cachedTokens, parametersOf, slotTokens } from "./tokens.ts";
  */
 export function inferenceGraph(decoder: Decoder): Graph {
   const b = new Builder();
-  const parameters = parametersOf(b, decoder);
+  const parameters = addParameters(b, decoder);
   const tokens = cachedTokens(b, decoder);
   const hidden = decoder.hidden(b, (name) => parameters.get(name)!, tokens);
-  const logits = logitsOf(b, decoder, hidden, parameters.get(decoder.head)!);
+  const logits = computeLogits(b, decoder, hidden, parameters.get(decoder.head)!);
   b.output("logits", b.reshape(logits, [tokens.rows, tokens.length, decoder.vocabulary]));
   return b.graph();
 }
@@ -31,7 +31,7 @@ export interface CacheShape {
  * [2·layers·rows, G, length, E], the keys and then the values of each layer, to be put out.
  */
 export function slotHidden(b: Builder, decoder: Decoder, single: boolean) {
-  const parameters = parametersOf(b, decoder);
+  const parameters = addParameters(b, decoder);
   const { tokens, fresh: parts } = slotTokens(b, decoder, single);
   const hidden_TD = decoder.hidden(b, (name) => parameters.get(name)!, tokens);
   // As one: each result of a run costs about as much as a small product.
@@ -51,7 +51,7 @@ export function slotGraph(decoder: Decoder, single: boolean): { graph: Graph; ca
   const b = new Builder();
   const { tokens, hidden_TD, head_VD, fresh, cache } = slotHidden(b, decoder, single);
   const last_RD = single ? hidden_TD : b.gather(hidden_TD, b.input("ends", [tokens.rows], "i32"));
-  b.output("logits", logitsOf(b, decoder, last_RD, head_VD));
+  b.output("logits", computeLogits(b, decoder, last_RD, head_VD));
   b.output("fresh", fresh);
   return { graph: b.graph(), cache };
 }

@@ -7,7 +7,7 @@ import { linear } from "./activations.ts";
 import { attention, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
 import { readRotary, rotaryTables } from "./rotary.ts";
-import { checkMultiple, configSchema, size, sizes } from "./settings.ts";
+import { checkMultiple, configSchema, size, sizes } from "./config-schema.ts";
 
 /** Fields that all models of this build share; those with one legal value are refused by name otherwise. */
 export const common = {

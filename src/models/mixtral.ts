@@ -4,7 +4,7 @@ import type { JsonObject } from "../files/read.ts";
 import type { Shape } from "../graph/ops.ts";
 import type { Decoder } from "./decoder.ts";
 import { type Mlp, common, gatedMlp, llamaLike } from "./llama.ts";
-import { layerCount, configSchema, size, sizes } from "./settings.ts";
+import { layerCount, configSchema, size, sizes } from "./config-schema.ts";
 
 /** Defaults of transformers where they are not Llama's. */
 const Config = configSchema(

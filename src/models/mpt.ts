@@ -6,7 +6,7 @@ import type { Shape, Value } from "../graph/ops.ts";
 import { layerNorm, linear } from "./activations.ts";
 import { attention, splitHeads } from "./attention.ts";
 import type { Decoder } from "./decoder.ts";
-import { checkMultiple, layerCount, configSchema, size } from "./settings.ts";
+import { checkMultiple, layerCount, configSchema, size } from "./config-schema.ts";
 
 /** Fields that change the computation; those with one legal value are refused by name otherwise. */
 const Config = configSchema(

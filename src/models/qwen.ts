@@ -4,7 +4,7 @@ import type { JsonObject } from "../files/read.ts";
 import type { Decoder } from "./decoder.ts";
 import { layerKinds, slidingLayers } from "./layer-kinds.ts";
 import { common, llamaLike, swigluMlp } from "./llama.ts";
-import { configSchema, size, sizes } from "./settings.ts";
+import { configSchema, size, sizes } from "./config-schema.ts";
 
 /** Defaults of transformers where they are not Llama's. */
 const shared = {

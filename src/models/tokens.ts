@@ -5,7 +5,7 @@ import { documentMask, maskValue, paddedMask, slidingMask } from "./attention.ts
 import type { Decoder, Tokens } from "./decoder.ts";
 
 /** The weights of a decoder as inputs of the graph, by name. */
-export function parametersOf(b: Builder, { parameters }: Decoder): Map<string, Value> {
+export function addParameters(b: Builder, { parameters }: Decoder): Map<string, Value> {
   return new Map(Array.from(parameters, ([name, shape]) => [name, b.input(name, shape)]));
 }
 

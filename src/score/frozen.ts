@@ -5,7 +5,7 @@ import { z } from "zod";
 import { describeNonFinite } from "../weights/finite.ts";
 import { readConfig, readDecoder } from "../models/folder.ts";
 import { type OnnxDtype, onnxDtypes, onnxFile } from "../weights/onnx-files.ts";
-import { hasWeights, readWeights } from "../weights/weights.ts";
+import { hasWeights, readWeights } from "../weights/read-weights.ts";
 import { ExportedScorer } from "./exported.ts";
 import { Scorer, type ScorerOptions } from "./scorer.ts";
 

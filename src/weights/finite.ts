@@ -1,5 +1,5 @@
 /** @file Finds what is no number in tensors: NaN and infinities, which spread to all that is computed with them. */
-import { type Tensor, type Weights, toTensor } from "./stored.ts";
+import { type Tensor, type Weights, toTensor } from "./tensor-ref.ts";
 
 /** Index of the first NaN, infinity or number whose magnitude is not below a limit; −1 if there is none. */
 export function findNonFinite(values: Float32Array, limit = Infinity): number {

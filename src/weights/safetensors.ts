@@ -11,7 +11,7 @@ import {
   bytesPerElement,
   toTensor,
   readBytes,
-} from "./stored.ts";
+} from "./tensor-ref.ts";
 
 /** Largest header that the format's own reader accepts. */
 const headerLimit = 100_000_000;

@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import { type Entry, RandomAccessReader, fromRandomAccessReaderPromise } from "yauzl";
 import { type Shape, sizeOf } from "../graph/ops.ts";
-import { type TensorRef, bytesPerElement, readBytes } from "./stored.ts";
+import { type TensorRef, bytesPerElement, readBytes } from "./tensor-ref.ts";
 import { Global, shown, unpickle } from "./unpickle.ts";
 
 const storages: Readonly<Record<string, string>> = {

@@ -12,9 +12,9 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { checkCompanions, writeFolder } from "../../src/export/folder.ts";
-import { type Weights, readTensor } from "../../src/weights/stored.ts";
+import { type Weights, readTensor } from "../../src/weights/tensor-ref.ts";
 import { readDecoder } from "../../src/models/folder.ts";
-import { readWeights } from "../../src/weights/weights.ts";
+import { readWeights } from "../../src/weights/read-weights.ts";
 import { demoModel } from "../close.ts";
 import { copyOf } from "../folder.ts";
 

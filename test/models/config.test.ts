@@ -4,9 +4,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Builder } from "../../src/graph/build.ts";
 import { readDecoder } from "../../src/models/folder.ts";
-import { logitsOf } from "../../src/models/head.ts";
-import { packedTokens, parametersOf } from "../../src/models/tokens.ts";
-import { readWeights } from "../../src/weights/weights.ts";
+import { computeLogits } from "../../src/models/head.ts";
+import { packedTokens, addParameters } from "../../src/models/tokens.ts";
+import { readWeights } from "../../src/weights/read-weights.ts";
 import { compile } from "../../src/onnx/session.ts";
 import { largestDifference } from "../close.ts";
 import { copyOf } from "../folder.ts";
@@ -40,9 +40,9 @@ async function nllOf(folder: string, text: readonly number[]): Promise<number[]>
   const decoder = readDecoder(folder);
   const refs = await readWeights(folder, decoder);
   const b = new Builder();
-  const inputs = parametersOf(b, decoder);
+  const inputs = addParameters(b, decoder);
   const hidden = decoder.hidden(b, (key) => inputs.get(key)!, packedTokens(b, 1, text.length));
-  b.output("logits", logitsOf(b, decoder, hidden, inputs.get(decoder.head)!));
+  b.output("logits", computeLogits(b, decoder, hidden, inputs.get(decoder.head)!));
   const program = await compile(b.graph(), "cpu", 1, { refs });
   const { logits } = await program.run({
     ids: Int32Array.from(text),

@@ -2,12 +2,12 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { writeFolder } from "../../src/export/folder.ts";
-import { type Tensor, readTensor } from "../../src/weights/stored.ts";
+import { type Tensor, readTensor } from "../../src/weights/tensor-ref.ts";
 import type { OnnxDtype } from "../../src/weights/onnx-files.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
 import { readTorchFile } from "../../src/weights/torch-file.ts";
-import { readWeights } from "../../src/weights/weights.ts";
+import { readWeights } from "../../src/weights/read-weights.ts";
 import { readFrozen } from "../../src/score/frozen.ts";
 import { demoModel } from "../close.ts";
 import { copyOf, folderOf } from "../folder.ts";

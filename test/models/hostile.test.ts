@@ -13,7 +13,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { readDecoder } from "../../src/models/folder.ts";
 import { readTorchFile } from "../../src/weights/torch-file.ts";
-import { readWeights } from "../../src/weights/weights.ts";
+import { readWeights } from "../../src/weights/read-weights.ts";
 import { readFrozen } from "../../src/score/frozen.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel } from "../close.ts";
