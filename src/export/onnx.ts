@@ -6,7 +6,7 @@ import { type Weights, bytesPerElement } from "../weights/tensor-ref.ts";
 import type { Decoder } from "../models/decoder.ts";
 import { inferenceGraph } from "../models/inference.ts";
 import { type OnnxDtype, onnxFile } from "../weights/onnx-files.ts";
-import { bytesAs } from "../weights/safetensors.ts";
+import { toBytes } from "../weights/safetensors.ts";
 import { type Encoding, encode } from "../onnx/encode.ts";
 import { quantize } from "../onnx/quantize.ts";
 import type { TensorData } from "../onnx/tensor.ts";
@@ -85,7 +85,7 @@ export function writeOnnx(
             dtype: type === "fp16" ? "f16" : "f32",
             // Read and placed when it is needed: of some weights q8 has the 8 bits only.
             get place() {
-              return placer.put(bytesAs(tensor(name).data, dtype));
+              return placer.put(toBytes(tensor(name).data, dtype));
             },
           },
         ]),

@@ -14,7 +14,7 @@ import { mistral } from "./mistral.ts";
 import { mixtral } from "./mixtral.ts";
 import { mpt } from "./mpt.ts";
 import { qwen2, qwen3 } from "./qwen.ts";
-import { jsonLimit, readWeights } from "../weights/read-weights.ts";
+import { maxJsonBytes, readWeights } from "../weights/read-weights.ts";
 
 const architectures: Readonly<Record<string, (config: JsonObject) => Decoder>> = {
   gemma2,
@@ -36,7 +36,7 @@ const architectures: Readonly<Record<string, (config: JsonObject) => Decoder>> =
 export function readConfig(folder: string, parse?: (text: string) => unknown): JsonObject {
   const path = join(folder, "config.json");
   if (!existsSync(path)) throw new Error(`${path}: not found; expected a Hugging Face model folder`);
-  const config = readJson(path, jsonLimit, parse);
+  const config = readJson(path, maxJsonBytes, parse);
   if (typeof config !== "object" || config === null || Array.isArray(config))
     throw new Error(`${path}: expected an object of settings`);
   return config as JsonObject;

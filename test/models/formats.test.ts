@@ -197,7 +197,7 @@ describe("a head in the file of a model whose embedding is its head", () => {
         all.set("lm_head.weight", rolled(all.get(embedding)!)),
       );
       expect(await problemOf(readWeights(other.path, readDecoder(other.path)))).toContain(
-        `${other.path}/model.safetensors: tensor lm_head.weight is not the embedding, with which tie_word_embeddings in config.json shares it; set that to false to use lm_head.weight, or remove the tensor`,
+        `${other.path}/model.safetensors: tensor lm_head.weight differs from the embedding, to which tie_word_embeddings in config.json ties it; set that to false to use lm_head.weight, or remove the tensor`,
       );
     });
 
