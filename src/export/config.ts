@@ -2,7 +2,7 @@
 import { parseAsWritten, rawNumber } from "../files/json.ts";
 import type { JsonObject } from "../files/read.ts";
 import type { WeightDtype } from "../weights/tensor-ref.ts";
-import { readConfig } from "../models/folder.ts";
+import { findArchitecture, readConfig } from "../models/folder.ts";
 import { withBothSpellings } from "../models/rope-parameters.ts";
 
 const dtypeNames = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
@@ -51,5 +51,6 @@ export function exportedConfig(origin: string, type: WeightDtype): JsonObject {
   const config = readConfig(origin, parseAsWritten);
   const kept = Object.fromEntries(Object.entries(config).filter(([name]) => !left.has(name)));
   const dtype = dtypeNames[type];
-  return { ...withDtype(withBothSpellings(kept, float), dtype), dtype };
+  const rope = findArchitecture(config)?.rope;
+  return { ...withDtype(rope ? withBothSpellings(kept, rope, float) : kept, dtype), dtype };
 }

@@ -1,12 +1,13 @@
-/** @file The fields of a config.json: those that an architecture reads, and those that it would have to. */
+/** @file Schemas of config.json: the fields that an architecture reads, and those it must not ignore. */
 import { z } from "zod";
+import type { JsonObject } from "../files/read.ts";
 
 /**
- * Fields by which relatives of these architectures compute something else, each with the values that leave
- * everything as it is. Whatever else a file says, transformers reads none of it for these architectures: it
- * changes nothing, and stays in the file when that is written again.
+ * Fields with which related architectures change the computation, each with the values that do not. transformers
+ * ignores all other fields in these architectures, so they have no effect; they are kept when the file is
+ * written again.
  */
-const foreign: Readonly<Record<string, readonly unknown[]>> = {
+const fieldsOfOthers: Readonly<Record<string, readonly unknown[]>> = {
   // Granite, MiniCPM, Cohere, Falcon H1
   embedding_multiplier: [1],
   residual_multiplier: [1],
@@ -32,35 +33,34 @@ const foreign: Readonly<Record<string, readonly unknown[]>> = {
   use_bidirectional_attention: [false],
 };
 
-const unread = (neutral: readonly unknown[]) =>
+const onlyNeutral = (neutral: readonly unknown[]) =>
   z
     .unknown()
     .refine((value) => value === null || neutral.some((one) => Bun.deepEquals(one, value)), {
-      error:
-        "it is not known for this architecture, and may change what the model computes; remove it if it does not",
+      error: "it is unknown for this architecture and may change the computation; remove it if it does not",
     })
     .optional();
 
-/** What is said of weights in 4 or 8 bits, such as FP8, GPTQ, AWQ or bitsandbytes. */
+/** Present for weights in 4 or 8 bits, such as FP8, GPTQ, AWQ or bitsandbytes. */
 const quantization = z
   .unknown()
   .superRefine((value, context) => {
     if (value === null || value === undefined) return;
     const { quant_method: method } = value as { quant_method?: unknown };
     context.addIssue(
-      `its weights are quantized${typeof method === "string" ? ` (${method})` : ""}; expected a folder with weights in F32, F16 or BF16, or, as a source, one with onnx/model.onnx`,
+      `weights are quantized${typeof method === "string" ? ` (${method})` : ""}; expected a folder with weights in F32, F16 or BF16 or, as a source, one with onnx/model.onnx`,
     );
   })
   .optional();
 
-/** A number of layers, heads or tokens, or a width: of models that exist none is near the limit. */
+/** A number of heads or tokens, or a width; far above those of existing models. */
 export const size = z
   .int()
   .positive()
   .max(2 ** 24);
 export const layerCount = z.int().positive().max(4096);
 
-/** How large a model is, by the names that most architectures have, and by their defaults in transformers. */
+/** The sizes of a model under their most common names, with the defaults of transformers. */
 export const sizes = (vocabulary: number, hidden: number, inner: number, layers: number, heads: number) => ({
   vocab_size: size.default(vocabulary),
   hidden_size: size.default(hidden),
@@ -69,30 +69,30 @@ export const sizes = (vocabulary: number, hidden: number, inner: number, layers:
   num_attention_heads: size.default(heads),
 });
 
-/** @throws naming the fields, if one number is no multiple of the other. */
-export function checkMultiple(of: string, whole: number, field: string, part: number): void {
-  if (whole % part !== 0) throw new Error(`${field}: ${part} does not divide ${of}, ${whole}`);
+/** @throws naming the fields, unless `divisor` divides `value`. */
+export function checkMultiple(field: string, value: number, divisorField: string, divisor: number): void {
+  if (value % divisor !== 0)
+    throw new Error(`${field}: expected a multiple of ${divisorField} (${divisor}), got ${value}`);
 }
 
 /**
- * A schema that reads these fields, refuses those that would have to be read, and passes over all others.
- * @param names other names of fields, which count where both are there (`attribute_map` of transformers).
+ * A schema that reads these fields, rejects those that must not be ignored, and ignores all others. A field of
+ * which only one value is supported is a literal, so other values are rejected by name.
+ * @param aliases other names of fields, which take precedence (`attribute_map` of transformers).
  */
 export function configSchema<T extends z.ZodRawShape>(
   fields: T,
-  names: Readonly<Record<string, string>> = {},
+  aliases: Readonly<Record<string, string>> = {},
 ) {
-  const refused = Object.fromEntries(
-    Object.entries(foreign).map(([name, neutral]) => [name, unread(neutral)]),
+  const rejected = Object.fromEntries(
+    Object.entries(fieldsOfOthers).map(([name, neutral]) => [name, onlyNeutral(neutral)]),
   );
-  const schema = z.object({ ...(refused as {}), quantization_config: quantization, ...fields });
+  const schema = z.object({ ...(rejected as {}), quantization_config: quantization, ...fields });
   return z.preprocess((config) => {
-    const renamed = Object.entries(names).filter(([other]) => Object.hasOwn(config as {}, other));
-    return {
-      ...(config as {}),
-      ...Object.fromEntries(
-        renamed.map(([other, name]) => [name, (config as Record<string, unknown>)[other]]),
-      ),
-    };
+    const given = config as JsonObject;
+    const renamed = Object.entries(aliases)
+      .filter(([alias]) => Object.hasOwn(given, alias))
+      .map(([alias, name]) => [name, given[alias]]);
+    return { ...given, ...Object.fromEntries(renamed) };
   }, schema);
 }

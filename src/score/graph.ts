@@ -3,7 +3,7 @@ import { Builder } from "../graph/build.ts";
 import type { Graph, Value } from "../graph/ops.ts";
 import { chunkSizes, computeLogits, negativeLog } from "../models/head.ts";
 import type { Decoder } from "../models/decoder.ts";
-import { slotHidden } from "../models/inference.ts";
+import { forwardSlots } from "../models/inference.ts";
 import { packedTokens, addParameters } from "../models/tokens.ts";
 
 // Shapes: R rows, L row length, T = R·L tokens, C tokens of a chunk, V vocabulary, K kept candidates.
@@ -73,7 +73,7 @@ export function scoringGraph(
  */
 export function slotScoringGraph(decoder: Decoder, k: number, known: number): Graph {
   const b = new Builder();
-  const { tokens, hidden_TD, head_VD, fresh } = slotHidden(b, decoder, false);
+  const { tokens, hidden_TD, head_VD, fresh } = forwardSlots(b, decoder, false);
   const logits_TV = computeLogits(b, decoder, hidden_TD, head_VD);
   const next_T1 = b.input("next", [tokens.rows * tokens.length, 1], "i32");
   const [next, topIds, top] = scoreOutputs(b, logits_TV, next_T1, k, known);

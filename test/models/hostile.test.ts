@@ -401,25 +401,28 @@ describe("a config.json with", () => {
     "a vocabulary of 10^15": [{ vocab_size: 1e15 }, /vocab_size is not supported/],
     "heads that do not divide the width": [
       { num_attention_heads: 5 },
-      /num_attention_heads: 5 does not divide hidden_size, 16/,
+      /hidden_size: expected a multiple of num_attention_heads \(5\), got 16/,
     ],
     "groups that do not divide the heads": [
       { num_key_value_heads: 3 },
-      /num_key_value_heads: 3 does not divide num_attention_heads, 4/,
+      /num_attention_heads: expected a multiple of num_key_value_heads \(3\), got 4/,
     ],
-    "heads that cannot be halved": [{ head_dim: 5 }, /rotary halves: 2 does not divide head_dim, 5/],
+    "heads that cannot be halved": [
+      { head_dim: 5 },
+      /head_dim: expected an even number of rotary dimensions, got 5/,
+    ],
     "a field that changes the computation elsewhere": [
       { residual_multiplier: 0.2 },
-      /residual_multiplier is not supported: it is not known/,
+      /residual_multiplier is not supported: it is unknown/,
     ],
     "quantized weights": [{ quantization_config: { bits: 4 } }, /quantization_config is not supported/],
     "weights in FP8": [
       { quantization_config: { quant_method: "fp8" } },
-      /its weights are quantized \(fp8\); expected a folder with weights in F32, F16 or BF16, or, as a source, one with onnx\/model\.onnx/,
+      /weights are quantized \(fp8\); expected a folder with weights in F32, F16 or BF16 or, as a source, one with onnx\/model\.onnx/,
     ],
-    "a language model within one of images": [
+    "a language model within a multimodal one": [
       { model_type: "gemma3", text_config: { model_type: "gemma3_text" } },
-      /model_type "gemma3" is not supported; it wraps a language model, its text_config \("gemma3_text"\), which is to be saved as a folder of its own; expected one of .*; as a source, a folder with onnx\/model\.onnx may be/,
+      /model_type "gemma3" is not supported; it wraps a language model \(text_config "gemma3_text"\): save that as a folder of its own; expected one of .*; as a source, a folder with onnx\/model\.onnx may have/,
     ],
     "another activation": [{ hidden_act: "relu2" }, /hidden_act is not supported/],
     "an unknown way to stretch positions": [
