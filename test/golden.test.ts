@@ -1,4 +1,4 @@
-/** The numbers of Python transformers, PyTorch and the FuseLLM reference; test/fixtures/golden/README.md. */
+/** Reference values from Python transformers, PyTorch and FuseLLM; see test/fixtures/golden/README.md. */
 import { describe, expect, test } from "bun:test";
 import { Fuser, type Method, scheduleLmWeight, teacherWeights } from "../src/fusion/select.ts";
 import { Projector, projections } from "../src/fusion/project.ts";
@@ -215,7 +215,7 @@ function ragged(logits: number[][], indices: number[][], temperature = 1): Spars
   return softmaxRows(writer.finish(), temperature);
 }
 
-/** A row with nothing in it is the base model's, as the reference's collator has it. */
+/** An empty row falls back to the base model's, as in the reference's collator. */
 function filled(rows: SparseRows, base: SparseRows): SparseRows {
   const writer = new RowWriter(rows.offsets.length - 1, 0);
   for (let t = 0; t + 1 < rows.offsets.length; t++) {

@@ -15,7 +15,7 @@ interface Case {
 
 const ids = (b: Builder, values: number[]) => b.constant(Int32Array.from(values), [values.length]);
 
-/** At least one case per op; shapes that broadcast, and each transposition, where the op has them. */
+/** At least one case per differentiable op, with broadcasting and each transposition where it applies. */
 const cases: Record<DifferentiableOp, readonly Case[]> = {
   add: [{ shapes: [[2, 3], [3]], build: (b, [x, y]) => b.add(x, y) }],
   sub: [
@@ -159,7 +159,7 @@ test("every op with a gradient has a case", () => {
   expect(Object.keys(cases).sort()).toEqual(differentiable.map(([op]) => op).sort());
 });
 
-test("an op without a rule on the way is refused by name", () => {
+test("an op without a gradient on the path is rejected by name", () => {
   const b = new Builder();
   const x = b.input("x", [2, 4]);
   const sum = b.sumOfSquares(x);
@@ -168,7 +168,7 @@ test("an op without a rule on the way is refused by name", () => {
   );
 });
 
-test("weight gradients are added inside the product where there is a sum so far", () => {
+test("weight gradients are added inside the product if there is a sum so far", () => {
   const b = new Builder();
   const [x, w, sum] = [b.input("x", [2, 3]), b.input("w", [4, 3]), b.input("sum", [4, 3])];
   const y = b.gemm(x, w, { transposeB: true });

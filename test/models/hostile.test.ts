@@ -37,7 +37,7 @@ const torch = join(import.meta.dir, "../fixtures/torch");
 const ascii = (text: string) => new TextEncoder().encode(text);
 
 /** The error message of `work`. */
-async function problemOf(work: () => unknown): Promise<string> {
+async function errorMessage(work: () => unknown): Promise<string> {
   try {
     await work();
   } catch (error) {
@@ -151,7 +151,7 @@ describe("a safetensors header of tens of megabytes is rejected before it takes 
       using copy = copyOf(join(torch, "safetensors"));
       const path = join(copy.path, "model.safetensors");
       withHeader(path, () => header);
-      const problem = await problemOf(() => readWeights(copy.path, readDecoder(copy.path)));
+      const problem = await errorMessage(() => readWeights(copy.path, readDecoder(copy.path)));
       expect(problem).toStartWith(path);
       expect(problem).toMatch(message);
       expect(problem.length).toBeLessThan(path.length + 200);
@@ -164,7 +164,7 @@ describe("a safetensors file with", () => {
       using copy = copyOf(join(torch, "safetensors"));
       const path = join(copy.path, "model.safetensors");
       withHeader(path, change);
-      const problem = await problemOf(() => readWeights(copy.path, readDecoder(copy.path)));
+      const problem = await errorMessage(() => readWeights(copy.path, readDecoder(copy.path)));
       expect(problem).toStartWith(path);
       expect(problem).toMatch(message);
     });
@@ -212,7 +212,7 @@ describe("a safetensors file with", () => {
       using copy = copyOf(join(torch, "safetensors"));
       const path = join(copy.path, "model.safetensors");
       damage(path);
-      const problem = await problemOf(() => readWeights(copy.path, readDecoder(copy.path)));
+      const problem = await errorMessage(() => readWeights(copy.path, readDecoder(copy.path)));
       expect(problem).toStartWith(path);
       expect(problem).toMatch(message);
     });
@@ -265,7 +265,7 @@ describe("an index of shards with", () => {
     test(what, async () => {
       using copy = copyOf(join(torch, "bin-shards"));
       damage(copy.path);
-      const problem = await problemOf(() => readWeights(copy.path, readDecoder(copy.path)));
+      const problem = await errorMessage(() => readWeights(copy.path, readDecoder(copy.path)));
       expect(problem).toStartWith(copy.path);
       expect(problem).toMatch(message);
     });
@@ -373,7 +373,7 @@ describe("a torch.save file that", () => {
         "pytorch_model.bin": content instanceof Uint8Array ? content : { from: join(torch, content.fixture) },
       });
       const path = join(folder.path, "pytorch_model.bin");
-      const problem = await problemOf(() => readTorchFile(path));
+      const problem = await errorMessage(() => readTorchFile(path));
       expect(problem).toStartWith(path);
       expect(problem).toMatch(message);
     });
@@ -440,7 +440,7 @@ describe("a config.json with", () => {
       const path = join(copy.path, "config.json");
       const given = JSON.parse(readFileSync(path, "utf8"));
       writeFileSync(path, typeof change === "string" ? change : JSON.stringify({ ...given, ...change }));
-      const problem = await problemOf(() => readFrozen(copy.path));
+      const problem = await errorMessage(() => readFrozen(copy.path));
       expect(problem).toStartWith(path);
       expect(problem).toMatch(message);
     });
@@ -536,7 +536,7 @@ describe("a tokenizer with", () => {
   for (const [what, [files, named, message]] of Object.entries(cases))
     test(what, async () => {
       using folder = folderOf({ "tokenizer_config.json": settings, ...files });
-      const problem = await problemOf(() => readTokenizer(folder.path));
+      const problem = await errorMessage(() => readTokenizer(folder.path));
       expect(problem).toStartWith(join(folder.path, named));
       expect(problem).toMatch(message);
     });
@@ -556,19 +556,19 @@ describe("an ONNX file that", () => {
       using folder = folderOf({ "config.json": config });
       mkdirSync(join(folder.path, "onnx"));
       writeFileSync(join(folder.path, "onnx/model.onnx"), content);
-      const problem = await problemOf(() => open(folder.path));
+      const problem = await errorMessage(() => open(folder.path));
       expect(problem).toStartWith(join(folder.path, "onnx/model.onnx"));
       expect(problem).toMatch(message);
     });
 
   test("is not there, and nothing else is", async () => {
     using folder = folderOf({ "config.json": config });
-    expect(await problemOf(() => open(folder.path))).toContain(
+    expect(await errorMessage(() => open(folder.path))).toContain(
       `${join(folder.path, "config.json")}: model_type "phi9"`,
     );
     using known = copyOf(join(torch, "safetensors"));
     rmSync(join(known.path, "model.safetensors"));
-    expect(await problemOf(() => open(known.path))).toBe(
+    expect(await errorMessage(() => open(known.path))).toBe(
       `${known.path}: there are no weights; expected model.safetensors, pytorch_model.bin (whole or in parts) or onnx/model.onnx`,
     );
   });
@@ -600,7 +600,7 @@ describe("with any bytes changed, reading ends in an error or in weights that fi
             const changed = bytes.slice();
             for (const [at, value] of changes) changed[at] = value;
             writeFileSync(path, changed);
-            const problem = await problemOf(() => read(copy.path));
+            const problem = await errorMessage(() => read(copy.path));
             if (problem !== "no error") expect(problem).toStartWith(copy.path);
           },
         ),
@@ -617,7 +617,7 @@ describe("with any bytes changed, reading ends in an error or in weights that fi
         const changed = bytes.slice();
         changed[at] = value;
         writeFileSync(path, changed);
-        const problem = await problemOf(() => readTokenizer(folder.path));
+        const problem = await errorMessage(() => readTokenizer(folder.path));
         if (problem !== "no error") expect(problem).toStartWith(folder.path);
       }),
       { numRuns: 200 },
