@@ -272,7 +272,7 @@ describe("the fused loss", () => {
   }
 
   /** λ = 0 targets of a row. The reference trains on the row of the last token too: one more makes it one. */
-  function targetsOf(row: Feature, { teachers, method, temperature }: Variant, vocabulary: number) {
+  function makeTargets(row: Feature, { teachers, method, temperature }: Variant, vocabulary: number) {
     const base = ragged(row.per_step_logits, row.per_step_indices, temperature);
     const aligned = [0, 1].map((i) =>
       filled(
@@ -330,7 +330,7 @@ describe("the fused loss", () => {
       const { V, features, student_logits, losses } = await golden("synthetic_loss.json").json();
       let [lm, lmCount, fused, fusedCount] = [0, 0, 0, 0];
       for (const [row, feature] of (features as Feature[]).entries()) {
-        const { targets } = targetsOf(feature, variant, V);
+        const { targets } = makeTargets(feature, variant, V);
         const logits = (t: number): number[] => student_logits[row][t];
         const { loss, entropy } = crossEntropies(targets, logits);
         fused += loss - (variant.kl ? entropy : 0);
@@ -393,7 +393,7 @@ describe("the fused loss", () => {
       const { packed_rows, losses } = await golden("loss_batch.json").json();
       const rows = packed_rows.map((i: number) => ({
         row: packed[i] as Feature,
-        targets: targetsOf(packed[i], variant, vocabulary).targets,
+        targets: makeTargets(packed[i], variant, vocabulary).targets,
       }));
       const [lm, fused] = [await trained(rows, 1), await trained(rows, 0)];
       const tokens = rows.reduce((sum: number, { row }: { row: Feature }) => sum + row.input_ids.length, 0);
@@ -410,7 +410,7 @@ describe("the fused loss", () => {
       const packed = await golden("packed.json").json();
       const { packed_rows, losses_batch_row0_only } = await golden("loss_batch.json").json();
       const row: Feature = packed[packed_rows[0]];
-      const { targets, nlls } = targetsOf(row, { teachers: all, method }, vocabulary);
+      const { targets, nlls } = makeTargets(row, { teachers: all, method }, vocabulary);
       const [lm, fused] = [await trained([{ row, targets }], 1), await trained([{ row, targets }], 0)];
       const λ = scheduleLmWeight({ lmWeight: 0, lmSchedule: "soft" }, method, 0, () => nlls);
       const name = method === "minCE" ? "greater_ce_soft_bs1" : "weighted_ce_soft_bs1";
