@@ -10,7 +10,7 @@ export interface Folder extends Disposable {
 type Content = string | Uint8Array | { readonly from: string };
 
 /** A folder with these files; each is given by its content, or as a copy. */
-export function folderOf(files: Readonly<Record<string, Content>>): Folder {
+export function createFolder(files: Readonly<Record<string, Content>>): Folder {
   const path = mkdtempSync(join(tmpdir(), "model-"));
   for (const [name, content] of Object.entries(files))
     if (typeof content === "object" && "from" in content) copyFileSync(content.from, join(path, name));
@@ -19,7 +19,7 @@ export function folderOf(files: Readonly<Record<string, Content>>): Folder {
 }
 
 /** A copy of a folder, under its own name in a folder that is removed. */
-export function copyOf(folder: string): Folder {
+export function copyFolder(folder: string): Folder {
   const parent = mkdtempSync(join(tmpdir(), "model-"));
   const path = join(parent, basename(folder));
   cpSync(folder, path, { recursive: true });

@@ -18,7 +18,7 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 }
 
 /** A zip of files as they are (APPNOTE.TXT, 4.3). Checksums are 0: nobody looks at them. */
-export function zipOf(files: Readonly<Record<string, Uint8Array>>, { method = 0 }: ZipOptions = {}) {
+export function createZip(files: Readonly<Record<string, Uint8Array>>, { method = 0 }: ZipOptions = {}) {
   const local: Uint8Array[] = [];
   const central: Uint8Array[] = [];
   let offset = 0;
@@ -81,4 +81,4 @@ export const rebuilt = (from: Uint8Array, first = 0, shape = [4], strides = [1])
 
 /** A file of torch.save with this pickle and one storage of four float32. */
 export const torchFile = (data: Uint8Array, rest: Readonly<Record<string, Uint8Array>> = {}) =>
-  zipOf({ "archive/data.pkl": data, "archive/data/0": new Uint8Array(16), ...rest });
+  createZip({ "archive/data.pkl": data, "archive/data/0": new Uint8Array(16), ...rest });

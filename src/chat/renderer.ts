@@ -1,5 +1,5 @@
 /** @file Renders templates on a thread of their own, one at a time, each within a limit of time. */
-import type { Rendered, Rendering } from "./worker.ts";
+import type { RenderResult, RenderRequest } from "./worker.ts";
 
 export class Renderer {
   readonly #milliseconds: number;
@@ -12,22 +12,22 @@ export class Renderer {
   }
 
   /** @throws what the template refuses, or what limit it exceeds. */
-  render(rendering: Rendering): Promise<string> {
+  render(rendering: RenderRequest): Promise<string> {
     const text = this.#last.then(() => this.#render(rendering));
     this.#last = text.catch(() => {});
     return text;
   }
 
-  async #render(rendering: Rendering): Promise<string> {
+  async #render(rendering: RenderRequest): Promise<string> {
     const worker = (this.#worker ??= await start());
-    const { promise, resolve } = Promise.withResolvers<Rendered>();
+    const { promise, resolve } = Promise.withResolvers<RenderResult>();
     const end = (error: string) => {
       worker.terminate();
       this.#worker = undefined;
       resolve({ error });
     };
     const late = setTimeout(() => end(`it takes longer than ${this.#milliseconds} ms`), this.#milliseconds);
-    worker.onmessage = ({ data }: MessageEvent<Rendered>) => resolve(data);
+    worker.onmessage = ({ data }: MessageEvent<RenderResult>) => resolve(data);
     worker.onerror = ({ message }) => end(message);
     worker.ref();
     worker.postMessage(rendering);

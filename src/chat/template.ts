@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { checkFile, readJson } from "../files/read.ts";
-import { namedTokens, readTokenizerConfig, tokenizerLimit } from "../text/special-tokens.ts";
+import { namedTokens, readTokenizerConfig, maxTokenizerBytes } from "../text/special-tokens.ts";
 import { Renderer } from "./renderer.ts";
 
 export interface Message {
@@ -43,7 +43,7 @@ async function readText(path: string): Promise<string | undefined> {
 /** The template that a JSON file has, of several the one called default; their names, if none is. */
 function readField(path: string): string | readonly string[] | undefined {
   if (!existsSync(path)) return undefined;
-  const result = Settings.safeParse(readJson(path, tokenizerLimit));
+  const result = Settings.safeParse(readJson(path, maxTokenizerBytes));
   if (!result.success) {
     const [{ path: field, message }] = result.error.issues;
     throw new Error(`${path}: ${[...field, message].join(": ")}`);

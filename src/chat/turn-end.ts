@@ -8,7 +8,7 @@ const answer = "an answer";
  * The special token behind an answer, with which a model ends its turn, whether or not its settings list it
  * among those that end a text; undefined if the template puts none there, or refuses such messages.
  */
-export async function turnEndOf(
+export async function findTurnEnd(
   render: (messages: readonly Message[]) => string | Promise<string>,
   tokenizer: Tokenizer,
 ): Promise<number | undefined> {

@@ -3,16 +3,16 @@ import { compile } from "./interpreter.ts";
 
 declare const self: Worker;
 
-export interface Rendering {
+export interface RenderRequest {
   readonly template: string;
   readonly variables: Readonly<Record<string, unknown>>;
 }
-export type Rendered = { readonly ready: true } | { readonly text: string } | { readonly error: string };
+export type RenderResult = { readonly ready: true } | { readonly text: string } | { readonly error: string };
 
 let compiled: { template: string; render: ReturnType<typeof compile> } | undefined;
 
-self.onmessage = ({ data: { template, variables } }: MessageEvent<Rendering>) => {
-  let reply: Rendered;
+self.onmessage = ({ data: { template, variables } }: MessageEvent<RenderRequest>) => {
+  let reply: RenderResult;
   try {
     if (compiled?.template !== template) compiled = { template, render: compile(template) };
     reply = { text: compiled.render(variables) };
@@ -21,4 +21,4 @@ self.onmessage = ({ data: { template, variables } }: MessageEvent<Rendering>) =>
   }
   self.postMessage(reply);
 };
-self.postMessage({ ready: true } satisfies Rendered);
+self.postMessage({ ready: true } satisfies RenderResult);

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress, zstdCompressSync } from "node:zlib";
-import { compressionOf } from "./files.ts";
+import { detectCompression } from "./files.ts";
 
 type Bytes = AsyncIterable<Uint8Array>;
 
@@ -95,7 +95,7 @@ async function* upToEndMark(bytes: Bytes): AsyncGenerator<Uint8Array> {
  * @throws where it cannot be read further; what is before has been given.
  */
 export async function* fileBytes(path: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-  const compression = compressionOf(path);
+  const compression = detectCompression(path);
   const { size } = await stat(path);
   const file = createReadStream(path, {
     ...(signal && { signal }),

@@ -18,12 +18,12 @@ const extensions: Readonly<Record<string, Format>> = {
 const expected = "expected .parquet, .jsonl, .json or .txt";
 
 /** How a file is compressed, by its name. */
-export function compressionOf(path: string): Compression | undefined {
+export function detectCompression(path: string): Compression | undefined {
   return /\.(gz|zst)$/i.exec(path)?.[1].toLowerCase() as Compression | undefined;
 }
 
 /** The format by a file's name, `.gz` or `.zst` behind it left aside; undefined for other files. */
-export function formatOf(path: string): Format | undefined {
+export function detectFormat(path: string): Format | undefined {
   const [, extension, compression] = /\.([^.]+?)(\.gz|\.zst)?$/i.exec(path) ?? [];
   const format = extensions[extension?.toLowerCase()];
   return format === "parquet" && compression ? undefined : format;
@@ -39,7 +39,7 @@ function expand(path: string): string[] {
   if (!stat.isDirectory()) return [path];
   const inside = readdirSync(path, { recursive: true, encoding: "utf8" }).sort();
   // The .json files of a folder of data tell about it, as dataset_info.json does.
-  const isData = (file: string) => !["json", undefined].includes(formatOf(file)) && isFile(file);
+  const isData = (file: string) => !["json", undefined].includes(detectFormat(file)) && isFile(file);
   return inside.map((name) => join(path, name)).filter(isData);
 }
 
@@ -52,7 +52,7 @@ export function dataFiles(paths: readonly string[]): string[] {
     const files = expand(path);
     if (files.length === 0) throw new Error(`${path}: no data file there; ${expected}`);
     for (const file of files) {
-      if (!formatOf(file))
+      if (!detectFormat(file))
         throw new Error(`${file}: unknown format; ${expected}, all but the first also .gz or .zst`);
       if (!isFile(file)) throw new Error(`${file}: expected a file, got a pipe, a device or a broken link`);
     }

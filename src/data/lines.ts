@@ -2,7 +2,7 @@
 import { fileBytes } from "./bytes.ts";
 import { type Raw, elementsOrLines, lines } from "./raw.ts";
 import { type Row, type RowOptions, defaultRowBytes } from "./row.ts";
-import { checkStart } from "./start.ts";
+import { checkMagic } from "./magic.ts";
 
 /** A text file longer than this is several documents, each ending at the end of a line. */
 const pieceLength = 1_000_000;
@@ -45,7 +45,7 @@ async function* parseAll(raws: AsyncIterable<Raw[]>, from: number, most: number)
   for await (const some of raws)
     for (const raw of some) {
       const row = index++;
-      if (row === 0 && raw) checkStart(raw);
+      if (row === 0 && raw) checkMagic(raw);
       const parsed = row < from ? undefined : parse(row, raw, most);
       if (parsed) yield parsed;
     }
@@ -87,7 +87,7 @@ export async function* readText(
   try {
     for await (const some of lines(fileBytes(path, signal), most))
       for (const raw of some) {
-        if (row === 0 && piece.text === "" && raw) checkStart(raw);
+        if (row === 0 && piece.text === "" && raw) checkMagic(raw);
         const { text, fault } = decode(raw, most);
         piece.text += text;
         piece.fault ??= fault;

@@ -34,13 +34,13 @@ function stepsBelow(node: SchemaTree, path: readonly string[]): string[] | undef
 }
 
 /** Where a column's values are in a row: by its name, points in it included, or by its path. */
-export function stepsOf(metadata: FileMetaData, column: string): string[] | undefined {
+export function resolveColumn(metadata: FileMetaData, column: string): string[] | undefined {
   const root = parquetSchema(metadata);
   if (root.children.some(({ element }) => element.name === column)) return [column];
   return stepsBelow(root, column.split("."));
 }
 
-export const columnsOf = (metadata: FileMetaData): string[] => getPhysicalColumns(parquetSchema(metadata));
+export const listColumns = (metadata: FileMetaData): string[] => getPhysicalColumns(parquetSchema(metadata));
 
 /** The metadata without the columns that nobody asks for. @param wanted steps to each that is. */
 export function prune(metadata: FileMetaData, wanted: readonly (readonly string[])[]): FileMetaData {

@@ -1,11 +1,11 @@
 /** @file Parquet as a stream of rows in bounded memory. */
 import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync } from "hyparquet";
 import { codecs } from "./codecs.ts";
-import { columnsOf, prune, stepsOf } from "./parquet-columns.ts";
+import { listColumns, prune, resolveColumn } from "./parquet-columns.ts";
 import { readGroup } from "./parquet-group.ts";
 import { Undecodable, parsers } from "./parquet-values.ts";
-import { type Row, type RowOptions, defaultRowBytes, follow, listColumns } from "./row.ts";
-import { checkStart } from "./start.ts";
+import { type Row, type RowOptions, defaultRowBytes, getPath, formatColumns } from "./row.ts";
+import { checkMagic } from "./magic.ts";
 
 /** The last slice is kept: every range of a row group whose pages are not known asks for the same bytes. */
 function fileBuffer(path: string): AsyncBuffer {
@@ -26,7 +26,7 @@ async function readMetadata(file: AsyncBuffer): Promise<FileMetaData> {
   if (magic === "PARE") throw new Error("it is encrypted, which is not supported");
   if (magic !== "PAR1" || file.byteLength < 12) {
     const start = Buffer.from(await file.slice(0, Math.min(64, file.byteLength)));
-    if (!start.toString().startsWith("PAR1")) checkStart(start);
+    if (!start.toString().startsWith("PAR1")) checkMagic(start);
     throw new Error("it does not end as parquet does: cut off, or another format");
   }
   try {
@@ -50,9 +50,9 @@ export async function* readParquet(
   const file = fileBuffer(path);
   const all = await readMetadata(file);
   const steps = columns.map((column) => {
-    const found = stepsOf(all, column);
+    const found = resolveColumn(all, column);
     if (found) return found;
-    throw new Error(`it has no column "${column}"; its columns: ${listColumns(columnsOf(all))}`);
+    throw new Error(`it has no column "${column}"; its columns: ${formatColumns(listColumns(all))}`);
   });
   const metadata = prune(all, steps);
   const opened = { file, metadata, compressors: codecs(maxRowBytes) };
@@ -60,7 +60,7 @@ export async function* readParquet(
   const toRow = (row: number, object: Record<string, unknown>): Row => {
     const values: Record<string, unknown> = {};
     for (const [i, column] of columns.entries()) {
-      const value = (values[column] = follow(object, steps[i]));
+      const value = (values[column] = getPath(object, steps[i]));
       const bad = (Array.isArray(value) ? value : [value]).find((one) => one instanceof Undecodable);
       if (bad) return { row, error: `column "${column}" is ${bad.reason}` };
     }

@@ -3,10 +3,10 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { readJson } from "../files/read.ts";
-import { type AddedToken, type TokenizerConfig, namedTokens, tokenizerLimit } from "./special-tokens.ts";
+import { type AddedToken, type TokenizerConfig, namedTokens, maxTokenizerBytes } from "./special-tokens.ts";
 
 /** A token as tokenizer.json lists it besides the vocabulary. */
-export interface ListedToken extends AddedToken {
+export interface AddedTokenEntry extends AddedToken {
   readonly id: number;
 }
 
@@ -16,7 +16,7 @@ const Ids = z.record(z.string(), z.int().nonnegative());
 const ModelConfig = z.object({ vocab_size: z.int().positive().catch(Infinity) });
 
 function read<T extends z.ZodType>(path: string, schema: T, expected: string): z.infer<T> {
-  const result = schema.safeParse(existsSync(path) ? readJson(path, tokenizerLimit) : {});
+  const result = schema.safeParse(existsSync(path) ? readJson(path, maxTokenizerBytes) : {});
   if (result.success) return result.data;
   throw new Error(`${path}: expected ${expected}`);
 }
@@ -40,12 +40,12 @@ function tokensOfOldForm(folder: string, named: ReadonlySet<string>): AddedToken
  * @param listed those of tokenizer.json, or of what stands for it
  * @param vocabulary ids by tokens, without the added ones
  */
-export function addedTokens(
+export function collectAddedTokens(
   folder: string,
   settings: TokenizerConfig,
   listed: readonly AddedToken[],
   vocabulary: ReadonlyMap<string, number>,
-): ListedToken[] {
+): AddedTokenEntry[] {
   const { parts, others } = namedTokens(settings);
   const named = [...parts.values(), ...others];
   const decoder = settings.added_tokens_decoder;

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { checkFile, readJson } from "../files/read.ts";
-import { type TokenizerConfig, tokenizerLimit } from "./special-tokens.ts";
+import { type TokenizerConfig, maxTokenizerBytes } from "./special-tokens.ts";
 
 const Vocab = z.record(z.string(), z.int().nonnegative());
 
@@ -48,7 +48,7 @@ const classes: Readonly<
 
 /** "a b" of each line but the first, which may tell the version. */
 function readMerges(path: string): [string, string][] {
-  checkFile(path, tokenizerLimit);
+  checkFile(path, maxTokenizerBytes);
   const lines = readFileSync(path, "utf8")
     .split("\n")
     .map((line) => line.replace(/\r$/, ""));
@@ -75,7 +75,7 @@ export function readByteLevel(
     throw new Error(
       `${paths.vocab}: the tokenizer_class ${name} is not supported without a tokenizer.json; expected ${Object.keys(classes).join(" or ")}`,
     );
-  const vocab = Vocab.safeParse(readJson(paths.vocab, tokenizerLimit));
+  const vocab = Vocab.safeParse(readJson(paths.vocab, maxTokenizerBytes));
   if (!vocab.success) throw new Error(`${paths.vocab}: expected an id for each token`);
   return {
     version: "1.0",

@@ -55,7 +55,7 @@ export class Detokenizer {
   }
 
   /** UTF-8 that a token adds to a text: as its first one, of which SentencePiece leaves out a blank, or behind others. */
-  async bytesOf(id: number, first: boolean): Promise<Uint8Array> {
+  async lookUpBytes(id: number, first: boolean): Promise<Uint8Array> {
     const known = first ? this.#first : this.#behind;
     let bytes = known.get(id);
     if (!bytes) known.set(id, (bytes = await this.#lookUp(id, first)));
@@ -100,7 +100,7 @@ export class DecodeStream {
   }
 
   /** Goes on from ids whose text is not asked for; a character that they begin is. */
-  async follow(ids: ArrayLike<number>): Promise<void> {
+  async prime(ids: ArrayLike<number>): Promise<void> {
     const last: number[] = [];
     for (let i = ids.length - 1; i >= 0 && last.length < characterBytes; i--)
       if (this.#detokenizer.hasText(ids[i])) last.unshift(ids[i]);
@@ -110,7 +110,7 @@ export class DecodeStream {
 
   /** Characters that end with this token, and the place in the text where it begins, or the character that it is in. */
   async step(id: number): Promise<{ text: string; offset: number }> {
-    const bytes = await this.#detokenizer.bytesOf(id, !this.#started);
+    const bytes = await this.#detokenizer.lookUpBytes(id, !this.#started);
     const pending = this.#pending;
     let offset = this.#length;
     if (bytes.length && pending.length && !isContinuation(bytes[0])) offset += utf8.decode(pending).length;

@@ -3,18 +3,18 @@
  * Alone, it only tries to load the tokenizer.json on stdin.
  */
 import { Tokenizer } from "tokenizers";
-import type { Answer, Question, Setup } from "./isolated.ts";
-import { type Codec, codecOf } from "./native.ts";
+import type { CodecResponse, CodecRequest, Setup } from "./isolated.ts";
+import { type Codec, createCodec } from "./native.ts";
 
 if (process.send === undefined) Tokenizer.fromString(await Bun.stdin.text());
 
 let codec: Codec | undefined;
 
-process.on("message", async (message: Setup | Question) => {
-  let answer: Answer;
+process.on("message", async (message: Setup | CodecRequest) => {
+  let answer: CodecResponse;
   try {
     if ("json" in message) {
-      codec = codecOf(Tokenizer.fromString(message.json));
+      codec = createCodec(Tokenizer.fromString(message.json));
       return;
     }
     const value =

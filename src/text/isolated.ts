@@ -5,9 +5,9 @@ import type { Codec, NativeEncoding } from "./native.ts";
 export interface Setup {
   readonly json: string;
 }
-export type Question =
+export type CodecRequest =
   { readonly text: string; readonly special: boolean } | { readonly ids: readonly number[] };
-export type Answer = { readonly value: unknown } | { readonly error: string };
+export type CodecResponse = { readonly value: unknown } | { readonly error: string };
 
 const program = new URL("./isolated-process.ts", import.meta.url).pathname;
 
@@ -37,7 +37,7 @@ export function tryToLoad(path: string, json: string): void {
 interface Isolated {
   readonly child: Bun.Subprocess<"ignore", "ignore", "pipe">;
   /** Resolves with the next answer, or the reason for which there will be none. */
-  next: PromiseWithResolvers<Answer>;
+  next: PromiseWithResolvers<CodecResponse>;
 }
 
 export class IsolatedCodec implements Codec {
@@ -61,7 +61,7 @@ export class IsolatedCodec implements Codec {
   }
 
   /** One after the other, so that it is known what ends the process. */
-  #ask(question: Question, characters: number): Promise<unknown> {
+  #ask(question: CodecRequest, characters: number): Promise<unknown> {
     const answer = this.#last.then(async () => {
       const isolated = (this.#isolated ??= this.#start());
       isolated.next = Promise.withResolvers();
@@ -86,7 +86,7 @@ export class IsolatedCodec implements Codec {
       stdin: "ignore",
       stdout: "ignore",
       stderr: "pipe",
-      ipc: (answer: Answer) => isolated.next.resolve(answer),
+      ipc: (answer: CodecResponse) => isolated.next.resolve(answer),
     });
     const isolated: Isolated = { child, next: Promise.withResolvers() };
     void child.exited.then(async () => {

@@ -15,7 +15,7 @@ export interface Codec {
   decode(ids: readonly number[]): Promise<string>;
 }
 
-export function codecOf(native: Tokenizer): Codec {
+export function createCodec(native: Tokenizer): Codec {
   return {
     async encode(text, special) {
       const encoding = await native.encode(text, null, { addSpecialTokens: special });

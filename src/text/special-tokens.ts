@@ -5,7 +5,7 @@ import { z } from "zod";
 import { readJson } from "../files/read.ts";
 
 /** Largest tokenizer file that is read; those of the largest vocabularies have under 40 MB. */
-export const tokenizerLimit = 200_000_000;
+export const maxTokenizerBytes = 200_000_000;
 
 /** A token that texts may contain as it is. As in the tokenizers library, only special ones are not normalized by default. */
 export const AddedToken = z
@@ -86,7 +86,7 @@ const tokensOfClass: Readonly<
 };
 
 function read<T extends z.ZodType>(path: string, schema: T): z.infer<T> {
-  const result = schema.safeParse(existsSync(path) ? readJson(path, tokenizerLimit) : {});
+  const result = schema.safeParse(existsSync(path) ? readJson(path, maxTokenizerBytes) : {});
   if (result.success) return result.data;
   const [{ path: field, message }] = result.error.issues;
   throw new Error(`${path}: ${[...field, message].join(": ")}`);
@@ -166,7 +166,7 @@ const PostProcessor = z.object({
 });
 
 /** How many tokens a tokenizer.json's post-processor puts behind a text, such as the one that ends it. */
-export function tokensBehind(postProcessor: unknown): number {
+export function countTrailingTokens(postProcessor: unknown): number {
   const {
     type,
     single = [],
@@ -176,5 +176,5 @@ export function tokensBehind(postProcessor: unknown): number {
   if (type === "BertProcessing" || type === "RobertaProcessing") return 1;
   const last = single.slice(single.findLastIndex((part) => "Sequence" in part) + 1);
   const own = last.reduce((sum, { SpecialToken: token }) => sum + special_tokens[token.id].ids.length, 0);
-  return processors.reduce<number>((sum, part) => sum + tokensBehind(part), own);
+  return processors.reduce<number>((sum, part) => sum + countTrailingTokens(part), own);
 }

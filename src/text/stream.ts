@@ -1,7 +1,7 @@
 /** @file Text out of tokens as they come, up to a string that ends it, of which no part is ever given out. */
 import { DecodeStream, type Detokenizer } from "./detokenize.ts";
 
-export interface Fresh {
+export interface TextDelta {
   /** Text that is certain now. */
   readonly text: string;
   /** The string that has ended the text. */
@@ -26,21 +26,21 @@ export class TextStream {
   }
 
   /** Takes a token, and tells where in the text it begins (UTF-16 units), which may be behind the end that it brings. */
-  async push(id: number): Promise<Fresh & { readonly offset: number }> {
-    if (this.#before) await this.#decoder.follow(this.#before);
+  async push(id: number): Promise<TextDelta & { readonly offset: number }> {
+    if (this.#before) await this.#decoder.prime(this.#before);
     this.#before = undefined;
     const { text, offset } = await this.#decoder.step(id);
     return { ...this.#release(text), offset };
   }
 
   /** What is left once the last token has come. */
-  end(): Fresh {
+  end(): TextDelta {
     const fresh = this.#release(this.#decoder.end());
     return fresh.stop === undefined ? { text: fresh.text + this.#held } : fresh;
   }
 
   /** The stop string that is complete first ends the text, whatever the pieces; of several the longest. */
-  #release(fresh: string): Fresh {
+  #release(fresh: string): TextDelta {
     const all = this.#held + fresh;
     let [at, end, found] = [Infinity, Infinity, undefined as string | undefined];
     for (const stop of this.#stops) {

@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { Tokenizer as NativeTokenizer } from "tokenizers";
 import { z } from "zod";
 import { readJson } from "../files/read.ts";
-import { type ListedToken, addedTokens } from "./added-tokens.ts";
+import { type AddedTokenEntry, collectAddedTokens } from "./added-tokens.ts";
 import { readByteLevel, withPrefixSpace } from "./byte-level.ts";
 import { IsolatedCodec, tryToLoad } from "./isolated.ts";
-import { type Codec, codecOf } from "./native.ts";
+import { type Codec, createCodec } from "./native.ts";
 import { provenLength } from "./proven.ts";
 import { readSentencePiece } from "./sentencepiece.ts";
 import { readGenerationConfig } from "./generation-config.ts";
@@ -17,8 +17,8 @@ import {
   defaultTokens,
   postProcessor,
   readTokenizerConfig,
-  tokenizerLimit,
-  tokensBehind,
+  maxTokenizerBytes,
+  countTrailingTokens,
 } from "./special-tokens.ts";
 import { type Vocabulary, readVocabulary } from "./vocabulary.ts";
 
@@ -89,7 +89,7 @@ function readFiles(
   const [path, model, vocab, merges] = ["tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt"].map(
     (name) => join(folder, name),
   );
-  if (existsSync(path)) return { path, json: readJson(path, tokenizerLimit) as Record<string, unknown> };
+  if (existsSync(path)) return { path, json: readJson(path, maxTokenizerBytes) as Record<string, unknown> };
   // Llama's tokenizers begin a text with <s> where no setting says otherwise.
   const add_bos_token = settings.add_bos_token ?? settings.tokenizer_class === "LlamaTokenizer";
   if (existsSync(model))
@@ -123,7 +123,7 @@ const Model = z.object({
  */
 export function readTokenizerJson(folder: string): {
   readonly path: string;
-  readonly json: Record<string, unknown> & { readonly added_tokens: readonly ListedToken[] };
+  readonly json: Record<string, unknown> & { readonly added_tokens: readonly AddedTokenEntry[] };
 } {
   const settings = readTokenizerConfig(folder);
   const { path, json, around } = readFiles(folder, settings);
@@ -131,7 +131,7 @@ export function readTokenizerJson(folder: string): {
   if (!model.success) throw new Error(`${path}: model.vocab: expected an id for each token`);
   const listed = z.array(AddedToken).nullish().safeParse(json.added_tokens);
   if (!listed.success) throw new Error(`${path}: added_tokens: expected a list of tokens`);
-  const added_tokens = addedTokens(folder, settings, listed.data ?? [], model.data.vocab);
+  const added_tokens = collectAddedTokens(folder, settings, listed.data ?? [], model.data.vocab);
   const ids = new Map([
     ...model.data.vocab,
     ...added_tokens.map(({ content, id }) => [content, id] as const),
@@ -195,8 +195,8 @@ export function readTokenizer(folder: string): Tokenizer {
   const tokens = Array.from({ length: size }, (_, id) => native.idToToken(id) ?? "");
   const vocabulary = readVocabulary(json, tokens);
   const eos = endOf(folder, path, vocabulary, native);
-  const behind = tokensBehind(json.post_processor);
-  const own = codecOf(native);
+  const behind = countTrailingTokens(json.post_processor);
+  const own = createCodec(native);
   let isolated: IsolatedCodec | undefined;
   const codecFor = (characters: number): Codec =>
     characters <= proven && proven > 0 ? own : (isolated ??= new IsolatedCodec(path, text));

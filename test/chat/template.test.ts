@@ -3,7 +3,8 @@ import { describe, expect, test } from "bun:test";
 import { type Message, readChatTemplate } from "../../src/chat/template.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel } from "../close.ts";
-import { folderOf } from "../folder.ts";
+import { catchMessage } from "../failure.ts";
+import { createFolder } from "../folder.ts";
 
 const template = `{{ bos_token }}{% for message in messages %}{% if message['role'] == 'system' and not loop.first %}{{ raise_exception('system comes first') }}{% endif %}<|{{ message.role | upper }}|>
 {{ message['content'] | trim }}{{ eos_token }}
@@ -18,10 +19,10 @@ const rendered = '<s><|SYSTEM|>\nBe brief.</s>\n<|USER|>\nHi, "you"</s>\n<|ASSIS
 const tokens = { bos_token: "<s>", eos_token: { content: "</s>", lstrip: false } };
 
 test("the template of tokenizer_config.json, of one of several, or of chat_template.jinja is rendered", async () => {
-  using inSettings = folderOf({
+  using inSettings = createFolder({
     "tokenizer_config.json": JSON.stringify({ ...tokens, chat_template: template }),
   });
-  using named = folderOf({
+  using named = createFolder({
     "tokenizer_config.json": JSON.stringify({
       ...tokens,
       chat_template: [
@@ -31,16 +32,16 @@ test("the template of tokenizer_config.json, of one of several, or of chat_templ
     }),
   });
   const other = JSON.stringify({ ...tokens, chat_template: "other" });
-  using alone = folderOf({
+  using alone = createFolder({
     "tokenizer_config.json": other,
     "chat_template.json": JSON.stringify({ chat_template: "another" }),
     "chat_template.jinja": template,
   });
-  using ofProcessor = folderOf({
+  using ofProcessor = createFolder({
     "tokenizer_config.json": other,
     "chat_template.json": JSON.stringify({ chat_template: template }),
   });
-  using tokensInMap = folderOf({
+  using tokensInMap = createFolder({
     "chat_template.jinja": template,
     "special_tokens_map.json": JSON.stringify(tokens),
   });
@@ -54,12 +55,9 @@ async function refusal(
   of: readonly Message[] = messages,
   milliseconds?: number,
 ) {
-  using folder = folderOf(files);
+  using folder = createFolder(files);
   const render = (await readChatTemplate(folder.path, milliseconds))!;
-  return render(of).then(
-    (text) => `rendered ${text.length} characters`,
-    ({ message }: Error) => message,
-  );
+  return catchMessage(render(of));
 }
 
 test("what a template refuses is an error with its reason, and without the server's paths", async () => {
@@ -103,7 +101,7 @@ describe("a template that does not end, or writes too much, is refused, and the 
   test("at a limit of time; and the next messages are rendered", async () => {
     // Iterations without an expression take no steps.
     const slow = `{% if messages[0].role == 'system' %}${loop(loop(""))}{% endif %}done`;
-    using folder = folderOf({ "chat_template.jinja": slow });
+    using folder = createFolder({ "chat_template.jinja": slow });
     const render = (await readChatTemplate(folder.path, 400))!;
     let ticks = 0;
     const timer = setInterval(() => ticks++, 5);
@@ -116,7 +114,7 @@ describe("a template that does not end, or writes too much, is refused, and the 
 });
 
 test("no content is empty content; a name is told", async () => {
-  using folder = folderOf({
+  using folder = createFolder({
     "chat_template.jinja": "{% for m in messages %}{{ m.role }} {{ m.name }}:{{ m.content }};{% endfor %}",
   });
   const asked: Message[] = [

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ReadOptions, read, firstCursor } from "../../streams/stages/read.ts";
-import { messageOf } from "../failure.ts";
+import { catchMessage } from "../failure.ts";
 
 const { ParquetSchema, ParquetWriter } = require("parquetjs-lite");
 
@@ -87,7 +87,7 @@ describe("a byte that is not UTF-8", () => {
       const { rows, reasons } = await outcome(name);
       expect(rows).toEqual(rowsBut(count, 3_000));
       expect(reasons).toEqual([expect.stringContaining(`${name}: row 3000: not UTF-8, from character 1`)]);
-      expect(await messageOf(outcome(name, { onBadRow: "fail" }))).toMatch(`${name}: row 3000: not UTF-8`);
+      expect(await catchMessage(outcome(name, { onBadRow: "fail" }))).toMatch(`${name}: row 3000: not UTF-8`);
     });
 
   test("costs its row in parquet", async () => {
@@ -200,7 +200,7 @@ describe("parquet", () => {
     expect(reasons[0]).toStartWith("page.parquet: rows 150 to 199: ");
     for (const from of [1, 149, 150, 175, 249, 250, 999])
       expect((await outcome("page.parquet", {}, from)).rows).toEqual(rows.filter((row) => row >= from));
-    expect(await messageOf(outcome("page.parquet", { onBadRow: "fail" }))).toMatch(
+    expect(await catchMessage(outcome("page.parquet", { onBadRow: "fail" }))).toMatch(
       "page.parquet: rows 150 to 199: ",
     );
   });
@@ -315,7 +315,7 @@ describe("maxRowBytes", () => {
 
   test("has a default that a line of 2 GB is over", async () => {
     bomb("huge.jsonl.gz", 2_048);
-    expect(await messageOf(outcome("huge.jsonl.gz", { onBadRow: "fail" }))).toMatch(
+    expect(await catchMessage(outcome("huge.jsonl.gz", { onBadRow: "fail" }))).toMatch(
       "huge.jsonl.gz: row 1: longer than the 134217728 bytes that maxRowBytes allows",
     );
   });
@@ -333,7 +333,7 @@ describe("maxRowBytes", () => {
     await documents.next();
     const next = documents.next();
     setImmediate(() => stop.abort());
-    expect(await messageOf(next)).toMatch("aborted");
+    expect(await catchMessage(next)).toMatch("aborted");
     expect(reasons).toEqual([]);
   });
 

@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { dataFiles, formatOf } from "../../src/data/files.ts";
+import { dataFiles, detectFormat } from "../../src/data/files.ts";
 import { type ReadOptions, read, firstCursor } from "../../streams/stages/read.ts";
 import type { Document } from "../../streams/records.ts";
-import { messageOf } from "../failure.ts";
+import { catchMessage } from "../failure.ts";
 
 const { ParquetSchema, ParquetWriter } = require("parquetjs-lite");
 
@@ -88,8 +88,8 @@ describe("places", () => {
   });
 
   test("files, folders and globs; what is no data file is named", () => {
-    expect(formatOf("a/b.JSONL.gz")).toBe("jsonl");
-    expect(formatOf("b.parquet.gz")).toBeUndefined();
+    expect(detectFormat("a/b.JSONL.gz")).toBe("jsonl");
+    expect(detectFormat("b.parquet.gz")).toBeUndefined();
     writeFileSync(at("z.csv"), "");
     expect(dataFiles([folder])).not.toContain(at("z.csv"));
     expect(dataFiles([at("*.txt")])).toEqual([at("short.txt")]);
@@ -114,10 +114,10 @@ describe("bad rows and files", () => {
 
   test("stop the run with file, row and reason", async () => {
     writeFileSync(at("bad.jsonl"), bad);
-    expect(await messageOf(documents(options([at("bad.jsonl")])))).toMatch(/bad\.jsonl: row 1: not JSON/);
+    expect(await catchMessage(documents(options([at("bad.jsonl")])))).toMatch(/bad\.jsonl: row 1: not JSON/);
     const rest = documents(options([at("bad.jsonl")]), { epoch: 0, file: 0, row: 2 });
-    expect(await messageOf(rest)).toMatch('bad.jsonl: row 2: column "text" is number, expected a string');
-    expect(await messageOf(documents(options([demo], { text: "body" })))).toMatch(
+    expect(await catchMessage(rest)).toMatch('bad.jsonl: row 2: column "text" is number, expected a string');
+    expect(await catchMessage(documents(options([demo], { text: "body" })))).toMatch(
       'fuse.parquet: it has no column "body"; its columns: id, domain, text',
     );
   });
@@ -141,7 +141,7 @@ describe("bad rows and files", () => {
 
   test("text that is not UTF-8 is bad, not silently mended", async () => {
     writeFileSync(at("latin.txt"), Buffer.from([0x66, 0xfc, 0x72]));
-    expect(await messageOf(documents(options([at("latin.txt")])))).toMatch("latin.txt: ");
+    expect(await catchMessage(documents(options([at("latin.txt")])))).toMatch("latin.txt: ");
   });
 });
 

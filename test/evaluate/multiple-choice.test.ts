@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Question, accuracy, logLikelihoods } from "../../src/evaluate/multiple-choice.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel } from "../close.ts";
-import { folderOf } from "../folder.ts";
+import { createFolder } from "../folder.ts";
 
 test("accuracy is by the likeliest choice, and by the likeliest per character", () => {
   const questions = [
@@ -37,7 +37,7 @@ test("a choice is what follows its question, also where a tokenizer ends its tex
   const json = await Bun.file(join(demoModel("pocket-llama"), "tokenizer.json")).json();
   json.post_processor.single.push(end);
   json.post_processor.special_tokens["</s>"] = { id: "</s>", ids: [2], tokens: ["</s>"] };
-  using folder = folderOf({
+  using folder = createFolder({
     "tokenizer.json": JSON.stringify(json),
     "tokenizer_config.json": { from: join(demoModel("pocket-llama"), "tokenizer_config.json") },
   });
@@ -59,7 +59,7 @@ test("a choice is what follows its question, also where a tokenizer ends its tex
 });
 
 test("bun run evaluate measures two models on text and questions", () => {
-  using folder = folderOf({
+  using folder = createFolder({
     "choices.jsonl":
       '{"question": "And God said, Let there be", "choices": ["a man that", "qqqq zzzz"], "answer": 0}\n',
     "empty.jsonl": '{"text": ""}\n',

@@ -16,7 +16,8 @@ import { type Weights, readTensor } from "../../src/weights/stored.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { readWeights } from "../../src/weights/weights.ts";
 import { demoModel } from "../close.ts";
-import { copyOf } from "../folder.ts";
+import { catchMessage } from "../failure.ts";
+import { copyFolder } from "../folder.ts";
 
 const root = join(import.meta.dir, "../..");
 const zoo = join(root, "test/fixtures/golden/zoo");
@@ -25,7 +26,7 @@ const read = (folder: string, name: string) => readFileSync(join(folder, name), 
 
 /** A copy of a model with its config.json changed as text, and what is written from it. */
 async function exportedWith(model: string, change: (config: string) => string, options = {}) {
-  const copy = copyOf(model);
+  const copy = copyFolder(model);
   const path = join(copy.path, "config.json");
   writeFileSync(path, change(readFileSync(path, "utf8")));
   const out = `${copy.path}-out`;
@@ -34,12 +35,6 @@ async function exportedWith(model: string, change: (config: string) => string, o
 }
 
 const withFields = (fields: string) => (config: string) => config.replace("{", `{${fields},`);
-
-const problemOf = (work: Promise<unknown>) =>
-  work.then(
-    () => "no error",
-    (error: Error) => error.message,
-  );
 
 describe("a config.json that is written again", () => {
   test("has its numbers as they were, and the fields that nobody knows", async () => {
@@ -73,7 +68,7 @@ describe("a config.json that is written again", () => {
   });
 
   test("a tokenizer_config.json loses its auto_map alone; other files keep their bytes", async () => {
-    using copy = copyOf(demoModel("pocket-mpt"));
+    using copy = copyFolder(demoModel("pocket-mpt"));
     const path = join(copy.path, "tokenizer_config.json");
     const settings = readFileSync(path, "utf8");
     writeFileSync(path, settings.replace("{", '{"auto_map":{"AutoTokenizer":["a.B",null]},"x_max":1.0,'));
@@ -160,16 +155,16 @@ describe("a companion file that is", () => {
   };
   for (const [what, [make, message]] of Object.entries(cases))
     test(`${what} is named before anything is written`, async () => {
-      using copy = copyOf(demoModel("pocket-llama"));
+      using copy = copyFolder(demoModel("pocket-llama"));
       const weights = await weightsOf(copy.path);
       make(join(copy.path, "chat_template.jinja"));
       expect(() => checkCompanions(copy.path)).toThrow(message);
-      expect(await problemOf(writeFolder(`${copy.path}-out`, copy.path, weights))).toMatch(message);
+      expect(await catchMessage(writeFolder(`${copy.path}-out`, copy.path, weights))).toMatch(message);
       expect(readdirSync(dirname(copy.path))).toEqual(["pocket-llama"]);
     });
 
   test("a link into the blobs of the hub's cache comes along", async () => {
-    using copy = copyOf(demoModel("pocket-llama"));
+    using copy = copyFolder(demoModel("pocket-llama"));
     const repository = join(dirname(copy.path), "models--org--name");
     const snapshot = join(repository, "snapshots/0123");
     mkdirSync(join(repository, "snapshots"), { recursive: true });
@@ -194,7 +189,7 @@ describe("weights that are not finite", () => {
     [-3.4e38, "BF16"],
   ] as const)
     test(`${value} in ${dtype} is refused by tensor and number, and what was there stays`, async () => {
-      using copy = copyOf(join(zoo, "llama"));
+      using copy = copyFolder(join(zoo, "llama"));
       const out = `${copy.path}-out`;
       const plain = await weightsOf(copy.path);
       await writeFolder(out, copy.path, plain);
@@ -202,7 +197,7 @@ describe("weights that are not finite", () => {
       const changed = readTensor((await readWeights(copy.path, readDecoder(copy.path))).get(name)!);
       changed.data[5] = value;
       const weights = new Map(plain).set(name, changed);
-      expect(await problemOf(writeFolder(out, copy.path, weights, { dtype }))).toBe(
+      expect(await catchMessage(writeFolder(out, copy.path, weights, { dtype }))).toBe(
         `${out}: the model could not be written: tensor ${name}: number 5 is ${changed.data[5]}, which is not finite in ${dtype}`,
       );
       expect(readFileSync(join(out, "model.safetensors")).equals(before)).toBe(true);
@@ -210,7 +205,7 @@ describe("weights that are not finite", () => {
     });
 
   test("a number just below what rounds to an infinity is written", async () => {
-    using copy = copyOf(join(zoo, "llama"));
+    using copy = copyFolder(join(zoo, "llama"));
     const plain = await weightsOf(copy.path);
     const changed = readTensor((await readWeights(copy.path, readDecoder(copy.path))).get(name)!);
     changed.data[5] = 65519;
@@ -222,14 +217,14 @@ describe("weights that are not finite", () => {
 
 describe("the place of a model", () => {
   test("is given to another only if nothing else lies there", async () => {
-    using copy = copyOf(join(zoo, "llama"));
+    using copy = copyFolder(join(zoo, "llama"));
     const out = `${copy.path}-out`;
     const weights = await weightsOf(copy.path);
     await writeFolder(out, copy.path, weights, { onnx: ["fp32"], inlineBytes: 1000 });
     await writeFolder(out, copy.path, weights);
     expect(existsSync(join(out, "onnx"))).toBe(false);
     writeFileSync(join(out, "thesis.txt"), "years of work");
-    expect(await problemOf(writeFolder(out, copy.path, weights))).toContain(
+    expect(await catchMessage(writeFolder(out, copy.path, weights))).toContain(
       `${out}: thesis.txt belongs to no model that was written there, and would be deleted`,
     );
     expect(read(out, "thesis.txt")).toBe("years of work");
@@ -237,18 +232,18 @@ describe("the place of a model", () => {
   });
 
   test("is never that of the model which it comes from, nor a folder around it", async () => {
-    using copy = copyOf(join(zoo, "llama"));
+    using copy = copyFolder(join(zoo, "llama"));
     const weights = await weightsOf(copy.path);
     const link = join(dirname(copy.path), "link");
     symlinkSync(copy.path, link);
     for (const out of [copy.path, link, dirname(copy.path)])
-      expect(await problemOf(writeFolder(out, copy.path, weights))).toContain("comes from there");
+      expect(await catchMessage(writeFolder(out, copy.path, weights))).toContain("comes from there");
     expect(existsSync(join(copy.path, "model.safetensors"))).toBe(true);
   });
 
   test("by the command, with --overwrite, keeps files that no export wrote", () => {
-    using copy = copyOf(join(zoo, "llama"));
-    using there = copyOf(join(zoo, "llama"));
+    using copy = copyFolder(join(zoo, "llama"));
+    using there = copyFolder(join(zoo, "llama"));
     rmSync(join(there.path, "golden.json"));
     rmSync(join(there.path, "logits.f32"));
     mkdirSync(join(there.path, "data"));

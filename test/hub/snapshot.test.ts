@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { neededFiles } from "../../src/hub/files.ts";
 import { isHubId, modelFolder, snapshot } from "../../src/hub/snapshot.ts";
-import { messageOf } from "../failure.ts";
+import { catchMessage } from "../failure.ts";
 
 const commit = "c0ffee".padEnd(40, "0");
 const bytesOf = (text: string) => new Uint8Array(new TextEncoder().encode(text));
@@ -116,11 +116,7 @@ afterAll(() => {
 
 const quick = { retryAfter: 1 };
 /** What is said where a download fails. */
-const problem = (id: string) =>
-  snapshot(id, quick).then(
-    () => "nothing",
-    ({ message }: Error) => message,
-  );
+const problem = (id: string) => catchMessage(snapshot(id, quick));
 const read = (path: string) => new Uint8Array(readFileSync(path));
 const blobs = () => readdirSync(join(home, "hub/models--org--model/blobs"));
 
@@ -208,7 +204,7 @@ test("a model or revision that is not there is said in one line", async () => {
 });
 
 test("a model that is neither a folder nor an id is said in one line", async () => {
-  expect(await messageOf(modelFolder("runs/nothing/model"))).toMatch(
+  expect(await catchMessage(modelFolder("runs/nothing/model"))).toMatch(
     "runs/nothing/model: there is no such folder, and an id of the hub is org/name",
   );
 });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel } from "../close.ts";
-import { folderOf } from "../folder.ts";
+import { createFolder } from "../folder.ts";
 
 const fixtures = join(import.meta.dir, "../fixtures/sentencepiece");
 const golden: { texts: string[]; unigram: number[][]; bpe: number[][] } = await Bun.file(
@@ -49,7 +49,7 @@ describe("tokenizer.model alone gives the ids of tokenizer.json on 2,000 texts",
   for (const name of ["pocket-llama", "pocket-openllama"])
     test(name, async () => {
       const from = (file: string) => ({ from: join(demoModel(name), file) });
-      using alone = folderOf({
+      using alone = createFolder({
         "tokenizer.model": from("tokenizer.model"),
         "tokenizer_config.json": from("tokenizer_config.json"),
       });
@@ -64,7 +64,7 @@ describe("tokenizer.model alone gives the ids of tokenizer.json on 2,000 texts",
 describe("tokenizer.model gives the ids of SentencePiece itself", () => {
   for (const name of ["unigram", "bpe"] as const)
     test(name, async () => {
-      using alone = folderOf({
+      using alone = createFolder({
         "tokenizer.model": { from: join(fixtures, `${name}.model`) },
         "tokenizer_config.json": JSON.stringify({ eos_token: "</s>" }),
       });
@@ -75,7 +75,7 @@ describe("tokenizer.model gives the ids of SentencePiece itself", () => {
 test("vocab.json and merges.txt give the ids of tokenizer.json", async () => {
   const path = demoModel("pocket-mpt");
   const { model } = await Bun.file(join(path, "tokenizer.json")).json();
-  using alone = folderOf({
+  using alone = createFolder({
     "vocab.json": JSON.stringify(model.vocab),
     "merges.txt": [
       "#version: 0.2",
@@ -87,7 +87,7 @@ test("vocab.json and merges.txt give the ids of tokenizer.json", async () => {
 });
 
 test("a text begins with the special tokens that the settings ask for, and a prompt ends with none", async () => {
-  using alone = folderOf({
+  using alone = createFolder({
     "tokenizer.model": { from: join(fixtures, "bpe.model") },
     "tokenizer_config.json": JSON.stringify({
       bos_token: { content: "<s>", special: true },

@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import { readGenerationConfig } from "../../src/text/generation-config.ts";
 import { demoModel } from "../close.ts";
-import { folderOf } from "../folder.ts";
+import { createFolder } from "../folder.ts";
 
 const read = (generation: object | undefined, config: object = {}) => {
-  using folder = folderOf({
+  using folder = createFolder({
     "config.json": JSON.stringify(config),
     ...(generation && { "generation_config.json": JSON.stringify(generation) }),
   });

@@ -5,7 +5,8 @@ import { retriesPerCharacter } from "../../src/text/backtracking.ts";
 import { provenLength } from "../../src/text/proven.ts";
 import { readTokenizer, readTokenizerJson } from "../../src/text/tokenizer.ts";
 import { demoModel, demoModels } from "../close.ts";
-import { folderOf } from "../folder.ts";
+import { catchMessage } from "../failure.ts";
+import { createFolder } from "../folder.ts";
 
 const split = (Regex: string) => ({
   type: "Sequence",
@@ -18,17 +19,11 @@ const split = (Regex: string) => ({
 /** pocket-mpt's tokenizer with other parts. */
 async function folderWith(parts: object) {
   const json = await Bun.file(join(demoModel("pocket-mpt"), "tokenizer.json")).json();
-  return folderOf({
+  return createFolder({
     "tokenizer.json": JSON.stringify({ ...json, ...parts }),
     "tokenizer_config.json": { from: join(demoModel("pocket-mpt"), "tokenizer_config.json") },
   });
 }
-
-const failure = (promise: Promise<unknown>) =>
-  promise.then(
-    () => "no failure",
-    ({ message }: Error) => message,
-  );
 
 test("what ends the library's process is an error that names the file, and the next text is encoded", async () => {
   using folder = await folderWith({ pre_tokenizer: split("(a+)+$|[a-z]+") });
@@ -36,7 +31,7 @@ test("what ends the library's process is an error that names the file, and the n
   const own = await readTokenizer(demoModel("pocket-mpt")).encode("hello");
   expect(await tokenizer.encode("hello")).toEqual(own);
   const [bad, next] = await Promise.all([
-    failure(tokenizer.encode(`${"a".repeat(60)}!`)),
+    catchMessage(tokenizer.encode(`${"a".repeat(60)}!`)),
     tokenizer.encode("hello"),
   ]);
   expect(bad).toBe(
@@ -80,7 +75,7 @@ describe("damaged parts, on loading or with the first text", () => {
     test(name, async () => {
       using folder = await folderWith(part);
       const read = async () => readTokenizer(folder.path).encode("hello");
-      expect(await failure(read())).toMatch(
+      expect(await catchMessage(read())).toMatch(
         new RegExp(`^${folder.path}/tokenizer\\.json: (cannot be read as a tokenizer|the tokenizer fails)`),
       );
     });
@@ -89,7 +84,7 @@ describe("damaged parts, on loading or with the first text", () => {
 test("tokenizers as models have them stay in this process, with texts of any usual length", async () => {
   for (const name of demoModels)
     expect(provenLength(readTokenizerJson(demoModel(name)).json)).toBeGreaterThan(500_000);
-  using unigram = folderOf({
+  using unigram = createFolder({
     "tokenizer.model": { from: join(import.meta.dir, "../fixtures/sentencepiece/unigram.model") },
   });
   expect(provenLength(readTokenizerJson(unigram.path).json)).toBe(Infinity);

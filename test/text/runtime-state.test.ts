@@ -5,7 +5,7 @@ import { readDecoder } from "../../src/models/folder.ts";
 import { readWeights } from "../../src/weights/weights.ts";
 import { withoutRuntimeState } from "../../src/text/runtime-state.ts";
 import { demoModel } from "../close.ts";
-import { copyOf } from "../folder.ts";
+import { copyFolder } from "../folder.ts";
 
 test("truncation and padding become null, and all else keeps its text", () => {
   const model = '"model": {"padding": {"a": 1.0}, "vocab": {"\\"padding\\": {": 1e0}}';
@@ -19,7 +19,7 @@ test("truncation and padding become null, and all else keeps its text", () => {
 });
 
 test("an exported tokenizer.json is without them", async () => {
-  using origin = copyOf(demoModel("pocket-llama"));
+  using origin = copyFolder(demoModel("pocket-llama"));
   const file = join(origin.path, "tokenizer.json");
   const clean = await Bun.file(file).text();
   const state =

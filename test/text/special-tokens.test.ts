@@ -4,7 +4,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel } from "../close.ts";
-import { folderOf } from "../folder.ts";
+import { catchMessage } from "../failure.ts";
+import { createFolder } from "../folder.ts";
 
 type Json = Record<string, any>;
 
@@ -20,7 +21,7 @@ async function changed(name: string, changes: Record<string, (json: Json) => Jso
     const other = changes[file] ? changes[file](json ?? {}) : json;
     if (other) content[file] = JSON.stringify(other);
   }
-  using folder = folderOf(content);
+  using folder = createFolder(content);
   return readTokenizer(folder.path);
 }
 
@@ -178,13 +179,13 @@ describe("the token that ends a text is found where", () => {
     test(name, async () => expect((await changed("pocket-mpt", changes)).eos).toBe(expected));
 
   test("nowhere: every place where it may stand is named", async () => {
-    const refusal = (changes: typeof nowhere) =>
-      changed("pocket-mpt", changes).then(String, ({ message }: Error) => message);
-    expect(await refusal(nowhere)).toMatch(
+    expect(await catchMessage(changed("pocket-mpt", nowhere))).toMatch(
       /tokenizer_config\.json: eos_token is missing, also in special_tokens_map\.json, and eos_token_id in generation_config\.json and config\.json/,
     );
     const beyond = { ...nowhere, "config.json": () => ({ vocab_size: 5056, eos_token_id: 9999 }) };
-    expect(await refusal(beyond)).toMatch(/the eos_token_id 9999 of .* is not in it/);
+    expect(await catchMessage(changed("pocket-mpt", beyond))).toMatch(
+      /the eos_token_id 9999 of .* is not in it/,
+    );
   });
 });
 

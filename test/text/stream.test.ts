@@ -4,7 +4,7 @@ import { DecodeStream, Detokenizer } from "../../src/text/detokenize.ts";
 import { TextStream } from "../../src/text/stream.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel, demoModels } from "../close.ts";
-import { folderOf } from "../folder.ts";
+import { createFolder } from "../folder.ts";
 
 const tokenizers = demoModels.map((name) => readTokenizer(demoModel(name)));
 const detokenizers = tokenizers.map((tokenizer) => new Detokenizer(tokenizer));
@@ -138,7 +138,7 @@ test("a stop string ends a text where it is complete first, wherever tokens are 
 
 test("a decoder of any other kind decodes as it does by itself", async () => {
   const words = ["[UNK]", "[SEP]", "the", "whale", "##s", "swim", "海"];
-  using folder = folderOf({
+  using folder = createFolder({
     "tokenizer.json": JSON.stringify({
       version: "1.0",
       truncation: null,

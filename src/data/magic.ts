@@ -14,7 +14,7 @@ const starts: readonly (readonly [Buffer, string])[] = [
 ];
 
 /** @throws where a file of text begins as something else does, or a file of any kind is not there itself. */
-export function checkStart(bytes: Uint8Array): void {
+export function checkMagic(bytes: Uint8Array): void {
   for (const [start, what] of starts)
     if (start.equals(bytes.subarray(0, start.length))) throw new Error(what);
 }
