@@ -4,7 +4,7 @@ import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { formatJson, parseAsWritten } from "../files/json.ts";
 import { type JsonObject, checkFile, readJson } from "../files/read.ts";
-import { withoutRuntimeState } from "../text/runtime-state.ts";
+import { removeRuntimeState } from "../text/runtime-state.ts";
 
 export const companions = [
   "generation_config.json",
@@ -60,7 +60,7 @@ export async function copyCompanions(from: string, to: string): Promise<void> {
   for (const name of checkCompanions(from)) {
     const [origin, copy] = [join(from, name), join(to, name)];
     if (name === "tokenizer.json") {
-      await writeFile(copy, withoutRuntimeState(await readFile(origin, "utf8")));
+      await writeFile(copy, removeRuntimeState(await readFile(origin, "utf8")));
       continue;
     }
     const settings = name === "tokenizer_config.json" && readJson(origin, mostSettings, parseAsWritten);

@@ -6,7 +6,7 @@ import { formatJson } from "../files/json.ts";
 import type { WeightDtype, Weights } from "../weights/stored.ts";
 import { readDecoder } from "../models/folder.ts";
 import { onnxFile } from "../weights/onnx-files.ts";
-import { readTokenizerJson } from "../text/tokenizer.ts";
+import { readTokenizerJson } from "../text/tokenizer-json.ts";
 import { checkCompanions, copyCompanions } from "./companions.ts";
 import { exportedConfig } from "./config.ts";
 import { type OnnxType, defaultInlineBytes, writeOnnx } from "./onnx.ts";

@@ -1,6 +1,6 @@
 /**
- * @file A process for a tokenizer over which the library may abort: then this process ends, and no other.
- * Alone, it only tries to load the tokenizer.json on stdin.
+ * @file The process of an isolated tokenizer: if the library aborts, only this process ends.
+ * Run without IPC, it just loads the tokenizer.json on stdin.
  */
 import { Tokenizer } from "tokenizers";
 import type { CodecResponse, CodecRequest, Setup } from "./isolated.ts";
@@ -11,7 +11,7 @@ if (process.send === undefined) Tokenizer.fromString(await Bun.stdin.text());
 let codec: Codec | undefined;
 
 process.on("message", async (message: Setup | CodecRequest) => {
-  let answer: CodecResponse;
+  let response: CodecResponse;
   try {
     if ("json" in message) {
       codec = createCodec(Tokenizer.fromString(message.json));
@@ -19,10 +19,10 @@ process.on("message", async (message: Setup | CodecRequest) => {
     }
     const value =
       "text" in message ? codec!.encode(message.text, message.special) : codec!.decode(message.ids);
-    answer = { value: await value };
+    response = { value: await value };
   } catch (error) {
-    answer = { error: (error as Error).message };
+    response = { error: (error as Error).message };
   }
-  process.send!(answer);
+  process.send!(response);
 });
 process.on("disconnect", () => process.exit());

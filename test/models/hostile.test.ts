@@ -482,7 +482,7 @@ describe("a tokenizer with", () => {
     "a piece longer than the file": [
       { "tokenizer.model": Uint8Array.of(10, 255, 255, 255, 255, 7, 10) },
       "tokenizer.model",
-      /it ends in the middle/,
+      /unexpected end of file/,
     ],
     "a model of words": [
       // One unknown piece; trainer_spec.model_type = 3.
