@@ -1,4 +1,4 @@
-/** @file The thread that renders a model's chat template; it is ended where that takes too long. */
+/** @file The worker that renders chat templates; the renderer terminates it if that takes too long. */
 import { compile } from "./interpreter.ts";
 
 declare const self: Worker;
@@ -12,13 +12,13 @@ export type RenderResult = { readonly ready: true } | { readonly text: string } 
 let compiled: { template: string; render: ReturnType<typeof compile> } | undefined;
 
 self.onmessage = ({ data: { template, variables } }: MessageEvent<RenderRequest>) => {
-  let reply: RenderResult;
+  let result: RenderResult;
   try {
     if (compiled?.template !== template) compiled = { template, render: compile(template) };
-    reply = { text: compiled.render(variables) };
+    result = { text: compiled.render(variables) };
   } catch (error) {
-    reply = { error: (error as Error).message };
+    result = { error: (error as Error).message };
   }
-  self.postMessage(reply);
+  self.postMessage(result);
 };
 self.postMessage({ ready: true } satisfies RenderResult);

@@ -68,7 +68,7 @@ test("what a template refuses is an error with its reason, and without the serve
   expect(await refusal({ "chat_template.jinja": "{% for %}" })).toMatch(/^[^/]+$/);
   const several = JSON.stringify({ chat_template: [{ name: "rag", template }] });
   expect(await refusal({ "tokenizer_config.json": several })).toBe(
-    "none of the model's chat templates is called default, but rag",
+    "the model has no default chat template, only: rag",
   );
 });
 
@@ -79,17 +79,17 @@ describe("a template that does not end, or writes too much, is refused, and the 
   const cases: [string, string, RegExp][] = [
     ["a long range", "{% for i in range(100000000) %}{% endfor %}", /^range of 100000000; at most 100000/],
     ["loops within loops", loop(loop("{% set x = i %}")), /^it takes more than 2000000 steps$/],
-    ["60 MB of text", loop("x".repeat(600)), /^it makes a text of more than 16777216 characters$/],
+    ["60 MB of text", loop("x".repeat(600)), /^it makes a string of more than 16777216 characters$/],
     [
       "a text that doubles",
       "{% set ns = namespace(x='ab') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
-      /^it makes a text of more than/,
+      /^it makes a string of more than/,
     ],
-    ["a list that doubles", `${doubled}{{ ns.x | tojson }}`, /^it makes a text of more than/],
+    ["a list that doubles", `${doubled}{{ ns.x | tojson }}`, /^it makes a string of more than/],
     [
       "many long texts",
       loop("{% set x = messages[0].content | upper %}"),
-      /^it makes texts of more than 536870912 characters$/,
+      /^it makes strings of more than 536870912 characters in total$/,
     ],
   ];
   for (const [name, jinja, reason] of cases)
