@@ -1,20 +1,20 @@
-/** @file Files that are something else than their names say, known by their first bytes. */
+/** @file Detects files that are not what their names say, by their magic numbers. */
 
-const starts: readonly (readonly [Buffer, string])[] = [
+const signatures: readonly (readonly [Buffer, string])[] = [
   [Buffer.from([0xff, 0xfe]), "UTF-16, expected UTF-8"],
   [Buffer.from([0xfe, 0xff]), "UTF-16, expected UTF-8"],
-  [Buffer.from([0x1f, 0x8b]), "it is packed by gzip; its name should end in .gz"],
-  [Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), "it is packed by zstd; its name should end in .zst"],
-  [Buffer.from("PAR1"), "it is parquet; its name should end in .parquet"],
-  // Such a file would be trained on as text.
+  [Buffer.from([0x1f, 0x8b]), "gzip-compressed; expected a name ending in .gz"],
+  [Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), "zstd-compressed; expected a name ending in .zst"],
+  [Buffer.from("PAR1"), "parquet; expected a name ending in .parquet"],
+  // A pointer would be trained on as text.
   [
     Buffer.from("version https://git-lfs.github.com/"),
-    "a pointer of Git LFS, not the file itself: git lfs pull",
+    "a Git LFS pointer, not the file itself; run git lfs pull",
   ],
 ];
 
-/** @throws where a file of text begins as something else does, or a file of any kind is not there itself. */
+/** @throws if a file starts like one of another format, or is a Git LFS pointer. */
 export function checkMagic(bytes: Uint8Array): void {
-  for (const [start, what] of starts)
-    if (start.equals(bytes.subarray(0, start.length))) throw new Error(what);
+  for (const [signature, reason] of signatures)
+    if (signature.equals(bytes.subarray(0, signature.length))) throw new Error(reason);
 }

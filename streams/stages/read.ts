@@ -2,7 +2,7 @@
 import { detectFormat } from "../../src/data/files.ts";
 import { readJson, readJsonl, readText } from "../../src/data/lines.ts";
 import { readParquet } from "../../src/data/parquet.ts";
-import { type Row, type RowOptions, formatColumns, listPaths, getValue } from "../../src/data/row.ts";
+import { type Row, type RowOptions, getValue, listPaths, missingColumn } from "../../src/data/row.ts";
 import type { Cursor, Document } from "../records.ts";
 
 export interface ReadOptions {
@@ -60,8 +60,7 @@ function textOf(values: Readonly<Record<string, unknown>>, column: string): stri
     if (text.isWellFormed()) return text;
     throw new Error(`column "${column}" holds half of a surrogate pair, which is no text`);
   }
-  if (text === undefined)
-    throw new Error(`it has no column "${column}"; its columns: ${formatColumns(listPaths(values))}`);
+  if (text === undefined) throw missingColumn(column, listPaths(values));
   const remedy = Array.isArray(text) ? `; a path may number one of them, such as messages.0.content` : "";
   throw new Error(`column "${column}" is ${kindOf(text)}, expected a string${remedy}`);
 }
