@@ -1,7 +1,7 @@
-/** Zip files and pickles as torch.save writes them, and as it never would. */
+/** @file Zip files and pickles, as torch.save writes them or malformed. */
 
 interface ZipOptions {
-  /** 0 is stored, 8 is deflated. */
+  /** Compression method of the headers: 0 stored, 8 deflated */
   readonly method?: number;
 }
 
@@ -17,7 +17,7 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return all;
 }
 
-/** A zip of files as they are (APPNOTE.TXT, 4.3). Checksums are 0: nobody looks at them. */
+/** Creates a zip of the given entries (APPNOTE.TXT, 4.3), with checksums of 0, which readers ignore. */
 export function createZip(files: Readonly<Record<string, Uint8Array>>, { method = 0 }: ZipOptions = {}) {
   const local: Uint8Array[] = [];
   const central: Uint8Array[] = [];

@@ -1,4 +1,4 @@
-/** Tokenizers that are not a tokenizer.json: the same ids as the tokenizer.json, or as SentencePiece itself. */
+/** Tokenizers without a tokenizer.json give the ids of the tokenizer.json, or of SentencePiece itself. */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -11,7 +11,7 @@ const golden: { texts: string[]; unigram: number[][]; bpe: number[][] } = await 
   join(fixtures, "golden.json"),
 ).json();
 
-/** 2,000 texts: those of the fixture, which were cut out of books and made odd, and random ones. */
+/** 2,000 texts: the fixture's, which are altered excerpts of books, and random ones. */
 const texts = [
   ...golden.texts,
   ...fc.sample(
@@ -86,7 +86,7 @@ test("vocab.json and merges.txt give the ids of tokenizer.json", async () => {
   expect(await ids(readTokenizer(alone.path), texts)).toEqual(await ids(readTokenizer(path), texts));
 });
 
-test("a text begins with the special tokens that the settings ask for, and a prompt ends with none", async () => {
+test("a prompt starts with the special tokens that the config asks for, and ends with none", async () => {
   using alone = createFolder({
     "tokenizer.model": { from: join(fixtures, "bpe.model") },
     "tokenizer_config.json": JSON.stringify({

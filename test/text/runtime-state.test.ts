@@ -7,7 +7,7 @@ import { removeRuntimeState } from "../../src/text/runtime-state.ts";
 import { demoModel } from "../close.ts";
 import { copyFolder } from "../folder.ts";
 
-test("truncation and padding become null, and all else keeps its text", () => {
+test("truncation and padding become null, and everything else stays as written", () => {
   const model = '"model": {"padding": {"a": 1.0}, "vocab": {"\\"padding\\": {": 1e0}}';
   expect(
     removeRuntimeState(
@@ -18,7 +18,7 @@ test("truncation and padding become null, and all else keeps its text", () => {
   expect(removeRuntimeState(clean)).toBe(clean);
 });
 
-test("an exported tokenizer.json is without them", async () => {
+test("an exported tokenizer.json has neither", async () => {
   using origin = copyFolder(demoModel("pocket-llama"));
   const file = join(origin.path, "tokenizer.json");
   const clean = await Bun.file(file).text();
