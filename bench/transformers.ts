@@ -12,9 +12,9 @@ import { Readable } from "node:stream";
 import { writeFolder } from "../src/export/folder.ts";
 import { Builder } from "../src/graph/build.ts";
 import { readDecoder } from "../src/models/folder.ts";
-import { logitsOf } from "../src/models/head.ts";
-import { packedTokens, parametersOf } from "../src/models/tokens.ts";
-import { readWeights } from "../src/weights/weights.ts";
+import { computeLogits } from "../src/models/head.ts";
+import { packedTokens, addParameters } from "../src/models/tokens.ts";
+import { readWeights } from "../src/weights/read-weights.ts";
 import { compile } from "../src/onnx/session.ts";
 
 const root = join(import.meta.dir, "..");
@@ -44,13 +44,13 @@ const variants: Record<string, (config: Record<string, unknown>) => Record<strin
   }),
 };
 
-/** Computes the logits of a row of tokens with our own graph. */
-async function computeLogits(folder: string, ids: readonly number[]): Promise<Float32Array> {
+/** Runs our own graph on a row of tokens. */
+async function runModel(folder: string, ids: readonly number[]): Promise<Float32Array> {
   const decoder = readDecoder(folder);
   const b = new Builder();
-  const inputs = parametersOf(b, decoder);
+  const inputs = addParameters(b, decoder);
   const hidden = decoder.hidden(b, (name) => inputs.get(name)!, packedTokens(b, 1, ids.length));
-  b.output("logits", logitsOf(b, decoder, hidden, inputs.get(decoder.head)!));
+  b.output("logits", computeLogits(b, decoder, hidden, inputs.get(decoder.head)!));
   const program = await compile(b.graph(), "cpu", 2, { refs: await readWeights(folder, decoder) });
   const outputs = await program.run({
     ids: Int32Array.from(ids),
@@ -109,7 +109,7 @@ try {
       writeFileSync(path, config.replace("{", `{${added.join(" ")}`));
       const decoder = readDecoder(origin);
       const ids = Array.from({ length: 60 }, (_, i) => (i * 37 + 11) % Math.min(decoder.vocabulary, 4999));
-      const own = await computeLogits(origin, ids);
+      const own = await runModel(origin, ids);
       const exported = join(temporary, "exported");
       await writeFolder(exported, origin, await readWeights(origin, decoder));
       const save = join(temporary, "saved");
@@ -117,7 +117,7 @@ try {
         await compare(exported, ids, own, { save }),
         await compare(exported, ids, own, { remote: true }),
       );
-      const loadedBack = await computeLogits(save, ids).then(
+      const loadedBack = await runModel(save, ids).then(
         (logits) => largestDifference(logits, own).toExponential(1),
         (error: Error) => error.message,
       );

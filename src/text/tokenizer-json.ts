@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { tokenizerFiles } from "../files/model-files.ts";
 import { readJson } from "../files/read.ts";
 import { type AddedTokenEntry, collectAddedTokens } from "./added-tokens.ts";
 import { readByteLevel, setPrefixSpace } from "./byte-level.ts";
@@ -25,9 +26,12 @@ interface Source {
 
 /** Reads tokenizer.json, or converts the files that stand in for it; added tokens come later. */
 function readSource(folder: string, config: TokenizerConfig): Source {
-  const [path, model, vocab, merges] = ["tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt"].map(
-    (name) => join(folder, name),
-  );
+  const [path, model, vocab, merges] = [
+    tokenizerFiles.json,
+    tokenizerFiles.sentencePiece,
+    tokenizerFiles.vocabulary,
+    tokenizerFiles.merges,
+  ].map((name) => join(folder, name));
   if (existsSync(path)) return { path, json: readJson(path, maxTokenizerBytes) as Record<string, unknown> };
   if (existsSync(model)) {
     // Llama tokenizers prepend <s> by default.
