@@ -157,8 +157,8 @@ export const areas: Areas = {
     tests: ["test/evaluate/ensemble.test.ts"],
     changes: [
       ["sum / texts.length", "sum"],
-      ["sums[stretch - 1] += nll[t]", "sums[stretch] += nll[t]"],
-      ["cuts[stretch] < ends[t + 1]", "cuts[stretch] <= ends[t + 1]"],
+      ["sums[segment - 1] += nll[t]", "sums[segment] += nll[t]"],
+      ["cuts[segment] < ends[t + 1]", "cuts[segment] <= ends[t + 1]"],
       ["Math.exp(best - nll[i])", "Math.exp(-nll[i])"],
     ],
   },
@@ -174,8 +174,8 @@ export const areas: Areas = {
     tests: ["test/evaluate/accuracy.test.ts"],
     changes: [
       ["values.indexOf(", "values.lastIndexOf("],
-      ["normed / count", "plain / count"],
-      ["plain / count", "plain"],
+      ["correctNorm / count", "correct / count"],
+      ["correct / count", "correct"],
     ],
   },
   "streams/stages/read.ts": {

@@ -15,14 +15,14 @@ import { compile } from "../../src/onnx/session.ts";
 import { readFrozen } from "../../src/score/frozen.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel } from "../close.ts";
-import { copyOf, folderOf } from "../folder.ts";
+import { copyFolder, createFolder } from "../folder.ts";
 
 env.allowRemoteModels = false;
 const zoo = join(import.meta.dir, "../fixtures/golden/zoo");
 
 /** An export to a temporary folder. */
 async function exported(origin: string, options: Parameters<typeof writeFolder>[3]) {
-  const copy = copyOf(origin);
+  const copy = copyFolder(origin);
   const path = `${copy.path}-exported`;
   await writeFolder(path, origin, await readWeights(origin, readDecoder(origin)), options);
   return { path, [Symbol.dispose]: () => copy[Symbol.dispose]() };
@@ -142,7 +142,7 @@ test("weights are sharded by size, with the index of transformers", async () => 
 test("a folder with only a tokenizer.model gets the tokenizer.json that transformers.js needs", async () => {
   const from = (name: string) => ({ from: join(demoModel("pocket-openllama"), name) });
   const files = ["config.json", "model.safetensors", "tokenizer.model", "tokenizer_config.json"];
-  using origin = folderOf(Object.fromEntries(files.map((name) => [name, from(name)])));
+  using origin = createFolder(Object.fromEntries(files.map((name) => [name, from(name)])));
   using folder = await exported(origin.path, { onnx: ["fp32"] });
   const text = "The sea was";
   using whole = await exported(demoModel("pocket-openllama"), { onnx: ["fp32"] });

@@ -14,7 +14,7 @@ import { inferenceGraph, slotGraph } from "../../src/models/inference.ts";
 import { cacheContext, packedTokens, addParameters } from "../../src/models/tokens.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { compile } from "../../src/onnx/session.ts";
-import { messageOf } from "../failure.ts";
+import { catchMessage } from "../failure.ts";
 
 const zoo = join(import.meta.dir, "../fixtures/golden/zoo");
 
@@ -107,7 +107,7 @@ test("a text ends before a token that ends texts, and where the context does", a
   expect([...ended]).toEqual(all.slice(0, all.indexOf(all[5])));
   const [short] = await generate({ maxTokens: 24, ends: [], context: prompt.length + 3 });
   expect([...short]).toEqual(all.slice(0, 3));
-  expect(await messageOf(generate({ maxTokens: 1, ends: [], context: prompt.length }))).toMatch(
+  expect(await catchMessage(generate({ maxTokens: 1, ends: [], context: prompt.length }))).toMatch(
     "generate: a prompt of 7 tokens leaves no room in a context of 7",
   );
   await program.close();
