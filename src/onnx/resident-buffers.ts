@@ -2,7 +2,7 @@
 import { Builder } from "../graph/build.ts";
 import type { Dtype, Shape } from "../graph/ops.ts";
 import { encode } from "./encode.ts";
-import type { Data } from "./program.ts";
+import { type Data, free } from "./program.ts";
 import { type ResidentValues, checkLength, noValue, tensorTypes, zeros } from "./resident.ts";
 import { InferenceSession, Tensor } from "./runtime.ts";
 import { sessionOptions } from "./session-options.ts";
@@ -49,13 +49,22 @@ export class ResidentBuffers implements ResidentValues {
   readonly location = "gpu-buffer";
   /** A tensor is a buffer that this owns; an array, or zeros, wait for the run that says their shape. */
   readonly #values = new Map<string, Value>();
+  /** What was read back, which is valid as long as the value is. */
+  readonly #copies = new Map<string, Data>();
   readonly #upload = new Copier("gpu-buffer");
   readonly #download = new Copier("cpu");
 
   #set(name: string, value: Value): void {
     const last = this.#values.get(name);
     if (isTensor(last)) last.dispose();
+    this.#dropCopy(name);
     this.#values.set(name, value);
+  }
+
+  #dropCopy(name: string): void {
+    const copy = this.#copies.get(name);
+    if (copy) free([copy]);
+    this.#copies.delete(name);
   }
 
   write(name: string, data: Data): void {
@@ -69,7 +78,11 @@ export class ResidentBuffers implements ResidentValues {
   async read(name: string): Promise<Data> {
     const value = this.#values.get(name);
     if (!value || value === "zeros") throw noValue(name);
-    return isTensor(value) ? ((await this.#download.copy(value)).data as Data) : value;
+    if (!isTensor(value)) return value;
+    const { data } = await this.#download.copy(value);
+    this.#dropCopy(name);
+    this.#copies.set(name, data as Data);
+    return data as Data;
   }
 
   async feed(name: string, dtype: Dtype, shape: Shape): Promise<Tensor> {

@@ -13,7 +13,7 @@ export interface ResidentValues {
   /** Frees a value; to the next run it is zeros. */
   clear(name: string): void;
   /**
-   * The elements of a value. On the CPU this is the value itself, valid until it is replaced or cleared.
+   * The elements of a value, valid until it is replaced or cleared: on the CPU the value itself.
    * @throws if there is none.
    */
   read(name: string): Promise<Data>;

@@ -1,24 +1,29 @@
-/** @file A frozen model in whichever form its folder has it: weights, run by our graph, or an ONNX file. */
+/** @file What a model's folder says of it, and in which form it is scored. Importing this loads no ONNX Runtime. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { describeNonFinite } from "../weights/finite.ts";
+import type { Decoder } from "../models/decoder.ts";
 import { readConfig, readDecoder } from "../models/folder.ts";
+import { describeNonFinite } from "../weights/finite.ts";
 import { type OnnxDtype, onnxDtypes, onnxFile } from "../weights/onnx-files.ts";
 import { hasWeights, readWeights } from "../weights/weights.ts";
-import { ExportedScorer } from "./exported.ts";
-import { Scorer, type ScorerOptions } from "./scorer.ts";
 
-export interface Frozen {
-  /** Tokens that it knows at least, and most tokens of a sequence. */
+interface Limits {
+  /** Tokens that it has scores for, at least. */
   readonly vocabulary: number;
-  readonly context: number;
-  /** @param onLoaded gets the share of the weights that is there, where they cannot stay in their files. */
-  open(options: ScorerOptions, onLoaded?: (share: number) => void): Promise<Scorer | ExportedScorer>;
+  /** Maximum tokens of a sequence. */
+  readonly maxPositions: number;
 }
 
-/** What a config.json says of the limits, whatever the architecture. */
-const Limits = z
+/** A frozen model: its limits, and either the graph that runs its weights, or its ONNX file. */
+export type ModelDescription = Limits &
+  (
+    | { readonly form: "weights"; readonly decoder: Decoder; readonly int8: boolean }
+    | { readonly form: "onnx"; readonly path: string }
+  );
+
+/** The limits in a config.json, whatever the architecture. */
+const limitsSchema = z
   .object({
     vocab_size: z.int().positive(),
     max_position_embeddings: z.int().positive().optional(),
@@ -27,71 +32,52 @@ const Limits = z
   })
   .transform((config) => ({
     vocabulary: config.vocab_size,
-    context: config.max_position_embeddings ?? config.n_positions ?? config.max_seq_len ?? Infinity,
+    maxPositions: config.max_position_embeddings ?? config.n_positions ?? config.max_seq_len ?? Infinity,
   }));
 
-function exported(folder: string, dtype: OnnxDtype): Frozen {
+function readLimits(folder: string): Limits {
   const config = readConfig(folder);
-  // One that wraps a language model has its limits in a part of its own.
-  const limits = Limits.safeParse({ ...(config.text_config as {}), ...config });
-  if (!limits.success)
-    throw new Error(
-      `${join(folder, "config.json")}: ${limits.error.issues[0].path.join(".")}: ${limits.error.issues[0].message}`,
-    );
-  return {
-    ...limits.data,
-    open: (options) => ExportedScorer.create(join(folder, onnxFile(dtype)), limits.data.context, options),
-  };
+  // A multimodal model nests those of its language model.
+  const limits = limitsSchema.safeParse({ ...(config.text_config as {}), ...config });
+  if (limits.success) return limits.data;
+  const [{ path, message }] = limits.error.issues;
+  throw new Error(`${join(folder, "config.json")}: ${path.join(".")}: ${message}`);
 }
 
-const fromWeights = (folder: string, dtype?: OnnxDtype) =>
+const runsWeights = (folder: string, dtype?: OnnxDtype) =>
   hasWeights(folder) && (dtype === undefined || dtype === "fp32" || dtype === "q8");
 
-/** Why a folder's model may say what is no number: every weight is looked at, which takes its time. */
-export async function explainNotFinite(folder: string, dtype?: OnnxDtype): Promise<string> {
-  if (!fromWeights(folder, dtype))
-    return `${join(folder, onnxFile(dtype ?? "fp32"))} computes it; another dtype may not`;
-  return (
-    describeNonFinite(await readWeights(folder, readDecoder(folder))) ?? `${folder}: all weights are numbers`
-  );
-}
-
 /**
- * How a folder's model is run. Without a dtype it is exact: from its weights, or else its fp32 ONNX file.
- * q8 quantizes the weights as it loads them; other dtypes are ONNX files that are there.
+ * Describes a folder's model. Without a dtype it is exact: its weights, or else its fp32 ONNX file. q8 quantizes the
+ * weights as they are loaded; other dtypes need an ONNX file of that type.
  *
- * @throws naming the folder and what it has, if it has no such form.
+ * @throws naming the folder and the dtypes it has, if not the one asked for.
  */
-export function readFrozen(folder: string, dtype?: OnnxDtype): Frozen {
-  if (fromWeights(folder, dtype)) {
+export function describeModel(folder: string, dtype?: OnnxDtype): ModelDescription {
+  if (runsWeights(folder, dtype)) {
     const decoder = readDecoder(folder);
-    return {
-      vocabulary: decoder.vocabulary,
-      context: decoder.maxPositions,
-      open: async (options, onQuantized) => {
-        const refs = await readWeights(folder, decoder);
-        // Products in 8 bits round what is no number to some number, so that nothing would show it.
-        const wrong = dtype === "q8" ? describeNonFinite(refs) : undefined;
-        if (wrong) throw new Error(wrong);
-        return Scorer.create(
-          decoder,
-          { refs, int8: dtype === "q8" ? new Map() : undefined, onQuantized },
-          options,
-        );
-      },
-    };
+    const { vocabulary, maxPositions } = decoder;
+    return { form: "weights", vocabulary, maxPositions, decoder, int8: dtype === "q8" };
   }
-  const there = onnxDtypes.filter((each) => existsSync(join(folder, onnxFile(each))));
+  const files = onnxDtypes.filter((each) => existsSync(join(folder, onnxFile(each))));
   const wanted = dtype ?? "fp32";
-  if (there.includes(wanted)) return exported(folder, wanted);
-  if (there.length === 0 && dtype === undefined) {
+  if (files.includes(wanted))
+    return { form: "onnx", ...readLimits(folder), path: join(folder, onnxFile(wanted)) };
+  if (files.length === 0 && dtype === undefined) {
     readDecoder(folder);
     throw new Error(
-      `${folder}: there are no weights; expected model.safetensors, pytorch_model.bin (whole or in parts) or ${onnxFile("fp32")}`,
+      `${folder}: no weights found; expected model.safetensors, pytorch_model.bin (whole or sharded) or ${onnxFile("fp32")}`,
     );
   }
-  const others = [...(hasWeights(folder) ? ["fp32", "q8"] : []), ...there];
-  throw new Error(
-    `${folder}: it is not there as ${wanted}; what there is: ${others.join(", ") || "nothing"} (choose it with dtype)`,
+  const available = [...(hasWeights(folder) ? ["fp32", "q8"] : []), ...files].join(", ") || "none";
+  throw new Error(`${folder}: dtype ${wanted} is unavailable (available: ${available})`);
+}
+
+/** Why a folder's model may give a score that is not finite. Looks at every weight, which takes a while. */
+export async function explainNonFinite(folder: string, dtype?: OnnxDtype): Promise<string> {
+  if (!runsWeights(folder, dtype))
+    return `${join(folder, onnxFile(dtype ?? "fp32"))} computes it; another dtype may not`;
+  return (
+    describeNonFinite(await readWeights(folder, readDecoder(folder))) ?? `${folder}: all weights are finite`
   );
 }

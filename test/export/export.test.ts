@@ -12,7 +12,7 @@ import { inferenceGraph } from "../../src/models/inference.ts";
 import { readSafetensors } from "../../src/weights/safetensors.ts";
 import { readWeights } from "../../src/weights/weights.ts";
 import { compile } from "../../src/onnx/session.ts";
-import { readFrozen } from "../../src/score/frozen.ts";
+import { openScorer } from "../../src/score/open.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel } from "../close.ts";
 import { copyOf, folderOf } from "../folder.ts";
@@ -91,7 +91,7 @@ test("in float32 the weights and what the model says are the same, bit by bit", 
   const ids = Int32Array.from({ length: 40 }, (_, i) => (i * 41) % 4999);
   const said = await Promise.all(
     [origin, folder.path].map(async (path) => {
-      const scorer = await readFrozen(path).open({
+      const scorer = await openScorer(path, undefined, {
         rows: 1,
         rowLength: 64,
         k: 10,

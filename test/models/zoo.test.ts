@@ -65,19 +65,20 @@ for (const name of readdirSync(zoo)) {
 
     const trainer = await trainerOf(folder, rows, length);
     const { loss, gradients } = await trainer.gradients([batch]);
-    await trainer.close();
     expectRelative(loss, golden.mean_cross_entropy, 1e-5);
     expect([...gradients.keys()].sort()).toEqual(Object.keys(golden.grad_norms).sort());
     for (const [key, value] of Object.entries<number>(golden.grad_norms))
       // A key's bias turns all scores of a query alike, so that its gradient is 0 but for rounding.
       expectRelative(norm(gradients.get(key)!), value, 1e-4, 1e-6);
+    await trainer.close();
   });
 
   test(`${name}: along each tensor's gradient the loss changes by its norm`, async () => {
     const { input_ids } = await Bun.file(join(folder, "golden.json")).json();
     const { batch, rows, length } = batchOf(input_ids.map((row: number[]) => row.slice(0, 24)));
     const trainer = await trainerOf(folder, rows, length);
-    const { gradients } = await trainer.gradients([batch]);
+    const { gradients: valid } = await trainer.gradients([batch]);
+    const gradients = new Map(Array.from(valid, ([key, gradient]) => [key, gradient.slice()]));
     const loss = async () => (await trainer.gradients([batch])).loss;
     /** Far enough for float32 to tell two losses, near enough for the loss to be straight between them. */
     const h = 2e-3;
