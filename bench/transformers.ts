@@ -12,9 +12,9 @@ import { Readable } from "node:stream";
 import { writeFolder } from "../src/export/folder.ts";
 import { Builder } from "../src/graph/build.ts";
 import { readDecoder } from "../src/models/folder.ts";
-import { logitsOf } from "../src/models/head.ts";
-import { packedTokens, parametersOf } from "../src/models/tokens.ts";
-import { readWeights } from "../src/weights/weights.ts";
+import { computeLogits } from "../src/models/head.ts";
+import { packedTokens, addParameters } from "../src/models/tokens.ts";
+import { readWeights } from "../src/weights/read-weights.ts";
 import { compile } from "../src/onnx/session.ts";
 
 const root = join(import.meta.dir, "..");
@@ -48,9 +48,9 @@ const forms: Record<string, (config: Record<string, unknown>) => Record<string, 
 async function logits(folder: string, ids: readonly number[]): Promise<Float32Array> {
   const decoder = readDecoder(folder);
   const b = new Builder();
-  const inputs = parametersOf(b, decoder);
+  const inputs = addParameters(b, decoder);
   const hidden = decoder.hidden(b, (name) => inputs.get(name)!, packedTokens(b, 1, ids.length));
-  b.output("logits", logitsOf(b, decoder, hidden, inputs.get(decoder.head)!));
+  b.output("logits", computeLogits(b, decoder, hidden, inputs.get(decoder.head)!));
   const program = await compile(b.graph(), "cpu", 2, {
     weights: { refs: await readWeights(folder, decoder) },
   });

@@ -1,4 +1,4 @@
-/** The numbers of Python transformers, PyTorch and the FuseLLM reference; test/fixtures/golden/README.md. */
+/** Reference values from Python transformers, PyTorch and FuseLLM; see test/fixtures/golden/README.md. */
 import { describe, expect, test } from "bun:test";
 import { Fuser, type Method, scheduleLmWeight, teacherWeights } from "../src/fusion/select.ts";
 import { Projector, projections } from "../src/fusion/project.ts";
@@ -6,7 +6,7 @@ import { RowWriter, type SparseRows, softmaxRows } from "../src/fusion/sparse.ts
 import { TokenAligner } from "../src/fusion/token-align.ts";
 import { minEditMap } from "../src/fusion/vocabulary-map.ts";
 import { Builder } from "../src/graph/build.ts";
-import { packedTokens, parametersOf } from "../src/models/tokens.ts";
+import { packedTokens, addParameters } from "../src/models/tokens.ts";
 import { readDecoder, readParameters } from "../src/models/folder.ts";
 import { compile } from "../src/onnx/session.ts";
 import { Scorer } from "../src/score/scorer.ts";
@@ -31,7 +31,7 @@ describe("the forward pass", () => {
       for (const { shape, offset_bytes, input_ids } of texts) {
         const [length, width] = shape;
         const b = new Builder();
-        const parameters = parametersOf(b, decoder);
+        const parameters = addParameters(b, decoder);
         const hidden = decoder.hidden(b, (key) => parameters.get(key)!, packedTokens(b, 1, length));
         b.output("logits", b.gemm(hidden, parameters.get(decoder.head)!, { transposeB: true }));
         const program = await compile(b.graph(), "cpu", 2);
@@ -218,7 +218,7 @@ function ragged(logits: number[][], indices: number[][], temperature = 1): Spars
   return softmaxRows(writer.finish(), temperature);
 }
 
-/** A row with nothing in it is the base model's, as the reference's collator has it. */
+/** An empty row falls back to the base model's, as in the reference's collator. */
 function filled(rows: SparseRows, base: SparseRows): SparseRows {
   const writer = new RowWriter(rows.offsets.length - 1, 0);
   for (let t = 0; t + 1 < rows.offsets.length; t++) {

@@ -35,7 +35,7 @@ const allowed: Record<string, readonly string[]> = {
   "src/chat": ["src/files", "src/text"],
   "src/fusion": ["src/text"],
   "src/evaluate": ["src/text"],
-  "src/hub": ["src/weights"],
+  "src/hub": ["src/files", "src/weights"],
   "src/export": ["src/files", "src/graph", "src/models", "src/onnx", "src/text", "src/weights"],
   "src/score": ["src/graph", "src/models", "src/onnx", "src/weights"],
   "src/generate": ["src/flow", "src/graph", "src/models", "src/onnx", "src/score", "src/weights"],

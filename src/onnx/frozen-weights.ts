@@ -2,7 +2,7 @@
 import { realpathSync } from "node:fs";
 import { parse, relative } from "node:path";
 import { sizeOf } from "../graph/ops.ts";
-import { bytesPerElement, readTensor } from "../weights/stored.ts";
+import { bytesPerElement, readTensor } from "../weights/tensor-ref.ts";
 import type { Encoding } from "./encode.ts";
 import type { FrozenWeights } from "./program.ts";
 import { quantize } from "./quantize.ts";

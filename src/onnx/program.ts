@@ -1,5 +1,5 @@
 /** @file A compiled graph as its callers see it. Importing this does not load ONNX Runtime. */
-import type { WeightRef } from "../weights/stored.ts";
+import type { WeightRef } from "../weights/tensor-ref.ts";
 import type { Quantized } from "./quantize.ts";
 import type { ResidentValues } from "./resident.ts";
 

@@ -5,8 +5,8 @@ import { z } from "zod";
 import type { Decoder } from "../models/decoder.ts";
 import { readConfig, readDecoder } from "../models/folder.ts";
 import { describeNonFinite } from "../weights/finite.ts";
-import { type OnnxDtype, onnxDtypes, onnxFile } from "../weights/onnx-files.ts";
-import { hasWeights, readWeights } from "../weights/weights.ts";
+import { type OnnxDtype, onnxDtypes, onnxFile, weightsDtypes, weightsServe } from "../weights/onnx-files.ts";
+import { hasWeights, readWeights } from "../weights/read-weights.ts";
 
 interface Limits {
   /** Tokens that it has scores for, at least. */
@@ -44,8 +44,7 @@ function readLimits(folder: string): Limits {
   throw new Error(`${join(folder, "config.json")}: ${path.join(".")}: ${message}`);
 }
 
-const runsWeights = (folder: string, dtype?: OnnxDtype) =>
-  hasWeights(folder) && (dtype === undefined || dtype === "fp32" || dtype === "q8");
+const runsWeights = (folder: string, dtype?: OnnxDtype) => hasWeights(folder) && weightsServe(dtype);
 
 /**
  * Describes a folder's model. Without a dtype it is exact: its weights, or else its fp32 ONNX file. q8 quantizes the
@@ -69,7 +68,7 @@ export function describeModel(folder: string, dtype?: OnnxDtype): ModelDescripti
       `${folder}: no weights found; expected model.safetensors, pytorch_model.bin (whole or sharded) or ${onnxFile("fp32")}`,
     );
   }
-  const available = [...(hasWeights(folder) ? ["fp32", "q8"] : []), ...files].join(", ") || "none";
+  const available = [...(hasWeights(folder) ? weightsDtypes : []), ...files].join(", ") || "none";
   throw new Error(`${folder}: dtype ${wanted} is unavailable (available: ${available})`);
 }
 

@@ -1,10 +1,10 @@
 /** @file Scoring graphs: the probability of each next token, and the most likely ones, reduced from the logits. */
 import { Builder } from "../graph/build.ts";
 import type { Graph, Value } from "../graph/ops.ts";
-import { inChunks, logitsOf, negativeLog } from "../models/head.ts";
+import { inChunks, computeLogits, negativeLog } from "../models/head.ts";
 import type { Decoder } from "../models/decoder.ts";
-import { slotHidden } from "../models/inference.ts";
-import { packedTokens, parametersOf } from "../models/tokens.ts";
+import { forwardSlots } from "../models/inference.ts";
+import { packedTokens, addParameters } from "../models/tokens.ts";
 
 // Shapes: R rows, L row length, T = R·L tokens, C tokens of a chunk, V vocabulary, K kept candidates.
 
@@ -44,7 +44,7 @@ export function scoringGraph(
 ): Graph {
   const T = rows * length;
   const b = new Builder();
-  const parameters = parametersOf(b, decoder);
+  const parameters = addParameters(b, decoder);
   const hidden_TD = decoder.hidden(b, (name) => parameters.get(name)!, packedTokens(b, rows, length));
   const head_VD = parameters.get(decoder.head)!;
   const chunks = inChunks(
@@ -52,7 +52,7 @@ export function scoringGraph(
     decoder.vocabulary,
     [hidden_TD, b.input("next", [T, 1], "i32")],
     ([hidden_CD, next_C1]) =>
-      scoreOutputs(b, logitsOf(b, decoder, hidden_CD, head_VD), next_C1, k, tokenizerSize),
+      scoreOutputs(b, computeLogits(b, decoder, hidden_CD, head_VD), next_C1, k, tokenizerSize),
     (outputs) => outputs.filter(({ dtype }) => dtype === "f32"),
   );
   for (const [i, name] of outputNames.slice(0, chunks[0].length).entries()) {
@@ -69,8 +69,8 @@ export function scoringGraph(
  */
 export function slotScoringGraph(decoder: Decoder, k: number, tokenizerSize: number): Graph {
   const b = new Builder();
-  const { tokens, hidden_TD, head_VD, fresh } = slotHidden(b, decoder, false);
-  const logits_TV = logitsOf(b, decoder, hidden_TD, head_VD);
+  const { tokens, hidden_TD, head_VD, fresh } = forwardSlots(b, decoder, false);
+  const logits_TV = computeLogits(b, decoder, hidden_TD, head_VD);
   const next_T1 = b.input("next", [tokens.rows * tokens.length, 1], "i32");
   const [next, topIds, topProbs] = scoreOutputs(b, logits_TV, next_T1, k, tokenizerSize);
   b.output("nll", negativeLog(b, next));

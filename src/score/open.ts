@@ -1,7 +1,7 @@
 /** @file Opens a frozen model for scoring, in the form its folder has it. Loads ONNX Runtime: for workers only. */
 import { describeNonFinite } from "../weights/finite.ts";
 import type { OnnxDtype } from "../weights/onnx-files.ts";
-import { readWeights } from "../weights/weights.ts";
+import { readWeights } from "../weights/read-weights.ts";
 import { describeModel } from "./describe.ts";
 import { ExportedScorer } from "./exported.ts";
 import { Scorer, type ScorerOptions } from "./scorer.ts";

@@ -4,7 +4,7 @@ import type { ResolvedDevice } from "../onnx/devices.ts";
 import { type Data, type FrozenWeights, type Program, free } from "../onnx/program.ts";
 import type { ResidentValues } from "../onnx/resident.ts";
 import { compile } from "../onnx/session.ts";
-import type { Tensor } from "../weights/stored.ts";
+import type { Tensor } from "../weights/tensor-ref.ts";
 import { scoringGraph } from "./graph.ts";
 import { packRows } from "./rows.ts";
 import { type Group, type Scores, toScores, wholeGroup } from "./scores.ts";

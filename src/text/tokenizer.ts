@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Tokenizer as NativeTokenizer } from "tokenizers";
 import { z } from "zod";
+import { tokenizerFiles } from "../files/model-files.ts";
 import { readJson } from "../files/read.ts";
 import { type ListedToken, addedTokens } from "./added-tokens.ts";
 import { readByteLevel, withPrefixSpace } from "./byte-level.ts";
@@ -86,8 +87,9 @@ function readFiles(
   folder: string,
   settings: TokenizerConfig,
 ): { readonly path: string; readonly json: Record<string, unknown>; readonly around?: TokenizerConfig } {
-  const [path, model, vocab, merges] = ["tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt"].map(
-    (name) => join(folder, name),
+  const { json, sentencePiece, vocabulary, merges: mergesFile } = tokenizerFiles;
+  const [path, model, vocab, merges] = [json, sentencePiece, vocabulary, mergesFile].map((name) =>
+    join(folder, name),
   );
   if (existsSync(path)) return { path, json: readJson(path, tokenizerLimit) as Record<string, unknown> };
   // Llama's tokenizers begin a text with <s> where no setting says otherwise.

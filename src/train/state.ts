@@ -2,7 +2,7 @@
 import { sizeOf } from "../graph/ops.ts";
 import { describeNonFinite } from "../weights/finite.ts";
 import { readSafetensors, writeSafetensors } from "../weights/safetensors.ts";
-import { type Tensor, isWeightRef, readTensor } from "../weights/stored.ts";
+import { type Tensor, isWeightRef, readTensor } from "../weights/tensor-ref.ts";
 import type { Optimizer, Parameter } from "./optimizer.ts";
 
 /** The square of a larger weight overflows float32, and so would the norm of all of them. */

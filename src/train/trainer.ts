@@ -7,7 +7,7 @@ import type { ResidentValues } from "../onnx/resident.ts";
 import { compile } from "../onnx/session.ts";
 import { Scorer } from "../score/scorer.ts";
 import { findNonFiniteScore } from "../score/scores.ts";
-import type { Tensor } from "../weights/stored.ts";
+import type { Tensor } from "../weights/tensor-ref.ts";
 import { type BatchShape, gradientName, gradientSumName, trainingGraph } from "./loss.ts";
 import { type OptimizerOptions, createOptimizer } from "./optimizers.ts";
 import { TrainingState } from "./state.ts";

@@ -4,7 +4,7 @@ import OpenAI, { AuthenticationError, BadRequestError, NotFoundError, RateLimitE
 import { generateGreedily } from "../generate/greedy.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { inferenceGraph } from "../../src/models/inference.ts";
-import { readWeights } from "../../src/weights/weights.ts";
+import { readWeights } from "../../src/weights/read-weights.ts";
 import { compile } from "../../src/onnx/session.ts";
 import { demoModel } from "../close.ts";
 import { copyOf, type Folder } from "../folder.ts";

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { writeFolder } from "../../src/export/folder.ts";
 import { readDecoder } from "../../src/models/folder.ts";
-import { readWeights } from "../../src/weights/weights.ts";
+import { readWeights } from "../../src/weights/read-weights.ts";
 import { withoutRuntimeState } from "../../src/text/runtime-state.ts";
 import { demoModel } from "../close.ts";
 import { copyOf } from "../folder.ts";

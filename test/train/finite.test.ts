@@ -20,7 +20,7 @@ import { writeOnnx } from "../../src/export/onnx.ts";
 import { findNonFinite } from "../../src/weights/finite.ts";
 import { readDecoder, readParameters } from "../../src/models/folder.ts";
 import { readSafetensors } from "../../src/weights/safetensors.ts";
-import { readWeights } from "../../src/weights/weights.ts";
+import { readWeights } from "../../src/weights/read-weights.ts";
 import { liveWorkers, spawn } from "../../src/onnx/worker.ts";
 import type { ScorerHandlers } from "../../src/score/worker.ts";
 import { type Batch, Trainer } from "../../src/train/trainer.ts";

@@ -6,7 +6,7 @@ import { adamw } from "../../src/train/adamw.ts";
 import type { Optimizer } from "../../src/train/optimizer.ts";
 import { TrainingState } from "../../src/train/state.ts";
 import { readSafetensors, writeSafetensors } from "../../src/weights/safetensors.ts";
-import { type Tensor, isWeightRef, readTensor } from "../../src/weights/stored.ts";
+import { type Tensor, isWeightRef, readTensor } from "../../src/weights/tensor-ref.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tributary-state-"));
 afterAll(() => rmSync(folder, { recursive: true }));
