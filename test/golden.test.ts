@@ -118,10 +118,13 @@ describe("the training step", () => {
       const trainer = await Trainer.create(decoder, parameters, {
         shape: { rows, length, entries },
         accumulate: false,
-        beta1: data.adamw.beta1,
-        beta2: data.adamw.beta2,
-        epsilon: data.adamw.eps,
-        weightDecay: 0.1,
+        optimizer: {
+          name: "adamw",
+          beta1: data.adamw.beta1,
+          beta2: data.adamw.beta2,
+          epsilon: data.adamw.eps,
+          weightDecay: 0.1,
+        },
         clip: data.adamw.clip,
         device: "cpu",
         threads: 2,

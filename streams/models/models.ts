@@ -168,8 +168,10 @@ export class Models {
     checkpoint?: { readonly path: string; readonly steps: number },
   ): Promise<LoadedTrainer> {
     const worker = this.#spawn<TrainerHandlers>(new URL("../../src/train/worker.ts", import.meta.url));
+    const { beta1, beta2, epsilon, weightDecay } = train;
     const load = {
-      ...train,
+      optimizer: { name: "adamw" as const, beta1, beta2, epsilon, weightDecay },
+      clip: train.clip,
       folder: this.#target.folder,
       device: this.#target.device,
       threads: this.#threads,

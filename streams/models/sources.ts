@@ -2,7 +2,7 @@
 import type { OnnxDtype } from "../../src/weights/onnx-files.ts";
 import { hasWeights } from "../../src/weights/read-weights.ts";
 import type { Device } from "../../src/onnx/devices.ts";
-import { readFrozen } from "../../src/score/frozen.ts";
+import { describeModel } from "../../src/score/describe.ts";
 import { type Tokenizer, readTokenizer } from "../../src/text/tokenizer.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import { type Config, type Model, optionsOf } from "../config/config.ts";
@@ -59,7 +59,7 @@ export function nameModels(models: readonly Model[]): string[] {
 /** Reads a folder's config and tokenizer, and checks that they fit each other and the run. */
 function readSource(model: Model, name: string, config: Config): ModelSpec {
   const { path: folder, device = config.device, dtype } = optionsOf(model);
-  const { vocabulary, context } = readFrozen(folder, dtype);
+  const { vocabulary, maxPositions: context } = describeModel(folder, dtype);
   const tokenizer = readTokenizer(folder);
   const known = tokenizer.vocabulary.tokens.length;
   if (known > vocabulary)
