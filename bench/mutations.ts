@@ -116,7 +116,6 @@ export const areas: Areas = {
       ["nll / tokens", "nll"],
       ["({ nlls }) => nlls[t]", "({ nll }) => nll"],
       ["step / steps", "(step + 1) / steps"],
-      ["(nll) => -nll", "(nll) => nll"],
     ],
   },
   "streams/stages/pack.ts": {
