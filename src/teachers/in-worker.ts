@@ -1,5 +1,13 @@
 /** @file A teacher whose model is run by ONNX Runtime in a worker of this process. */
-import type { DescribedTeacher, OpenOptions, Teacher } from "./teacher.ts";
+import { describeModel } from "../score/describe.ts";
+import { readTokenizer } from "../text/tokenizer.ts";
+import type { DescribedTeacher, OpenOptions, Teacher, TeacherDescription, TeacherSpec } from "./teacher.ts";
+
+/** @throws naming the folder and what it lacks. */
+export function describeFolder({ folder, dtype }: TeacherSpec): TeacherDescription {
+  const { vocabulary, maxPositions } = describeModel(folder, dtype);
+  return { tokenizer: readTokenizer(folder), vocabulary, maxPositions };
+}
 
 export async function openInWorker(
   { name, folder, dtype, device: wanted, tokenizer, vocabulary, maxPositions }: DescribedTeacher,

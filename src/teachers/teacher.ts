@@ -15,8 +15,8 @@ export interface TeacherSpec {
   readonly device: Device;
 }
 
-/** What is known of a model before it is loaded. */
-export interface ModelDescription {
+/** What is known of a teacher before it is loaded. */
+export interface TeacherDescription {
   readonly tokenizer: Tokenizer;
   /** Ids that the model has a logit for; a padded vocabulary has more than the tokenizer has tokens. */
   readonly vocabulary: number;
@@ -24,7 +24,7 @@ export interface ModelDescription {
   readonly maxPositions: number;
 }
 
-export type DescribedTeacher = TeacherSpec & ModelDescription;
+export type DescribedTeacher = TeacherSpec & TeacherDescription;
 
 export interface OpenOptions {
   /** Max tokens of a sequence that is scored, and rows of so many tokens in a batch. */
@@ -39,7 +39,7 @@ export interface OpenOptions {
   readonly onLoading?: (fraction: number) => void;
 }
 
-export interface Teacher extends ModelDescription {
+export interface Teacher extends TeacherDescription {
   readonly name: string;
   readonly folder: string;
   readonly device: ResolvedDevice;
@@ -60,7 +60,7 @@ export interface TeacherKind {
   /** Whether a teacher that is given like this is of this kind. */
   readonly accepts: (spec: TeacherSpec) => boolean;
   /** Reads no weights and starts nothing. @throws naming what is missing. */
-  readonly describe: (spec: TeacherSpec) => ModelDescription;
+  readonly describe: (spec: TeacherSpec) => TeacherDescription;
   readonly open: (teacher: DescribedTeacher, options: OpenOptions) => Promise<Teacher>;
 }
 

@@ -2,7 +2,7 @@
 import { UserError, asUserError } from "../../src/cli/user-error.ts";
 import { type DescribedTeacher, type TeacherSpec } from "../../src/teachers/teacher.ts";
 import { describeTeacher } from "../../src/teachers/open.ts";
-import { hasWeights } from "../../src/weights/weights.ts";
+import { hasWeights } from "../../src/weights/read-weights.ts";
 import { type Config, type Model, expandModel } from "../config/config.ts";
 import { maxBlockTokens } from "../stages/split.ts";
 

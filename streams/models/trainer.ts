@@ -52,16 +52,14 @@ export async function openTrainer(
     await worker.call("close", undefined).catch(() => {});
     await worker.close();
   };
+  const { beta1, beta2, epsilon, weightDecay } = train;
   const load = {
     folder,
     device: wanted,
     threads,
     shape: { rows: train.rows, length: pack.rowLength, entries },
     accumulate: train.accumulation > 1,
-    beta1: train.beta1,
-    beta2: train.beta2,
-    epsilon: train.epsilon,
-    weightDecay: train.weightDecay,
+    optimizer: { name: "adamw" as const, beta1, beta2, epsilon, weightDecay },
     clip: train.clip,
     ...(checkpoint && { checkpoint }),
   };

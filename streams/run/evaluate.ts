@@ -1,6 +1,6 @@
 /** @file Bits per byte per domain of the target as it is, on text that it is not trained on. */
 import { bitsPerByte } from "../../src/evaluate/bits-per-byte.ts";
-import { sha256Of } from "../../src/files/hash.ts";
+import { sha256File } from "../../src/files/hash.ts";
 import type { Encoding, Tokenizer } from "../../src/text/tokenizer.ts";
 import type { Config } from "../config/config.ts";
 import type { Encoded } from "../records.ts";
@@ -57,7 +57,7 @@ export async function evaluateSamples(samples: readonly Sample[], nll: Nll): Pro
 
 /** Identifies the text that is measured on: figures of different texts do not compare. */
 async function identifyText({ text, domain, bytesPerDomain, files }: EvaluateConfig): Promise<string> {
-  const hashes = await Promise.all(files.map((file) => sha256Of(file)));
+  const hashes = await Promise.all(files.map((file) => sha256File(file)));
   return JSON.stringify({ text, domain, bytesPerDomain, hashes });
 }
 

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
 import { z } from "zod";
-import { sha256Of } from "../../src/files/hash.ts";
+import { sha256File } from "../../src/files/hash.ts";
 import { readConfig } from "../../src/models/folder.ts";
 import { type Config, expandModel } from "../config/config.ts";
 
@@ -49,7 +49,7 @@ function decisiveSettings({ target, sources, data, blockSize, slack, pack, fusio
 }
 
 async function hashFile(path: string, name: string, signal?: AbortSignal) {
-  return { path: name, bytes: statSync(path).size, sha256: await sha256Of(path, signal) };
+  return { path: name, bytes: statSync(path).size, sha256: await sha256File(path, signal) };
 }
 
 /** Hashes all of the models and data: gigabytes take seconds. */

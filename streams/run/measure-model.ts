@@ -4,7 +4,7 @@ import { availableParallelism } from "node:os";
 import { UserError } from "../../src/cli/user-error.ts";
 import { readJsonl } from "../../src/data/lines.ts";
 import { type Accuracy, Question, accuracy, logLikelihoods } from "../../src/evaluate/multiple-choice.ts";
-import { modelFolder } from "../../src/hub/snapshot.ts";
+import { resolveModelFolder } from "../../src/hub/snapshot.ts";
 import type { Device } from "../../src/onnx/devices.ts";
 import { wholeGroup } from "../../src/score/scores.ts";
 import { describeTeacher, openTeacher } from "../../src/teachers/open.ts";
@@ -93,7 +93,7 @@ async function measureTeacher(
 /** @param model a folder or an id of the hub. */
 export async function measureModel(model: string, options: MeasureOptions): Promise<Measurement> {
   const { dtype, device } = options;
-  const folder = await modelFolder(model, { dtype });
+  const folder = await resolveModelFolder(model, { dtype });
   const described = describeTeacher({ name: model, folder, dtype, device });
   const rowLength = Math.min(blockSize, described.maxPositions);
   const workers = new WorkerPool(1, (work) => work());

@@ -9,9 +9,9 @@ import { wholeGroup } from "../../src/score/scores.ts";
 import { describeTeacher, openTeacher } from "../../src/teachers/open.ts";
 import { type OpenOptions, type TeacherSpec, checkFinite } from "../../src/teachers/teacher.ts";
 import { WorkerPool } from "../../src/teachers/worker-pool.ts";
-import { readWeights } from "../../src/weights/weights.ts";
+import { readWeights } from "../../src/weights/read-weights.ts";
 import { demoModel } from "../close.ts";
-import { messageOf } from "../failure.ts";
+import { catchMessage } from "../failure.ts";
 
 let root: string;
 let onnx: string;
@@ -87,7 +87,7 @@ test("teachers share workers in turn, and a worker ends with the last of its tea
 test("a teacher that cannot be loaded leaves no worker", async () => {
   const described = describeTeacher(spec("mpt", demoModel("pocket-mpt")));
   const missing = openTeacher({ ...described, folder: join(root, "missing") }, options(1));
-  expect(await messageOf(missing)).toContain("missing");
+  expect(await catchMessage(missing)).toContain("missing");
 });
 
 test("a folder in a form that it does not have is refused by name", () => {
@@ -102,7 +102,7 @@ test("a score that is no number is refused with its text, its token and the reas
   }));
   const teacher = { name: "mpt", explain: async () => "a weight is NaN" };
   await checkFinite(teacher, scores.slice(0, 1), String);
-  expect(await messageOf(checkFinite(teacher, scores, (sequence) => `text ${sequence}`))).toBe(
+  expect(await catchMessage(checkFinite(teacher, scores, (sequence) => `text ${sequence}`))).toBe(
     "mpt: its score of token 1 of text 1 is NaN: a weight is NaN",
   );
 });
