@@ -4,7 +4,7 @@ import type { TeacherTargets } from "../src/fusion/targets.ts";
 import type { Scores } from "../src/score/scores.ts";
 import type { Encoding } from "../src/text/tokenizer.ts";
 
-/** A document's place in the data: enough to read on from it. */
+/** A document's position in the data, from which reading can continue. */
 export interface Cursor {
   readonly epoch: number;
   readonly file: number;
@@ -22,13 +22,13 @@ export interface Cursor {
 export interface ResumePoint {
   /** Optimizer steps that are done. */
   readonly steps: number;
-  /** The document in which the group begins, */
+  /** The document in which the group begins. */
   readonly cursor: Cursor;
-  /** after so many UTF-16 units of its text. */
+  /** UTF-16 units of that document before the group. */
   readonly textOffset: number;
-  /** Target tokens of the group before the block, */
+  /** Target tokens of the group before the block. */
   readonly tokensBefore: number;
-  /** and tokens of the block that are in earlier rows. */
+  /** Tokens of the block that are in earlier rows. */
   readonly tokensTaken: number;
 }
 

@@ -1,5 +1,5 @@
 /** @file What all commands share: interruption, and errors as one clear line. */
-import { type StopSignal, exitCodeOf, onStop } from "./stop.ts";
+import { type StopSignal, toExitCode, onStop } from "./stop.ts";
 import { UserError } from "./user-error.ts";
 
 /** A command was stopped by a signal; its exit code is the signal's. */
@@ -60,6 +60,6 @@ export async function command(
     const { message, stack } = error as Error;
     const plain = error instanceof UserError || !process.env.TRIBUTARY_DEBUG;
     process.stderr.write(`${name}: ${plain ? message : stack}\n`);
-    process.exitCode = error instanceof Interrupted ? exitCodeOf(error.signal) : 1;
+    process.exitCode = error instanceof Interrupted ? toExitCode(error.signal) : 1;
   }
 }

@@ -5,7 +5,7 @@ const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 export type StopSignal = (typeof signals)[number];
 
 /** The exit code of a process that a signal ended, as shells have it: 130, 143, 129. */
-export const exitCodeOf = (signal: StopSignal): number => 128 + constants.signals[signal];
+export const toExitCode = (signal: StopSignal): number => 128 + constants.signals[signal];
 
 /**
  * Milliseconds within which signals count as one: a terminal sends Ctrl-C to the whole process group, and

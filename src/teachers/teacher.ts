@@ -27,7 +27,7 @@ export interface TeacherDescription {
 export type DescribedTeacher = TeacherSpec & TeacherDescription;
 
 export interface OpenOptions {
-  /** Max tokens of a sequence that is scored, and rows of so many tokens in a batch. */
+  /** Max tokens of a sequence to score; a batch has `rows` rows of this length. */
   readonly rowLength: number;
   readonly rows: number;
   /** Candidates per position; 0 for the nll alone. */
@@ -59,7 +59,7 @@ export interface Teacher extends TeacherDescription {
 export interface TeacherKind {
   /** Whether a teacher that is given like this is of this kind. */
   readonly accepts: (spec: TeacherSpec) => boolean;
-  /** Reads no weights and starts nothing. @throws naming what is missing. */
+  /** Reads no weights and starts no worker. @throws naming what is missing. */
   readonly describe: (spec: TeacherSpec) => TeacherDescription;
   readonly open: (teacher: DescribedTeacher, options: OpenOptions) => Promise<Teacher>;
 }

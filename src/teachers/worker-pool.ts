@@ -18,15 +18,15 @@ export class WorkerPool {
   #taken = 0;
 
   /**
-   * @param size max workers; they start as teachers need them, and teachers beyond that share them in turn.
-   * @param limitCpu how many models run at a time on the CPU, whose cores and caches they share.
+   * @param size max workers. Each is started when first needed; more teachers than workers share them in turn.
+   * @param limitCpu limits the models that run on the CPU at a time.
    */
   constructor(size: number, limitCpu: Limit) {
     this.#size = size;
     this.#limitCpu = limitCpu;
   }
 
-  /** A worker for one more teacher. Release it, and the worker ends with the last of its teachers. */
+  /** A worker for one more teacher; it ends once all of its teachers have released it. */
   take(): { readonly remote: Remote<ScorerHandlers>; readonly release: () => Promise<void> } {
     const index = this.#taken++ % this.#size;
     const worker = this.#workers.get(index) ?? {
@@ -48,7 +48,7 @@ export class WorkerPool {
     return device === "cpu" ? this.#limitCpu(work) : work();
   }
 
-  /** Waits for what is under way and ends all workers, whoever still has one. */
+  /** Finishes the calls in flight and ends all workers, released or not. */
   async close(): Promise<void> {
     const workers = [...this.#workers.values()];
     this.#workers.clear();

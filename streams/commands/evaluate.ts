@@ -43,7 +43,7 @@ function showProgress(model: string, fraction: number, tokensPerSecond: number):
   process.stderr.write(fraction < 1 ? `\r\x1b[K${line}` : "\r\x1b[K");
 }
 
-/** One figure of a model, and of the other one. @param sign of what is better. */
+/** A figure of one model, against the other's. @param sign 1 if larger is better. */
 function formatRow(name: string, value: number, other: number | undefined, sign: 1 | -1): string {
   const row = `${name.padEnd(24)} ${value.toFixed(4)}`;
   if (other === undefined) return row;

@@ -6,7 +6,7 @@ import { findWinner, listCandidates, percent, rests, toVisible } from "./termina
 /** The teachers' colours, distinct for colour-blind readers too (Okabe & Ito, 2008). */
 const colours = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#f0e442"];
 
-const colourOf = (teacher: number) => (teacher < 0 ? "#999" : colours[teacher % colours.length]);
+const pickColour = (teacher: number) => (teacher < 0 ? "#999" : colours[teacher % colours.length]);
 
 /** Opacity in hex: the larger the part, the stronger the colour. */
 const toAlpha = (share: number) =>
@@ -17,7 +17,7 @@ const toAlpha = (share: number) =>
 /** A token of the text in the colour of its winner, with all that is known of it as a tooltip. */
 function tokenSpan(view: TokenView, { teachers, tail }: Inspection) {
   const winner = findWinner(view);
-  const colour = `${colourOf(winner)}${toAlpha(view.teachers[winner]?.share ?? 0)}`;
+  const colour = `${pickColour(winner)}${toAlpha(view.teachers[winner]?.share ?? 0)}`;
   const lines = view.teachers.map(({ candidates, rest, share }, i) => {
     const prediction =
       rest === undefined
@@ -44,7 +44,7 @@ const candidateBar = ({ token, probability }: Candidate, truth: string) =>
 /** A row of the table: a token, and what each teacher and the fused target predict. */
 function tokenRow(view: TokenView, { tail }: Inspection) {
   const cells = view.teachers.map(({ candidates, rest, share }, i) => {
-    const colour = `${colourOf(i)}${share > 0 ? toAlpha(share) : "00"}`;
+    const colour = `${pickColour(i)}${share > 0 ? toAlpha(share) : "00"}`;
     const bars = candidates.map((candidate) => candidateBar(candidate, view.token));
     const content = rest === undefined ? "–" : [...bars, bar(html`<em>${rests[tail][1]}</em>`, rest)];
     return html`<td style="border-left:4px solid ${colour}">${content}</td>`;
@@ -116,7 +116,7 @@ const style = html`<style>
 /** A page that needs nothing else: the text in its teachers' colours, and a row for each token. */
 export function page(inspection: Inspection): string {
   const { teachers, tokens } = inspection;
-  const legend = teachers.map((name, i) => html`<span style="background:${colourOf(i)}99">${name}</span>`);
+  const legend = teachers.map((name, i) => html`<span style="background:${pickColour(i)}99">${name}</span>`);
   const content = html`<!doctype html>
     <html lang="en">
       <meta charset="utf-8" /><title>What the teachers say</title>

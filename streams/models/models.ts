@@ -62,7 +62,7 @@ export class Models {
   }
 
   /**
-   * @param config of how it is trained and saved.
+   * @param config its `train`, `pack` and `save`.
    * @param entries max ids of a soft target.
    */
   openTrainer(config: Config, entries: number, checkpoint?: TrainerCheckpoint): Promise<LoadedTrainer> {

@@ -30,7 +30,7 @@ export class Checkpointer {
     if (isLate || this.#parts.totals.steps % checkpointEvery === 0) await this.save();
   }
 
-  /** Writes a checkpoint after the last step, unless there is one. */
+  /** Writes a checkpoint after the last step, unless that is done already. */
   async save(): Promise<void> {
     const { totals, inputs, baseline, saveWeights } = this.#parts;
     const { out, train } = this.#config;

@@ -48,7 +48,7 @@ export function checkSave({ out, target }: Config): void {
   });
 }
 
-/** Steps that there is text for, at most those that are asked for. @throws UserError if there is no text. */
+/** The configured steps, or fewer if the text ends earlier. @throws UserError if there is no text. */
 export async function stepsWithText(
   config: Config,
   tokenizers: Tokenizers,

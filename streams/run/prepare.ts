@@ -27,7 +27,7 @@ export interface RunContext {
 }
 
 export interface PreparedRun {
-  /** Its steps are those that there is text for. */
+  /** `train.steps` is lowered to the steps that there is text for. */
   readonly config: Config;
   readonly state: RunState | undefined;
   readonly models: LoadedModels;
@@ -59,7 +59,7 @@ async function checkConfig(
   return inputs;
 }
 
-/** An earlier part of the run has measured it, or nothing has been trained yet; else there is none. */
+/** Bits per byte before training: from the checkpoint if the run resumes, else measured now. */
 async function findBaseline(
   evaluation: Evaluation | undefined,
   state: RunState | undefined,
@@ -70,7 +70,7 @@ async function findBaseline(
   return { bits: await evaluation.measure(0), text };
 }
 
-/** The rest, which needs the tokenizers and the trainer. */
+/** Prepares what needs the loaded models. */
 async function prepareWith(
   models: LoadedModels,
   given: Config,

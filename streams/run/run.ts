@@ -49,7 +49,7 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
       await prepared.models.close();
     }
   } catch (error) {
-    // Something given does not fit: no step was done that could be resumed from.
+    // Something given does not fit: no step was done that a run could resume from.
     if (error instanceof UserError && !signal.aborted) folder.discard();
     throw error;
   } finally {
@@ -58,8 +58,8 @@ export async function run(given: Config, options: RunOptions = {}): Promise<Summ
   }
 }
 
-/** The error of a run that had begun, with what is left of it. */
-const failure = (error: unknown, { totals, config }: PreparedRun) =>
+/** Adds to an error how far the run had come, and what is safe on disk. */
+const withProgress = (error: unknown, { totals, config }: PreparedRun) =>
   new Error(
     `${(error as Error).message} (after step ${totals.steps}; ${describeLastCheckpoint(config.out)})`,
     {
@@ -90,7 +90,7 @@ async function trainSteps(prepared: PreparedRun, signal: AbortSignal): Promise<v
     if (signal.aborted) return;
     // The cause may be the disk, or the weights themselves: then the checkpoint before is what is left.
     await checkpointer.save().catch(() => {});
-    throw failure(error, prepared);
+    throw withProgress(error, prepared);
   }
 }
 
@@ -124,6 +124,6 @@ async function finish(prepared: PreparedRun, { folder, signal, notes, note }: Ru
     await pruneCheckpoints(out, 1);
     return summary;
   } catch (error) {
-    throw failure(error, prepared);
+    throw withProgress(error, prepared);
   }
 }

@@ -34,7 +34,7 @@ function frame(data: Uint8Array): Uint8Array {
 export class EventFile {
   readonly #path: string;
 
-  /** @param folder is made where it is missing; a file of its own is begun in it. */
+  /** @param folder is created if missing; the file in it is new. */
   constructor(folder: string) {
     mkdirSync(folder, { recursive: true });
     this.#path = join(
@@ -44,7 +44,7 @@ export class EventFile {
     this.#append(new Message().string(3, "brain.Event:2"));
   }
 
-  /** Appends one event, complete on return, so that nothing is lost where the run is cut off. */
+  /** Appends one event; it is in the file on return, so nothing is lost if the run is killed. */
   scalars(step: number, values: Readonly<Record<string, number>>): void {
     const summary = new Message();
     for (const [tag, value] of Object.entries(values))

@@ -13,13 +13,13 @@ export interface ForwardOptions {
   /** Rows of a teacher's batch, and calls of the teachers in flight: neither changes a result. */
   readonly rows: number;
   readonly concurrency: number;
-  /** Blocks within the first so many target tokens are left out; their groups are as they were. */
+  /** Target tokens at the start that are not wanted: blocks within them are skipped, but groups stay the same. */
   readonly skipTokens: number;
-  /** The stream ends with the block that reaches so many target tokens, the skipped ones included. */
+  /** The stream ends with the block that reaches this many target tokens, the skipped ones included. */
   readonly maxTokens: number;
 }
 
-/** Tokens of a group, in rows: many enough to be packed with little padding. */
+/** Size of a group, in rows of blockSize tokens: large enough to be packed with little padding. */
 const groupRows = 16;
 const batchesPerCall = 4;
 

@@ -13,7 +13,7 @@ async function* stream<T>(items: readonly T[]) {
 }
 
 /** Soft targets of a block: up to three entries per position, the true token first, the last position empty. */
-function fusedOf(ids: readonly number[], row: number): Fused {
+function createFused(ids: readonly number[], row: number): Fused {
   const entries = ids.map((_, t): [number, number][] =>
     t + 1 === ids.length
       ? []
@@ -47,7 +47,7 @@ test("rows hold all tokens in their order, each with its own target, and what fo
   await fc.assert(
     fc.asyncProperty(blocks, packing, async (all, options) => {
       const { rowLength, entries, boundaries } = options;
-      const items = all.map(fusedOf);
+      const items = all.map(createFused);
       const found = await packed(items, options);
       // One place after the other: whose token is it, and the how manieth of its block?
       const places = items.flatMap((item, block) => [...item.ids.keys()].map((t) => ({ item, block, t })));
@@ -100,7 +100,7 @@ test("rows hold all tokens in their order, each with its own target, and what fo
 test("from where any row says, the rows after it are packed as they were", async () => {
   await fc.assert(
     fc.asyncProperty(blocks, packing, async (all, options) => {
-      const items = all.map(fusedOf);
+      const items = all.map(createFused);
       const whole = await packed(items, options);
       for (const [r, { next }] of whole.entries()) {
         const rest = await packed(items.slice(next.cursor.row), options, next.tokensTaken);
@@ -116,7 +116,10 @@ const teaching = fc.record({
   length: fc.integer({ min: 1, max: 9 }),
   nlls: fc.tuple(fc.integer({ min: 0, max: 9 }), fc.integer({ min: 0, max: 9 })),
 });
-const alignedOf = ({ length, nlls }: { length: number; nlls: [number, number] }, row: number): Aligned => ({
+const createAligned = (
+  { length, nlls }: { length: number; nlls: [number, number] },
+  row: number,
+): Aligned => ({
   ...blockAt(row),
   target: { ids: Int32Array.from({ length }, (_, t) => (row * 7 + t) % V), ends: new Int32Array(length) },
   teachers: nlls.map((nll, teacher) => ({
@@ -162,7 +165,7 @@ const trainedOn = (
 test("a run that goes on after any step is taught as one that was not interrupted, whatever teachers are compared over", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(teaching, { minLength: 1, maxLength: 6 }), fusing, async (all, options) => {
-      const items = all.map(alignedOf);
+      const items = all.map(createAligned);
       const whole = await trainedOn(items, options);
       const rowsPerStep = options.tokensPerStep / options.rowLength;
       for (let r = rowsPerStep; r < whole.length; r += rowsPerStep) {
@@ -178,7 +181,7 @@ test("a run that goes on after any step is taught as one that was not interrupte
 test("over a row, teachers are compared by the means over its tokens, and λ is that of its step", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(teaching, { minLength: 1, maxLength: 6 }), fusing, async (all, options) => {
-      const items = all.map(alignedOf);
+      const items = all.map(createAligned);
       const byRow = { ...options, scope: "row", lmSchedule: "hard_and_decay" } as const;
       const { rowLength, tokensPerStep, lmWeight, steps, sharpness, method } = byRow;
       const owners = items.flatMap(({ target: { ids }, teachers }) =>

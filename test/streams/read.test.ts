@@ -150,8 +150,8 @@ test("reading goes on from any row, good and bad, in every format", async () => 
         const rest = await outcome(from);
         const after = whole.documents.filter(({ cursor }) => cursor.row >= from);
         expect(rest.documents).toEqual(after);
-        const rowOf = (reason: string) => Number(/row (\d+)/.exec(reason)![1]);
-        expect(rest.reasons).toEqual(whole.reasons.filter((reason) => rowOf(reason) >= from));
+        const parseRow = (reason: string) => Number(/row (\d+)/.exec(reason)![1]);
+        expect(rest.reasons).toEqual(whole.reasons.filter((reason) => parseRow(reason) >= from));
         const good = all.map((one) => one.startsWith('{"text":"'));
         expect(whole.documents.map(({ cursor }) => cursor.row)).toEqual(
           good.flatMap((is, i) => (is ? [i] : [])),

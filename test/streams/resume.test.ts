@@ -48,7 +48,7 @@ const hash = (batches: readonly Batch[]) => {
 };
 
 /** The teachers of a configuration, and what they make of its text: each step's batches as a hash, and its end. */
-async function teachersOf(given: Config) {
+async function openTeachers(given: Config) {
   const models = new Models(given);
   const teachers = await models.openTeachers();
   const { target, tokenizers, vocabulary } = models;
@@ -77,7 +77,7 @@ for (const [every, ...settings] of [
 ] as const)
   test(`a stream resumes with the same bits after a step: ${settings.join(" ")}`, async () => {
     const given = config(...settings);
-    await using teachers = await teachersOf(given);
+    await using teachers = await openTeachers(given);
     const whole = await teachers.steps();
     expect(whole.seen.length).toBe(12);
     for (const [i, end] of whole.ends.slice(0, -1).entries()) {
@@ -91,7 +91,7 @@ for (const [every, ...settings] of [
 
 test("fewer steps are the beginning of more, and go on to them", async () => {
   const given = config();
-  await using teachers = await teachersOf(given);
+  await using teachers = await openTeachers(given);
   const whole = await teachers.steps();
   for (const steps of [3, 9]) {
     const short = await teachers.steps({ ...given, train: { ...given.train, steps } });
@@ -108,7 +108,7 @@ test("the number of rows in a batch changes no bit, of weights, in 8 bits or of 
   const sources = `sources=[{path: ${demoModel("pocket-mpt")}, dtype: q8}, {path: ${onnx}, name: exact}, {path: ${onnx}, name: q8, dtype: q8}]`;
   const all = [];
   for (const rows of [1, 12]) {
-    await using teachers = await teachersOf(config(sources, "fusion.method=avgCE", `forward.rows=${rows}`));
+    await using teachers = await openTeachers(config(sources, "fusion.method=avgCE", `forward.rows=${rows}`));
     all.push((await teachers.steps()).seen);
   }
   expect(all[1]).toEqual(all[0]);

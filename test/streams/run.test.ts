@@ -47,7 +47,7 @@ const config = (name: string, ...more: string[]) =>
   readConfig(demo, [...small, `out=${join(folder, name)}`, ...more]);
 
 /** Of the weights that a run ended with. */
-const hashOf = (name: string) =>
+const hashModel = (name: string) =>
   new Bun.CryptoHasher("sha256")
     .update(readFileSync(join(folder, name, "model/model.safetensors")))
     .digest("hex");
@@ -198,7 +198,7 @@ test("an interrupted run goes on where it stopped, and ends as if it had not bee
   });
   expect(resumed).toMatchObject({ steps: 4, tokens: 1024, finished: true });
   expect(steps.map(({ loss }) => loss)).toEqual(whole.losses);
-  expect(hashOf("broken")).toBe(hashOf("straight"));
+  expect(hashModel("broken")).toBe(hashModel("straight"));
 });
 
 test("breaking off early stops every stage and every worker", async () => {
@@ -224,7 +224,7 @@ const lines = (count: number) =>
   );
 
 /** A configuration that reads such a file. */
-function configOf(name: string, rows: readonly string[], ...more: string[]) {
+function configureText(name: string, rows: readonly string[], ...more: string[]) {
   const path = join(folder, `${name}.jsonl`);
   writeFileSync(path, rows.join("\n"));
   const given = config(name, `data={files: [${path}]}`, ...more);
@@ -233,7 +233,7 @@ function configOf(name: string, rows: readonly string[], ...more: string[]) {
 const bad = (count: number, at = 20) => [...lines(at), '{"text": 3}', ...lines(count - at - 1)];
 
 test("a bad row is found before the first step, where all of the text is needed", async () => {
-  const given = configOf("bad", bad(40), "train.steps=20");
+  const given = configureText("bad", bad(40), "train.steps=20");
   expect(await catchMessage(run(given))).toMatch(
     /bad\.jsonl: row 20: column "text" is number, expected a string$/,
   );
@@ -241,7 +241,7 @@ test("a bad row is found before the first step, where all of the text is needed"
 });
 
 test("an error in the data surfaces once, with its place and what is safe, and no worker stays", async () => {
-  const given = configOf(
+  const given = configureText(
     "late",
     bad(400, 40),
     "prefetchBytes=0",
@@ -262,7 +262,7 @@ test("an error in the data surfaces once, with its place and what is safe, and n
 
 test("a run without any text is an error, before the first step", async () => {
   for (const rows of [[], ['{"text": ""}'], ['{"text": ""}', '{"text": ""}']])
-    expect(await catchMessage(run(configOf("empty", rows)))).toMatch(
+    expect(await catchMessage(run(configureText("empty", rows)))).toMatch(
       /data\.files: there is no text in .*empty\.jsonl/,
     );
   expect(existsSync(join(folder, "empty", "model"))).toBe(false);
@@ -270,7 +270,7 @@ test("a run without any text is an error, before the first step", async () => {
 
 test("where the data have fewer steps, the schedule ends with them and it is said", async () => {
   const rates: number[] = [];
-  const summary = await run(configOf("short", lines(12), "train.steps=1000", "fusion.lmWeight=1"), {
+  const summary = await run(configureText("short", lines(12), "train.steps=1000", "fusion.lmWeight=1"), {
     listener: { step: ({ learningRate }) => void rates.push(learningRate) },
   });
   expect(summary.finished).toBe(true);
@@ -306,7 +306,7 @@ describe("going on", () => {
     expect(resumed.bitsPerByte).toEqual(whole.bitsPerByte);
     expect(resumed.fusion).toEqual(whole.fusion);
     expect(resumed.fusionByDomain).toEqual(whole.fusionByDomain);
-    expect(hashOf("last")).toBe(hashOf("last-whole"));
+    expect(hashModel("last")).toBe(hashModel("last-whole"));
   });
 
   test("settings that do not rewrite the past may change, others are named", async () => {
@@ -361,11 +361,11 @@ describe("going on", () => {
       steps: 5,
       finished: true,
     });
-    expect(hashOf("extended")).toBe(hashOf("long"));
+    expect(hashModel("extended")).toBe(hashModel("long"));
   });
 
   test("data that changed are refused by name, and data that only moved are not", async () => {
-    const given = configOf("moving", lines(60), ...clm);
+    const given = configureText("moving", lines(60), ...clm);
     await run(given, stopAt(2));
     const [path] = given.data.files;
     const elsewhere = { ...given, data: { ...given.data, files: [`${path}.moved.jsonl`] } };
@@ -462,7 +462,7 @@ test("a disk without room for what a run writes is told before the run", async (
 
 test("text for fewer steps than were done is refused, not taken for the end", async () => {
   const clm = ["fusion.lmWeight=1", "train.steps=8", "data.epochs=9"];
-  const given = configOf("fewer", lines(8), ...clm);
+  const given = configureText("fewer", lines(8), ...clm);
   const controller = new AbortController();
   const listener = { step: ({ step }: Progress) => void (step === 6 && controller.abort()) };
   await run(given, { signal: controller.signal, listener });

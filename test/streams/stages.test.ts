@@ -65,7 +65,7 @@ const block = (text: string, last = true, row = 0): Block => ({
 const origin = { cursor: cursor(0), textOffset: 0, tokensBefore: 0 };
 const speech = "We the people, and the whale, and the waters. ".repeat(60);
 
-const encodedOf = (length: number): Encoded => {
+const createEncoded = (length: number): Encoded => {
   const target = {
     ids: new Int32Array(length).fill(5),
     ends: Int32Array.from({ length }, (_, i) => i + 1),
@@ -73,7 +73,7 @@ const encodedOf = (length: number): Encoded => {
   return { block: block("x"), target, encodings: new Map([[silent.name, target]]) };
 };
 /** One soft target per position but the last: the token after it. */
-function fusedOf(ids: number[], row = 0): Fused {
+function createFused(ids: number[], row = 0): Fused {
   const T = ids.length;
   return {
     block: block("x", true, row),
@@ -127,7 +127,7 @@ const stages: Record<
     run: (source) => tokenize(source, tokenizers),
   },
   forward: {
-    items: Array.from({ length: 50 }, () => encodedOf(4)),
+    items: Array.from({ length: 50 }, () => createEncoded(4)),
     run: (source) =>
       forward(
         source,
@@ -146,7 +146,7 @@ const stages: Record<
   align: {
     items: Array.from(
       { length: 50 },
-      () => ({ block: block("x"), origin, target: encodedOf(4).target, teachers: [] }) satisfies Scored,
+      () => ({ block: block("x"), origin, target: createEncoded(4).target, teachers: [] }) satisfies Scored,
     ),
     run: (source) => align(source, new Map(), "byte"),
   },
@@ -154,13 +154,13 @@ const stages: Record<
     items: Array.from({ length: 50 }, () => ({
       block: block("x"),
       origin,
-      target: encodedOf(4).target,
+      target: createEncoded(4).target,
       teachers: [],
     })),
     run: (source) => fuse(source, fuseOptions),
   },
   pack: {
-    items: Array.from({ length: 50 }, () => fusedOf([1, 2, 3])),
+    items: Array.from({ length: 50 }, () => createFused([1, 2, 3])),
     run: (source) => pack(source, packOptions),
   },
 };
@@ -226,7 +226,7 @@ test("the end of a document is each model's own end-of-text token, and inside of
 describe("forward", () => {
   // Groups of 16 tokens.
   const options = { ...forwardOptions, blockSize: 1 };
-  const items = Array.from({ length: 40 }, (_, i) => encodedOf(1 + (i % 7)));
+  const items = Array.from({ length: 40 }, (_, i) => createEncoded(1 + (i % 7)));
   const asked: string[] = [];
   /** Says of each text how long it and its whole group are. */
   const teacher = {
@@ -280,7 +280,7 @@ describe("forward", () => {
 describe("pack", () => {
   const packed = (items: Fused[], options = packOptions, tokensTaken = 0) =>
     Array.fromAsync(pack(counted(items).source, options, { tokensTaken }));
-  const items = [fusedOf([1, 2, 3], 0), fusedOf([4, 5, 6], 1)];
+  const items = [createFused([1, 2, 3], 0), createFused([4, 5, 6], 1)];
 
   test("fills rows; a token sees its own block, positions restart with it, and nothing follows a block's end", async () => {
     const [first, second] = await packed(items);

@@ -29,7 +29,7 @@ function fused(domain: string, length: number, unaligned: number, teachers: numb
   };
 }
 
-function statisticsOf(blocks: readonly Fused[]): TeacherStatistics {
+function collectStatistics(blocks: readonly Fused[]): TeacherStatistics {
   const statistics = new TeacherStatistics(["one", "two"]);
   for (const block of blocks) statistics.add(countBlock(block));
   return statistics;
@@ -55,7 +55,7 @@ const blocks = [
 ];
 
 test("a summary has shares of the positions with a next token, and means per aligned position and per byte", () => {
-  const { withoutTeacher, teachers } = statisticsOf(blocks).summary();
+  const { withoutTeacher, teachers } = collectStatistics(blocks).summary();
   const found = Object.entries(teachers).map(([name, summary]) => [
     name,
     Object.fromEntries(Object.entries(summary).map(([field, value]) => [field, rounded(value)])),
@@ -89,16 +89,16 @@ test("a summary has shares of the positions with a next token, and means per ali
 test("a block of one token, or of none, of which nothing is predicted, changes nothing", () => {
   const nothing = [0, 1].map(() => [0, 0, 0, 0, 0, 0, 0]);
   for (const length of [1, 0])
-    expect(statisticsOf([...blocks, fused("sea", length, 0, nothing)]).summary()).toEqual(
-      statisticsOf(blocks).summary(),
+    expect(collectStatistics([...blocks, fused("sea", length, 0, nothing)]).summary()).toEqual(
+      collectStatistics(blocks).summary(),
     );
 });
 
 test("each domain has its own, in the order in which they come", () => {
-  const statistics = statisticsOf(blocks);
+  const statistics = collectStatistics(blocks);
   const domains = statistics.byDomain();
   expect(Object.keys(domains)).toEqual(["sea", "speech"]);
-  expect(domains.sea).toEqual(statisticsOf(blocks.slice(0, 2)).summary());
+  expect(domains.sea).toEqual(collectStatistics(blocks.slice(0, 2)).summary());
   expect(domains.speech.withoutTeacher).toBe(4 / 8);
   const { one, two } = domains.speech.teachers;
   expect(one).toMatchObject({ won: 0, aligned: 0, spelled: 0, nllPerByte: 2 });
@@ -107,7 +107,7 @@ test("each domain has its own, in the order in which they come", () => {
 });
 
 test("where there was no text nothing is measured", () => {
-  const statistics = statisticsOf([]);
+  const statistics = collectStatistics([]);
   const { withoutTeacher, teachers } = statistics.summary();
   const all = [withoutTeacher, ...Object.values(teachers).flatMap((teacher) => Object.values(teacher))];
   expect(all).toEqual(Array<null>(13).fill(null));

@@ -19,7 +19,7 @@ interface Token {
   readonly fused: readonly (readonly [id: number, share: number])[];
 }
 
-const rowOf = (tokens: readonly Token[]): Packed => ({
+const createRow = (tokens: readonly Token[]): Packed => ({
   ids: new Int32Array(T),
   positions: new Int32Array(T),
   documents: new Int32Array(T),
@@ -49,7 +49,7 @@ async function step(batches: readonly Batch[]) {
 async function stepOn(rows: readonly Token[][], loss: "ce" | "kl"): Promise<Step> {
   const schedule = { peak: 1, floor: 1, warmupSteps: 0, steps: 1 };
   async function* packed() {
-    yield* rows.map(rowOf);
+    yield* rows.map(createRow);
   }
   const [only] = await Array.fromAsync(
     train(packed(), { rows: 2, accumulation: 2, loss, ...schedule }, { step }),

@@ -106,3 +106,15 @@ test("a score that is no number is refused with its text, its token and the reas
     "mpt: its score of token 1 of text 1 is NaN: a weight is NaN",
   );
 });
+
+test.skipIf(process.platform !== "linux")(
+  "teachers do not load ONNX Runtime outside of their workers",
+  () => {
+    const module = new URL("../../src/teachers/open.ts", import.meta.url).pathname;
+    const script = `
+    await import(${JSON.stringify(module)});
+    console.log(/onnxruntime/.test(await Bun.file("/proc/self/maps").text()));
+  `;
+    expect(Bun.spawnSync([process.execPath, "-e", script]).stdout.toString()).toBe("false\n");
+  },
+);
