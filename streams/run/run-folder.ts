@@ -58,11 +58,9 @@ function checkNotReplaced({ out, target, sources, data, evaluate }: Config): voi
 function readMarker(out: string): z.infer<typeof Marker> | undefined {
   const path = join(out, marker);
   if (!existsSync(path)) return undefined;
-  try {
-    return Marker.parse(JSON.parse(readFileSync(path, "utf8")));
-  } catch (cause) {
-    throw new UserError(`${path}: expected what a run writes; remove it, or give another --out`, { cause });
-  }
+  return asUserError(() => Marker.parse(JSON.parse(readFileSync(path, "utf8"))), {
+    describe: () => `${path}: expected what a run writes; remove it, or give another --out`,
+  });
 }
 
 /**
