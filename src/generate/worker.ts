@@ -53,7 +53,7 @@ const handlers = {
     const [prompts, tokens] = [slotGraph(decoder, false), slotGraph(decoder, true)];
     const { cache } = tokens;
     // Prompts have many tokens, for which the weights of larger models are good as they lie.
-    const reading = { refs, int8, repacked: small };
+    const reading = { refs, int8, prepacked: small };
     const k = Math.min(maxLogprobs, tokenizerSize);
     programs = {
       prefill: await compile(prompts.graph, device, threads, { ...reading, onQuantized: report }),

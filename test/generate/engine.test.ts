@@ -189,7 +189,7 @@ test("a text ends with its end, and the cache has room for what was promised", a
   expect(all.get(8)!.at(-1)).toMatchObject({ token: end, finish: "stop" });
   // Of several, the one that comes first; those of the request count as those of the model.
   const [first, second] = [one[3].token, one[1].token];
-  for (const ending of [{ ends: [first, second] }, { ends: [first], stopIds: [second] }]) {
+  for (const ending of [{ stopTokens: [first, second] }, { stopTokens: [first], stopIds: [second] }]) {
     const ended = await run([request(8, { sampling: greedy, ...ending })], 1);
     const at = ids(one).findIndex((id) => id === first || id === second);
     expect(ids(ended.all.get(8))).toEqual(ids(one).slice(0, at + 1));
