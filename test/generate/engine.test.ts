@@ -1,7 +1,7 @@
 /** Many texts at a time, without a server. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Engine, type Programs, maxContext } from "../../src/generate/engine.ts";
-import type { TokenGenerated, GenerationRequest, PromptScored } from "../../src/generate/requests.ts";
+import type { TokenGenerated, GenerationRequest, PromptScored } from "../../src/generate/protocol.ts";
 import { generateGreedily } from "./greedy.ts";
 import { greedy } from "../../src/generate/sample.ts";
 import { bytesPerPlace } from "../../src/generate/slots.ts";
