@@ -6,7 +6,14 @@
 import { logProbabilities } from "./logits.ts";
 import type { ModelRunner } from "./model-runner.ts";
 import type { EngineEvent, EngineStatistics, GenerationRequest } from "./protocol.ts";
-import { type Row, addScores, cachedPrefixLength, findLongestPrefix, prefillChunk, truncateRow } from "./rows.ts";
+import {
+  type Row,
+  addScores,
+  cachedPrefixLength,
+  findLongestPrefix,
+  prefillChunk,
+  truncateRow,
+} from "./rows.ts";
 import { Sampler } from "./sample.ts";
 
 export class Engine {
@@ -23,7 +30,7 @@ export class Engine {
   /** @param slots sequences at a time: rows of the model's cache */
   constructor(model: ModelRunner, slots: number, emit: (event: EngineEvent) => void) {
     this.#model = model;
-    this.#rows = Array.from({ length: slots }, () => ({ tokens: [], reusablePrefix: 0 }));
+    this.#rows = Array.from({ length: slots }, () => ({ tokens: [], prefilled: 0 }));
     this.#emit = emit;
   }
 
@@ -79,7 +86,7 @@ export class Engine {
     this.#promptTokens += prompt.length;
     this.#cachedTokens += kept;
     const sequence = { request, sampler: new Sampler(sampling, prompt), generated: 0 };
-    this.#rows[row] = { tokens: [...prompt.subarray(0, kept)], reusablePrefix: kept, sequence };
+    this.#rows[row] = { tokens: [...prompt.subarray(0, kept)], prefilled: kept, sequence };
     this.#reusePrefix(row);
   }
 
@@ -94,7 +101,7 @@ export class Engine {
     this.#model.copyRow(from, to, length);
     this.#cachedTokens += length - row.tokens.length;
     row.tokens = [...prompt.subarray(0, length)];
-    row.reusablePrefix = length;
+    row.prefilled = length;
   }
 
   /** Prefills the next chunk of the oldest prompt. */
@@ -120,7 +127,7 @@ export class Engine {
       logits = result.logits;
     } else logits = await this.#model.prefill(at, from, chunk);
     row.tokens.push(...chunk);
-    if (chunk.length === prefillChunk) row.reusablePrefix = row.tokens.length;
+    row.prefilled = row.tokens.length;
     if (row.tokens.length === prompt.length) this.#finishPrefill(at, logits);
   }
 
@@ -185,6 +192,6 @@ export class Engine {
     if (needed.length === 0) return;
     // Short sequences would pay for the capacity of a long one that is gone.
     this.#model.shrink(Math.max(...needed));
-    for (const other of this.#rows) truncateRow(other, this.#model.capacity);
+    for (const { tokens } of this.#rows) tokens.length = Math.min(tokens.length, this.#model.capacity);
   }
 }

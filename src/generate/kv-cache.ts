@@ -22,7 +22,8 @@ export const bytesPerToken = ({ layers, groups, width }: CacheShape) => 2 * laye
 const capacityStep = (tokens: number) => Math.max(minCapacity, 2 ** (Math.floor(Math.log2(tokens)) - 2));
 
 /** The smallest capacity for this many tokens. */
-export const capacityFor = (tokens: number) => Math.ceil(tokens / capacityStep(tokens)) * capacityStep(tokens);
+export const capacityFor = (tokens: number) =>
+  Math.ceil(tokens / capacityStep(tokens)) * capacityStep(tokens);
 
 /** Max tokens of a sequence, up to the model's context, if all rows are to fit in this many bytes at once. */
 export function maxContext(shape: CacheShape, rows: number, bytes: number, context: number): number {

@@ -12,8 +12,8 @@ export const prefillChunk = 64;
 export interface Row {
   /** Tokens whose keys and values are cached; they stay when the sequence leaves. */
   tokens: number[];
-  /** How many of them came in whole prefill chunks: these have the same bits whenever they are computed. */
-  reusablePrefix: number;
+  /** How many tokens were prefilled: whole chunks of them have the same bits whenever they are computed. */
+  prefilled: number;
   sequence?: Sequence | undefined;
 }
 
@@ -28,17 +28,15 @@ export interface Sequence {
   generated: number;
 }
 
-const wholeChunks = (length: number) => length - (length % prefillChunk);
-
 /**
  * Length of the prompt prefix already cached in a row, in whole chunks. The last prompt token is never part of
  * it: its logits are needed, and they are not cached.
  */
-export function cachedPrefixLength({ tokens, reusablePrefix }: Row, prompt: Int32Array): number {
-  const max = Math.min(reusablePrefix, prompt.length - 1);
+export function cachedPrefixLength({ tokens, prefilled }: Row, prompt: Int32Array): number {
+  const max = Math.min(prefilled, prompt.length - 1);
   let length = 0;
   while (length < max && tokens[length] === prompt[length]) length++;
-  return wholeChunks(length);
+  return length - (length % prefillChunk);
 }
 
 /** The row with the longest cached prefix of a prompt, the first in a tie, and the length of that prefix. */
@@ -46,13 +44,6 @@ export function findLongestPrefix(rows: readonly Row[], prompt: Int32Array): { r
   const lengths = rows.map((row) => cachedPrefixLength(row, prompt));
   const length = Math.max(...lengths);
   return { row: lengths.indexOf(length), length };
-}
-
-/** Forgets the tokens of a row beyond the cache's capacity. */
-export function truncateRow(row: Row, capacity: number): void {
-  if (row.tokens.length <= capacity) return;
-  row.tokens.length = capacity;
-  row.reusablePrefix = Math.min(row.reusablePrefix, wholeChunks(capacity));
 }
 
 /** Adds the scores of a prompt's chunk that starts at `from`. */

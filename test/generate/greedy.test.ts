@@ -4,6 +4,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { generateGreedily } from "./greedy.ts";
 import { Engine } from "../../src/generate/engine.ts";
+import { ProgramRunner } from "../../src/generate/model-runner.ts";
 import type { TokenGenerated } from "../../src/generate/protocol.ts";
 import { greedy } from "../../src/generate/sample.ts";
 import { Builder } from "../../src/graph/build.ts";
@@ -54,14 +55,13 @@ async function byEngine(folder: string, decoder: Decoder, prompts: readonly Int3
   const programs = {
     prefill: await compile(slotGraph(decoder, false).graph, "cpu", 1, { refs }),
     decode: await compile(graph, "cpu", 1, { refs, prepacked: true }),
-    score: () => Promise.reject(new Error("nothing is scored")),
+    score: () => Promise.reject(new Error("no prompt is scored")),
   };
   const texts: number[][] = prompts.map(() => []);
   const engine = new Engine(
-    programs,
-    cache,
+    new ProgramRunner(programs, cache, 2),
     2,
-    (told) => void texts[told.id].push((told as TokenGenerated).token),
+    (event) => void texts[event.id].push((event as TokenGenerated).token),
   );
   prompts.forEach((prompt, id) => engine.submit({ id, prompt, maxTokens, sampling: greedy, stopTokens: [] }));
   while (engine.busy) await engine.step();
