@@ -6,14 +6,7 @@
 import { logProbabilities } from "./logits.ts";
 import type { ModelRunner } from "./model-runner.ts";
 import type { EngineEvent, EngineStatistics, GenerationRequest } from "./protocol.ts";
-import {
-  type Row,
-  addScores,
-  cachedPrefixLength,
-  findLongestPrefix,
-  prefillChunk,
-  truncateRow,
-} from "./rows.ts";
+import { type Row, addScores, cachedPrefixLength, findLongestPrefix, prefillChunk } from "./rows.ts";
 import { Sampler } from "./sample.ts";
 
 export class Engine {
