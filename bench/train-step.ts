@@ -9,13 +9,15 @@ import { availableParallelism } from "node:os";
 import { Builder } from "../src/graph/build.ts";
 import { sizeOf } from "../src/graph/ops.ts";
 import { llama } from "../src/models/llama.ts";
-import { compile, free } from "../src/onnx/session.ts";
+import { free } from "../src/onnx/program.ts";
+import { compile } from "../src/onnx/session.ts";
 import { type Batch, Trainer } from "../src/train/trainer.ts";
 
 const rounds = Number(process.argv[2] ?? 5);
 const threads = availableParallelism();
 const [rows, length, layers, width, vocabulary] = [8, 256, 6, 288, 32000];
 const decoder = llama({
+  model_type: "llama",
   vocab_size: vocabulary,
   hidden_size: width,
   intermediate_size: 768,

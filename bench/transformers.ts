@@ -51,7 +51,9 @@ async function logits(folder: string, ids: readonly number[]): Promise<Float32Ar
   const inputs = parametersOf(b, decoder);
   const hidden = decoder.hidden(b, (name) => inputs.get(name)!, packedTokens(b, 1, ids.length));
   b.output("logits", logitsOf(b, decoder, hidden, inputs.get(decoder.head)!));
-  const program = await compile(b.graph(), "cpu", 2, { refs: await readWeights(folder, decoder) });
+  const program = await compile(b.graph(), "cpu", 2, {
+    weights: { refs: await readWeights(folder, decoder) },
+  });
   const said = await program.run({
     ids: Int32Array.from(ids),
     positions: Int32Array.from(ids, (_, t) => t),

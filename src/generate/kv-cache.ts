@@ -1,9 +1,15 @@
-/** @file The KV cache: keys and values of each layer in rows of one capacity, which grows and shrinks with the sequences. */
+/**
+ * @file The KV cache: keys and values of each layer in rows of one capacity, which grows and shrinks with the
+ * sequences. Where they live is up to the resident rows (onnx/resident-rows.ts).
+ */
 import type { CacheShape } from "../models/inference.ts";
 import { slotNames } from "../models/tokens.ts";
-import type { Data } from "../onnx/session.ts";
+import type { ResolvedDevice } from "../onnx/devices.ts";
+import { openRows } from "../onnx/open-rows.ts";
+import type { Residency } from "../onnx/program.ts";
+import type { ResidentRows } from "../onnx/resident-rows.ts";
 
-// R rows, G heads of keys, C capacity of a row in tokens, E width of a head, S new tokens of a row.
+// n rows of a run, C capacity of a row in tokens, S new tokens of a row.
 
 const minCapacity = 64;
 
@@ -33,25 +39,30 @@ export function maxContext(shape: CacheShape, rows: number, bytes: number, conte
 
 export class KVCache {
   readonly #shape: CacheShape;
-  readonly #names: readonly string[];
+  readonly #rows: ResidentRows;
   /** Tokens of each row, up to the last that was stored. */
   #lengths: number[];
   #capacity = minCapacity;
-  /** Keys and values of each layer f32[R·G·C·E], in the order of the names. */
-  #tensors: Float32Array[];
   /** 0, 1, 2, …: the positions of cached tokens. */
   #order = arange(minCapacity);
 
-  constructor(shape: CacheShape, rows: number) {
+  private constructor(shape: CacheShape, count: number, rows: ResidentRows) {
     this.#shape = shape;
-    this.#lengths = Array(rows).fill(0);
-    this.#names = Array.from({ length: shape.layers }, (_, layer) => slotNames(layer)).flat();
-    this.#tensors = this.#allocate(minCapacity);
+    this.#rows = rows;
+    this.#lengths = Array(count).fill(0);
   }
 
-  #allocate(capacity: number): Float32Array[] {
-    const { groups, width } = this.#shape;
-    return this.#names.map(() => new Float32Array(this.#lengths.length * groups * capacity * width));
+  /** Opens an empty cache for the programs of a model on one device. The caller closes it after them. */
+  static async open(device: ResolvedDevice, shape: CacheShape, rows: number): Promise<KVCache> {
+    const { layers, groups, width } = shape;
+    const names = Array.from({ length: layers }, (_, layer) => slotNames(layer)).flat();
+    const layout = { names, fresh: "fresh", rows, groups, width };
+    return new KVCache(shape, rows, await openRows(device, layout, minCapacity));
+  }
+
+  /** What to compile programs with that read and extend the cache. */
+  get residency(): Residency {
+    return this.#rows.residency;
   }
 
   /** Tokens that each row has room for. */
@@ -76,87 +87,51 @@ export class KVCache {
   }
 
   #resize(capacity: number): void {
-    const { groups, width } = this.#shape;
-    const resized = this.#allocate(capacity);
     this.#lengths = this.#lengths.map((length) => Math.min(length, capacity));
-    this.#tensors.forEach((tensor, i) => {
-      for (let head = 0; head < this.#lengths.length * groups; head++) {
-        const start = head * this.#capacity * width;
-        const length = this.#lengths[Math.floor(head / groups)] * width;
-        resized[i].set(tensor.subarray(start, start + length), head * capacity * width);
-      }
-    });
-    this.#tensors = resized;
+    this.#rows.resize(capacity, this.#lengths);
     this.#capacity = capacity;
     this.#order = arange(capacity);
   }
 
-  /**
-   * What a run reads of consecutive rows, in place: their keys and values, and the position of each key, those
-   * of the S new tokens first.
-   * @param first the first row of the run
-   * @param from for each row the position of its first new token, where its cached tokens end
-   */
-  feeds(first: number, from: readonly number[], S: number): Record<string, Data> {
-    const keys = S + this.#capacity;
-    const places = new Float32Array(from.length * keys).fill(emptyPosition);
-    for (const [row, position] of from.entries()) {
-      for (let s = 0; s < S; s++) places[row * keys + s] = position + s;
-      places.set(this.#order.subarray(0, position), row * keys + S);
-    }
-    const size = this.#shape.groups * this.#capacity * this.#shape.width;
-    const feeds: Record<string, Data> = { places };
-    this.#names.forEach((name, i) => {
-      feeds[name] = this.#tensors[i].subarray(first * size, (first + from.length) * size);
-    });
-    return feeds;
+  /** Chooses the rows that the next run reads: `count` from `first` on. */
+  select(first: number, count: number): Promise<void> {
+    return this.#rows.select(first, count);
   }
 
-  /** Stores the keys and values of a run [2·layers·rows, G, S, E] in rows from `first` on, each at its own position. */
-  store(fresh: Data, first: number, from: readonly number[], S: number): void {
-    const { groups, width } = this.#shape;
-    const length = S * width;
-    let offset = 0;
-    for (const tensor of this.#tensors)
-      for (let row = 0; row < from.length; row++)
-        for (let g = 0; g < groups; g++) {
-          const start = (((first + row) * groups + g) * this.#capacity + from[row]) * width;
-          // Often one short vector, for which calling `set` takes longer than copying.
-          for (let e = 0; e < length; e++) tensor[start + e] = fresh[offset + e];
-          offset += length;
-        }
-    for (const [row, position] of from.entries()) this.#lengths[first + row] = position + S;
+  /**
+   * The position of each key of a run f32[n·(S + C)]: in each row first those of the S new tokens.
+   * @param positions of each row's first new token, where its cached tokens end
+   */
+  keyPositions(positions: readonly number[], S: number): Float32Array {
+    const keys = S + this.#capacity;
+    const all = new Float32Array(positions.length * keys).fill(emptyPosition);
+    for (const [row, position] of positions.entries()) {
+      for (let s = 0; s < S; s++) all[row * keys + s] = position + s;
+      all.set(this.#order.subarray(0, position), row * keys + S);
+    }
+    return all;
+  }
+
+  /** Stores the S new tokens that the last run computed of each row from `first` on, each at its own position. */
+  async store(first: number, positions: readonly number[], S: number): Promise<void> {
+    await this.#rows.store(first, positions, S);
+    for (const [row, position] of positions.entries()) this.#lengths[first + row] = position + S;
   }
 
   /** Copies the first `length` tokens of a row to another row. */
   copy(from: number, to: number, length: number): void {
-    this.#forEachHead(from, to, length, (tensor, a, b, size) => tensor.copyWithin(b, a, a + size));
+    this.#rows.copy(from, to, length);
     this.#lengths[to] = length;
   }
 
   /** Swaps two rows. */
   swap(one: number, other: number): void {
     const lengths = this.#lengths;
-    const length = Math.max(lengths[one], lengths[other]);
-    this.#forEachHead(one, other, length, (tensor, a, b, size) => {
-      const kept = tensor.slice(a, a + size);
-      tensor.copyWithin(a, b, b + size);
-      tensor.set(kept, b);
-    });
+    this.#rows.swap(one, other, Math.max(lengths[one], lengths[other]));
     [lengths[one], lengths[other]] = [lengths[other], lengths[one]];
   }
 
-  #forEachHead(
-    one: number,
-    other: number,
-    length: number,
-    apply: (tensor: Float32Array, a: number, b: number, size: number) => void,
-  ): void {
-    const { groups, width } = this.#shape;
-    for (const tensor of this.#tensors)
-      for (let g = 0; g < groups; g++) {
-        const [a, b] = [one, other].map((row) => (row * groups + g) * this.#capacity * width);
-        apply(tensor, a, b, length * width);
-      }
+  close(): Promise<void> {
+    return this.#rows.close();
   }
 }

@@ -2,18 +2,15 @@
 import { availableParallelism } from "node:os";
 import { sizeOf } from "../graph/ops.ts";
 import { readDecoder } from "../models/folder.ts";
-import { slotGraph } from "../models/inference.ts";
 import { cacheContext } from "../models/tokens.ts";
 import type { Device, ResolvedDevice } from "../onnx/devices.ts";
 import { resolveDevice } from "../onnx/resolve-device.ts";
-import { type Program, compile } from "../onnx/session.ts";
 import { type Report, serve } from "../onnx/worker.ts";
-import { slotScoringGraph } from "../score/graph.ts";
 import type { OnnxDtype } from "../weights/onnx-files.ts";
 import { readWeights } from "../weights/weights.ts";
 import { Engine } from "./engine.ts";
+import { GraphRunner } from "./graph-runner.ts";
 import { maxContext } from "./kv-cache.ts";
-import { type Programs, ProgramRunner } from "./model-runner.ts";
 import { type EngineEvent, type EngineStatistics, type GenerationRequest, maxLogprobs } from "./protocol.ts";
 
 export interface ModelOptions {
@@ -36,8 +33,7 @@ const smallModel = 6e6;
 const minTurn = 3;
 
 let engine: Engine;
-let programs: Programs | undefined;
-let scoring: Promise<Program> | undefined;
+let runner: GraphRunner | undefined;
 let events: EngineEvent[] = [];
 
 /** What the handler `step` gets and gives. */
@@ -64,21 +60,14 @@ const handlers = {
     const parameters = [...decoder.parameters.values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
     const small = parameters < smallModel;
     const threads = options.threads ?? (small ? 1 : availableParallelism());
-    const [prefill, decode] = [slotGraph(decoder, false), slotGraph(decoder, true)];
     // Chunks have many tokens: the weights of larger models serve them as they lie in their files.
-    const prefillWeights = { refs, int8, prepacked: small };
-    const K = Math.min(maxLogprobs, tokenizerSize);
-    programs = {
-      prefill: await compile(prefill.graph, device, threads, { ...prefillWeights, onQuantized: report }),
-      decode: await compile(decode.graph, device, threads, { refs, int8, prepacked: true }),
-      score: () =>
-        (scoring ??= compile(slotScoringGraph(decoder, K, tokenizerSize), device, threads, prefillWeights)),
-    };
-    // Compiled later, it would hold up running sequences; on a GPU it would hold the weights once more.
-    if (device === "cpu") await programs.score();
-    const runner = new ProgramRunner(programs, decode.cache, slots);
+    const prepackedPrefill = small;
+    const k = Math.min(maxLogprobs, tokenizerSize);
+    const weights = { refs, int8, onQuantized: report };
+    const settings = { device, threads, slots, prepackedPrefill, k, tokenizerSize };
+    runner = await GraphRunner.create(decoder, weights, settings);
     engine = new Engine(runner, slots, (event) => events.push(event));
-    return { context: maxContext(decode.cache, slots, cacheBytes, cacheContext(decoder)), device };
+    return { context: maxContext(runner.cacheShape, slots, cacheBytes, cacheContext(decoder)), device };
   },
   /** Submits and cancels requests, and steps once, or several times if steps are short. */
   async step({ submit, cancel }: StepRequest): Promise<StepReply> {
@@ -94,7 +83,7 @@ const handlers = {
     return reply;
   },
   async close(): Promise<void> {
-    for (const program of [programs?.prefill, programs?.decode, await scoring]) await program?.close();
+    await runner?.close();
   },
 };
 

@@ -1,6 +1,7 @@
 /** @file Scores token sequences with a model that is given as an ONNX file. */
 import { type ExportedDecoder, openExported } from "../onnx/exported.ts";
-import { type Program, compile, free } from "../onnx/session.ts";
+import { type Program, free } from "../onnx/program.ts";
+import { compile } from "../onnx/session.ts";
 import { logitsScoringGraph } from "./graph.ts";
 import type { ScorerOptions } from "./scorer.ts";
 import { type Group, type Scores, toScores } from "./scores.ts";

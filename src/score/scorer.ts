@@ -2,7 +2,8 @@
 import type { Decoder } from "../models/decoder.ts";
 import type { Tensor } from "../weights/stored.ts";
 import type { ResolvedDevice } from "../onnx/devices.ts";
-import { type Data, type FrozenWeights, type Program, compile, free } from "../onnx/session.ts";
+import { type Data, type FrozenWeights, type Program, free } from "../onnx/program.ts";
+import { compile } from "../onnx/session.ts";
 import { scoringGraph } from "./graph.ts";
 import { packRows } from "./rows.ts";
 import { type Group, type Scores, toScores, wholeGroup } from "./scores.ts";
@@ -49,7 +50,7 @@ export class Scorer {
     const options = "refs" in weights && weights.int8 ? { ...given, rows: 1 } : given;
     const { rows, rowLength, k, tokenizerSize, device, threads } = options;
     const graph = scoringGraph(decoder, rows, rowLength, k, tokenizerSize);
-    if ("refs" in weights) return new Scorer(await compile(graph, device, threads, weights), options, {});
+    if ("refs" in weights) return new Scorer(await compile(graph, device, threads, { weights }), options, {});
     const fed = Object.fromEntries(Array.from(weights, ([name, { data }]) => [name, data]));
     return new Scorer(await compile(graph, device, threads), options, fed);
   }

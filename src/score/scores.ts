@@ -1,5 +1,5 @@
 /** @file What a model says about sequences: its scores, and whether they are finite. */
-import type { Data } from "../onnx/session.ts";
+import type { Data } from "../onnx/program.ts";
 import { findNonFinite } from "../weights/finite.ts";
 
 // T tokens of a sequence, K kept candidates.

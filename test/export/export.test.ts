@@ -47,7 +47,7 @@ describe("transformers.js generates from an export what we generate", () => {
       const decoder = readDecoder(folder.path);
       const tokenizer = readTokenizer(folder.path);
       const program = await compile(inferenceGraph(decoder), "cpu", 1, {
-        refs: await readWeights(folder.path, decoder),
+        weights: { refs: await readWeights(folder.path, decoder) },
       });
       const text = "And God said unto";
       const prompt = await tokenizer.prompt(text);

@@ -1,14 +1,14 @@
 /** The engine on a real model: the same bits alone and among others, and the same scores as a scorer's. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Engine } from "../../src/generate/engine.ts";
-import { type Programs, ProgramRunner } from "../../src/generate/model-runner.ts";
+import { GraphRunner } from "../../src/generate/graph-runner.ts";
 import type { EngineEvent, GenerationRequest, TokenGenerated } from "../../src/generate/protocol.ts";
 import { greedy } from "../../src/generate/sample.ts";
 import { readDecoder } from "../../src/models/folder.ts";
-import { type CacheShape, inferenceGraph, slotGraph } from "../../src/models/inference.ts";
-import { type Program, compile } from "../../src/onnx/session.ts";
-import { slotScoringGraph } from "../../src/score/graph.ts";
+import { inferenceGraph } from "../../src/models/inference.ts";
+import { compile } from "../../src/onnx/session.ts";
 import { Scorer } from "../../src/score/scorer.ts";
+import type { WeightRef } from "../../src/weights/stored.ts";
 import { readWeights } from "../../src/weights/weights.ts";
 import { demoModel, largestDifference } from "../close.ts";
 import { generateGreedily } from "./greedy.ts";
@@ -16,22 +16,22 @@ import { generateGreedily } from "./greedy.ts";
 const folder = demoModel("pocket-mpt");
 const decoder = readDecoder(folder);
 const [k, tokenizerSize] = [4, 5000];
-let programs: Programs;
-let score: Program;
-let cache: CacheShape;
+let weights: ReadonlyMap<string, WeightRef>;
+const runners = new Map<number, GraphRunner>();
 beforeAll(async () => {
-  const refs = await readWeights(folder, decoder);
-  const decode = slotGraph(decoder, true);
-  cache = decode.cache;
-  score = await compile(slotScoringGraph(decoder, k, tokenizerSize), "cpu", 1, { refs });
-  programs = {
-    score: async () => score,
-    prefill: await compile(slotGraph(decoder, false).graph, "cpu", 1, { refs }),
-    decode: await compile(decode.graph, "cpu", 1, { refs, prepacked: true }),
-  };
+  weights = await readWeights(folder, decoder);
+  for (const slots of [1, 2, 3, 4, 16])
+    runners.set(
+      slots,
+      await GraphRunner.create(
+        decoder,
+        { refs: weights },
+        { device: "cpu", threads: 1, slots, k, tokenizerSize },
+      ),
+    );
 });
 afterAll(async () => {
-  for (const program of [programs.prefill, programs.decode, score]) await program.close();
+  for (const runner of runners.values()) await runner.close();
 });
 
 const request = (id: number, more: Partial<GenerationRequest> = {}): GenerationRequest => ({
@@ -45,7 +45,8 @@ const request = (id: number, more: Partial<GenerationRequest> = {}): GenerationR
 
 function createEngine(slots: number) {
   const events: EngineEvent[] = [];
-  const engine = new Engine(new ProgramRunner(programs, cache, slots), slots, (event) => events.push(event));
+  // The engine is new and knows nothing of what the runner has cached for others.
+  const engine = new Engine(runners.get(slots)!, slots, (event) => events.push(event));
   return { engine, events };
 }
 
@@ -78,8 +79,7 @@ test("a sequence is the same alone and among others, bit by bit, however many sl
 });
 
 test("greedy sequences are those of decoding with the exported graph's cache", async () => {
-  const refs = await readWeights(folder, decoder);
-  const program = await compile(inferenceGraph(decoder), "cpu", 1, { refs });
+  const program = await compile(inferenceGraph(decoder), "cpu", 1, { weights: { refs: weights } });
   const requests = [4, 5, 6].map((id) => request(id, { sampling: greedy, maxTokens: 20 }));
   const { events } = await run(requests, 4);
   for (const { id, prompt } of requests) {
@@ -116,7 +116,7 @@ test("a prompt's scores are the scorer's, and scoring changes neither its contin
   );
   const scorer = await Scorer.create(
     decoder,
-    { refs: await readWeights(folder, decoder) },
+    { refs: weights },
     { rows: 1, rowLength: 256, k, tokenizerSize, device: "cpu", threads: 1 },
   );
   const direct = await scorer.score(requests.map(({ prompt }) => prompt));

@@ -54,7 +54,9 @@ for (const name of readdirSync(zoo)) {
     const inputs = parametersOf(b, decoder);
     const hidden = decoder.hidden(b, (key) => inputs.get(key)!, packedTokens(b, rows, length));
     b.output("logits", logitsOf(b, decoder, hidden, inputs.get(decoder.head)!));
-    const program = await compile(b.graph(), "cpu", 1, { refs: await readWeights(folder, decoder) });
+    const program = await compile(b.graph(), "cpu", 1, {
+      weights: { refs: await readWeights(folder, decoder) },
+    });
     const { logits } = await program.run({ ids, positions, documents });
     await program.close();
     expect(logits.length).toBe(expected.length);

@@ -4,6 +4,7 @@
  */
 import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
+import { expectedResidents } from "./residents.ts";
 
 const driver = "/usr/lib/chromium/vk_swiftshader_icd.json";
 const root = new URL("../..", import.meta.url).pathname;
@@ -63,6 +64,43 @@ test.skipIf(!there)("forward and one training step of a demo model agree with th
   expect(gpu.ids).toEqual(cpu.ids);
   close([gpu.step.loss, gpu.step.gradientNorm], [cpu.step.loss, cpu.step.gradientNorm], 1e-4);
   close(gpu.sums, cpu.sums, 1e-4);
+});
+
+test.skipIf(!there)("resident values do on a GPU what they do on the CPU", () => {
+  const { value } = evaluate(`import { checkResidents } from "./test/onnx/residents.ts";
+    console.log(JSON.stringify(await checkResidents("webgpu")));
+    process.exit(0);`);
+  expect(value).toEqual(expectedResidents);
+});
+
+test.skipIf(!there)("memory does not grow with runs, writes and reads of resident values", () => {
+  const { value } = evaluate(`import { Builder } from "./src/graph/build.ts";
+    import { compile } from "./src/onnx/session.ts";
+    const size = 2 ** 20;
+    const b = new Builder();
+    b.output("next", b.add(b.input("sum", [size]), b.input("weight", [size])));
+    const resident = { inputs: ["sum", "weight"], carry: new Map([["next", "sum"]]) };
+    const program = await compile(b.graph(), "webgpu", 1, { resident });
+    const weight = new Float32Array(size).fill(1);
+    const rounds = async (count) => {
+      for (let i = 0; i < count; i++) {
+        program.write("weight", weight);
+        program.clear("sum");
+        for (let run = 0; run < 2; run++) await program.run({});
+        await program.read("sum");
+      }
+      Bun.gc(true);
+      return process.memoryUsage().rss;
+    };
+    const before = await rounds(10);
+    const after = await rounds(40);
+    const sum = (await program.read("sum"))[size - 1];
+    await program.close();
+    console.log(JSON.stringify({ sum, growth: (after - before) / (4 * size) }));
+    process.exit(0);`);
+  expect(value.sum).toBe(2);
+  // Each of the 40 rounds makes four buffers of this size.
+  expect(value.growth).toBeLessThan(20);
 });
 
 test.skipIf(!there)("auto takes it and says so", () => {
