@@ -15,35 +15,39 @@ import { compile } from "./session.ts";
 // R rows, n rows of a run, G heads, C capacity of a row, E width, S new tokens of a row, N entries of a table.
 
 const tableName = (name: string) => `table.${name}`;
+const nextName = (name: string) => `next.${name}`;
+const partName = (name: string) => `part.${name}`;
 
-/** Tables f32[N, E] and `index` i32[n·G·C] to each tensor f32[n, G, C, E], named as the tensor. */
+/** Tables f32[N, E] and `index` i32[n, G, C] to each tensor f32[n, G, C, E], named as the tensor. */
 function selectionGraph({ names, groups, width }: RowLayout): Graph {
   const b = new Builder();
   const known = [groups, width];
   const [entries, rows, capacity] = ["entries", "rows", "capacity"].map((name) => b.dimension(name, known));
-  const index = b.input("index", [rows * groups * capacity], "i32");
-  for (const name of names) {
-    const selected = b.gather(b.input(tableName(name), [entries, width]), index);
-    b.output(name, b.reshape(selected, [rows, groups, capacity, width]));
-  }
+  const index = b.input("index", [rows, groups, capacity], "i32");
+  for (const name of names) b.output(name, b.gather(b.input(tableName(name), [entries, width]), index));
   return b.graph();
 }
 
-/** Tables f32[N, E], new tokens f32[tensors·n, G, S, E] and `index` i32[N'] into both to tables f32[N', E]. */
+/**
+ * Tables f32[N, E], new tokens f32[tensors·n, G, S, E], for each tensor `part` i32[n], which of those are its own,
+ * and `index` i32[N'] into each table with its new entries behind it, to tables f32[N', E].
+ */
 function storageGraph({ names, fresh, groups, width }: RowLayout): Graph {
   const b = new Builder();
-  const known = [names.length, groups, width];
-  const [entries, stored, rows, length] = ["entries", "stored", "rows", "length"].map((name) =>
-    b.dimension(name, known),
+  const known = [groups, width];
+  const [entries, stored, parts, rows, length] = ["entries", "stored", "parts", "rows", "length"].map(
+    (name) => b.dimension(name, known),
   );
   const index = b.input("index", [stored], "i32");
-  const all = b.input(fresh, [names.length * rows, groups, length, width]);
-  const perTensor = b.reshape(all, [names.length, rows * groups * length * width]);
-  for (const [i, name] of names.entries()) {
-    const table = b.input(tableName(name), [entries, width]);
-    const added = b.gather(perTensor, b.constant(Int32Array.of(i), [1]));
-    const both = b.concat([table, b.reshape(added, [rows * groups * length, width])], 0);
-    b.output(tableName(name), b.gather(both, index));
+  const all = b.input(fresh, [parts, groups, length, width]);
+  const perPart = b.reshape(all, [parts, groups * length * width]);
+  for (const name of names) {
+    const added = b.gather(perPart, b.input(partName(name), [rows], "i32"));
+    const both = [
+      b.input(tableName(name), [entries, width]),
+      b.reshape(added, [rows * groups * length, width]),
+    ];
+    b.output(nextName(name), b.gather(b.concat(both, 0), index));
   }
   return b.graph();
 }
@@ -88,7 +92,7 @@ export class RowBuffers implements ResidentRows {
     const storage = await compile(storageGraph(layout), device, 1, {
       resident: {
         inputs: [layout.fresh, ...tables],
-        carry: new Map(tables.map((name) => [name, name])),
+        carry: new Map(layout.names.map((name) => [nextName(name), tableName(name)])),
         values,
       },
     });
@@ -102,17 +106,24 @@ export class RowBuffers implements ResidentRows {
   }
 
   async store(first: number, positions: readonly number[], S: number): Promise<void> {
-    const { groups } = this.#layout;
+    const { names, groups } = this.#layout;
+    const rows = positions.length;
     const index = this.#index.slice();
-    // In the graph the new entries follow those of the table.
+    // The new entries lie behind those of the table.
     let entry = this.#entries;
     for (const [row, position] of positions.entries())
       for (let g = 0; g < groups; g++) {
         const start = ((first + row) * groups + g) * this.#capacity + position;
         for (let s = 0; s < S; s++) index[start + s] = entry++;
       }
-    const lengths = { entries: this.#entries, stored: index.length, rows: positions.length, length: S };
-    await this.#storage.run({ index }, lengths);
+    const parts = names.map((name, i) => [
+      partName(name),
+      Int32Array.from(positions, (_, row) => i * rows + row),
+    ]);
+    await this.#storage.run(
+      { index, ...Object.fromEntries(parts) },
+      { entries: this.#entries, stored: index.length, parts: names.length * rows, rows, length: S },
+    );
     this.#entries = index.length;
     this.#index = index.map((_, i) => i);
   }
