@@ -7,9 +7,10 @@ import type { Decoder } from "../models/decoder.ts";
 import { inferenceGraph } from "../models/inference.ts";
 import { type OnnxDtype, onnxFile } from "../weights/onnx-files.ts";
 import { toBytes } from "../weights/safetensors.ts";
-import { type Encoding, encode } from "../onnx/encode.ts";
+import { encode } from "../onnx/encode.ts";
+import type { Encoding } from "../onnx/encoding.ts";
 import { quantize } from "../onnx/quantize.ts";
-import type { TensorData } from "../onnx/tensor.ts";
+import type { TensorData } from "../onnx/messages.ts";
 import { checkFinite } from "./weights.ts";
 
 /** The supported dtypes, of those of transformers.js. */

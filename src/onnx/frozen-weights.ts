@@ -3,7 +3,7 @@ import { realpathSync } from "node:fs";
 import { parse, relative } from "node:path";
 import { sizeOf } from "../graph/ops.ts";
 import { bytesPerElement, readTensor } from "../weights/tensor-ref.ts";
-import type { Encoding } from "./encode.ts";
+import type { Encoding } from "./encoding.ts";
 import type { FrozenWeights } from "./program.ts";
 import { quantize } from "./quantize.ts";
 import { Tensor } from "./runtime.ts";

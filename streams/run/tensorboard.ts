@@ -4,7 +4,16 @@
  */
 import { appendFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { Message } from "../../src/onnx/protobuf.ts";
+import { Writer } from "protobufjs/minimal";
+
+/** Fields of an Event and of a Summary's Value, each a number and a wire type. */
+const wallTime = (1 << 3) | 1;
+const step = 2 << 3;
+const fileVersion = (3 << 3) | 2;
+const summary = (5 << 3) | 2;
+const summaryValue = (1 << 3) | 2;
+const tagName = (1 << 3) | 2;
+const simpleValue = (2 << 3) | 5;
 
 /** CRC-32C (Castagnoli), which is not the CRC-32 of zlib. */
 const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
@@ -41,18 +50,26 @@ export class EventFile {
       folder,
       `events.out.tfevents.${Math.floor(Date.now() / 1000)}.tributary.${process.pid}`,
     );
-    this.#append(new Message().string(3, "brain.Event:2"));
+    this.#append(Writer.create().uint32(fileVersion).string("brain.Event:2"));
   }
 
   /** Appends one event, complete on return, so that nothing is lost where the run is cut off. */
-  scalars(step: number, values: Readonly<Record<string, number>>): void {
-    const summary = new Message();
+  scalars(at: number, values: Readonly<Record<string, number>>): void {
+    const event = Writer.create().uint32(step).int64(at).uint32(summary).fork();
     for (const [tag, value] of Object.entries(values))
-      summary.message(1, new Message().string(1, tag).float(2, value));
-    this.#append(new Message().integer(2, step).message(5, summary));
+      event.uint32(summaryValue).fork().uint32(tagName).string(tag).uint32(simpleValue).float(value).ldelim();
+    this.#append(event.ldelim());
   }
 
-  #append(event: Message): void {
-    appendFileSync(this.#path, frame(event.double(1, Date.now() / 1000).encode()));
+  #append(event: Writer): void {
+    appendFileSync(
+      this.#path,
+      frame(
+        event
+          .uint32(wallTime)
+          .double(Date.now() / 1000)
+          .finish(),
+      ),
+    );
   }
 }
