@@ -1,4 +1,4 @@
-/** @file Weights of a model that stay in their files, as a session finds them; and those in 8 bits, which are fed. */
+/** @file Weights that stay in their files, which a session maps; int8 ones are made here and fed. */
 import { realpathSync } from "node:fs";
 import { parse, relative } from "node:path";
 import { sizeOf } from "../graph/ops.ts";
@@ -8,14 +8,14 @@ import type { FrozenWeights } from "./program.ts";
 import { quantize } from "./quantize.ts";
 import { Tensor } from "./runtime.ts";
 
-/** Weights may lie anywhere: their locations are relative to this. */
+/** Locations of weights are relative to this, since they may be anywhere. */
 export const root = parse(process.cwd()).root;
 
 const weightTypes = { F32: "f32", F16: "f16", BF16: "bf16" } as const;
 
 /**
- * How a graph is encoded with weights that ONNX Runtime maps from their files.
- * @returns besides, the int8 tensors that every run is fed: they are quantized, and added, as the graph is encoded.
+ * The encoding of a graph whose weights ONNX Runtime maps from their files.
+ * @returns also the int8 tensors that every run is fed, which are added as the graph is encoded.
  */
 export function locateWeights(
   { refs, int8, prepacked = false, onQuantized }: FrozenWeights,

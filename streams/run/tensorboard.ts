@@ -6,14 +6,16 @@ import { appendFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Writer } from "protobufjs/minimal";
 
-/** Fields of an Event and of a Summary's Value, each a number and a wire type. */
-const wallTime = (1 << 3) | 1;
-const step = 2 << 3;
-const fileVersion = (3 << 3) | 2;
-const summary = (5 << 3) | 2;
-const summaryValue = (1 << 3) | 2;
-const tagName = (1 << 3) | 2;
-const simpleValue = (2 << 3) | 5;
+/** Fields of an Event, a Summary and its Value: each a number with its wire type. */
+const fields = {
+  wallTime: (1 << 3) | 1,
+  step: 2 << 3,
+  fileVersion: (3 << 3) | 2,
+  summary: (5 << 3) | 2,
+  value: (1 << 3) | 2,
+  tag: (1 << 3) | 2,
+  simpleValue: (2 << 3) | 5,
+} as const;
 
 /** CRC-32C (Castagnoli), which is not the CRC-32 of zlib. */
 const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
@@ -50,14 +52,16 @@ export class EventFile {
       folder,
       `events.out.tfevents.${Math.floor(Date.now() / 1000)}.tributary.${process.pid}`,
     );
-    this.#append(Writer.create().uint32(fileVersion).string("brain.Event:2"));
+    this.#append(Writer.create().uint32(fields.fileVersion).string("brain.Event:2"));
   }
 
   /** Appends one event, complete on return, so that nothing is lost where the run is cut off. */
-  scalars(at: number, values: Readonly<Record<string, number>>): void {
-    const event = Writer.create().uint32(step).int64(at).uint32(summary).fork();
-    for (const [tag, value] of Object.entries(values))
-      event.uint32(summaryValue).fork().uint32(tagName).string(tag).uint32(simpleValue).float(value).ldelim();
+  scalars(step: number, values: Readonly<Record<string, number>>): void {
+    const event = Writer.create().uint32(fields.step).int64(step).uint32(fields.summary).fork();
+    for (const [tag, value] of Object.entries(values)) {
+      event.uint32(fields.value).fork();
+      event.uint32(fields.tag).string(tag).uint32(fields.simpleValue).float(value).ldelim();
+    }
     this.#append(event.ldelim());
   }
 
@@ -66,7 +70,7 @@ export class EventFile {
       this.#path,
       frame(
         event
-          .uint32(wallTime)
+          .uint32(fields.wallTime)
           .double(Date.now() / 1000)
           .finish(),
       ),

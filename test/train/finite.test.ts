@@ -110,7 +110,7 @@ test("a weight that is NaN is found in a source in 8 bits, and in one that is an
 test("a target with a weight that is no number is refused before the first step", async () => {
   using target = broken("pocket-llama", "model.layers.1.mlp.up_proj.weight", [3, 4], -Infinity);
   expect(await problem(run(config("target", `target=${target.path}`, "sources=[]")))).toBe(
-    `${target.path}: model.layers.1.mlp.up_proj.weight[3, 4] is -Infinity; a model with such a weight cannot be trained`,
+    `${target.path}: model.layers.1.mlp.up_proj.weight[3, 4] is -Infinity; such a model cannot be trained`,
   );
 });
 
