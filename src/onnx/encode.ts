@@ -156,8 +156,8 @@ class Encoder implements Target {
   /** A weight as its file has it; under another name, a duplicate. */
   #storedWeight(weight: string, shape: Shape, name = weight): string {
     return this.#share(`weight ${name}`, () => {
-      const { dtype, place } = this.#options.weights!.get(weight)!;
-      this.#model.initializer(name, dtype, shape, place);
+      const { dtype, data } = this.#options.weights!.get(weight)!;
+      this.#model.initializer(name, dtype, shape, data);
       // To the runtime, what could also be fed is no constant.
       if (this.#options.inPlace) this.#model.input(name, dtype, shape);
       return name;
@@ -183,9 +183,9 @@ class Encoder implements Target {
     const weight = this.#weightName(value);
     const found = weight === undefined ? undefined : this.#options.quantized?.(weight, transposed);
     if (!found) return undefined;
-    const { name, shape, place, scales } = found;
+    const { name, shape, data, scales } = found;
     const int8 = this.#share(`int8 ${name}`, () => {
-      if (place) this.#model.initializer(name, "i8", shape, place);
+      if (data) this.#model.initializer(name, "i8", shape, data);
       else this.#model.input(name, "i8", shape);
       return name;
     });

@@ -5,14 +5,14 @@ import type { TensorData } from "./messages.ts";
 /** An input of the graph that is a weight of the model. */
 export interface Weight {
   readonly dtype: "f32" | "f16" | "bf16";
-  readonly place: TensorData;
+  readonly data: TensorData;
 }
 
 /** An int8 weight [K, N], with a scale per column. Without data it is an input that runs are fed. */
 export interface QuantizedWeight {
   readonly name: string;
   readonly shape: Shape;
-  readonly place?: TensorData;
+  readonly data?: TensorData;
   readonly scales: Float32Array;
 }
 

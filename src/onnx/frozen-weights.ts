@@ -26,7 +26,7 @@ export function locateWeights(
     Array.from(refs, ([name, { path, offset, dtype, shape }]) => {
       const location = relative(root, realpathSync(path));
       const length = sizeOf(shape) * bytesPerElement[dtype];
-      return [name, { dtype: weightTypes[dtype], place: { location, offset, length } }];
+      return [name, { dtype: weightTypes[dtype], data: { location, offset, length } }];
     }),
   );
   const total = [...refs.values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0);
