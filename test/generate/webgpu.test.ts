@@ -15,7 +15,7 @@ const generation = (device: string) => `
   import { GraphRunner } from "./src/generate/graph-runner.ts";
   import { greedy } from "./src/generate/sample.ts";
   import { readDecoder } from "./src/models/folder.ts";
-  import { readWeights } from "./src/weights/weights.ts";
+  import { readWeights } from "./src/weights/read-weights.ts";
   const folder = "demo/models/pocket-llama";
   const decoder = readDecoder(folder);
   const runner = await GraphRunner.create(decoder, { refs: await readWeights(folder, decoder) },
