@@ -1,5 +1,5 @@
 /**
- * @file Tokens per second of a training step, and its share of this machine's matrix-product peak.
+ * @file Tokens per second of a training step, and its fraction of this machine's peak in matrix products.
  *
  * Both are measured in the same run, in turns, so that the ratio holds on a noisy machine:
  * `bun bench/train-step.ts [rounds]`. Floating-point operations are counted as 6 per weight of a

@@ -1,21 +1,21 @@
-/** @file Weights of a model that stay in their files, as a session finds them; and those in 8 bits, which are fed. */
+/** @file Weights that stay in their files, which a session maps; int8 ones are made here and fed. */
 import { realpathSync } from "node:fs";
 import { parse, relative } from "node:path";
 import { sizeOf } from "../graph/ops.ts";
 import { bytesPerElement, readTensor } from "../weights/tensor-ref.ts";
-import type { Encoding } from "./encode.ts";
+import type { Encoding } from "./encoding.ts";
 import type { FrozenWeights } from "./program.ts";
 import { quantize } from "./quantize.ts";
 import { Tensor } from "./runtime.ts";
 
-/** Weights may lie anywhere: their locations are relative to this. */
+/** Locations of weights are relative to this, since they may be anywhere. */
 export const root = parse(process.cwd()).root;
 
 const weightTypes = { F32: "f32", F16: "f16", BF16: "bf16" } as const;
 
 /**
- * How a graph is encoded with weights that ONNX Runtime maps from their files.
- * @returns besides, the int8 tensors that every run is fed: they are quantized, and added, as the graph is encoded.
+ * The encoding of a graph whose weights ONNX Runtime maps from their files.
+ * @returns also the int8 tensors that every run is fed, which are added as the graph is encoded.
  */
 export function locateWeights(
   { refs, int8, prepacked = false, onQuantized }: FrozenWeights,
@@ -26,7 +26,7 @@ export function locateWeights(
     Array.from(refs, ([name, { path, offset, dtype, shape }]) => {
       const location = relative(root, realpathSync(path));
       const length = sizeOf(shape) * bytesPerElement[dtype];
-      return [name, { dtype: weightTypes[dtype], place: { location, offset, length } }];
+      return [name, { dtype: weightTypes[dtype], data: { location, offset, length } }];
     }),
   );
   const total = [...refs.values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0);

@@ -15,7 +15,7 @@ async function createTrainer(options: Partial<TrainerOptions>, folder = zoo("lla
   return Trainer.create(decoder, parameters, { shape, ...plainTraining, threads: 1, ...options });
 }
 
-/** Rows of pseudo-random tokens; each position has two targets, the first with the share `q`. */
+/** Rows of pseudo-random tokens; each position has two targets, the first with probability `q`. */
 function createBatch(seed: number, q: number, weight: number): Batch {
   const id = (i: number) => 3 + ((seed * 31 + i * 57) % 200);
   return {
@@ -33,7 +33,7 @@ const swapped = (batch: Batch): Batch => ({
   targets: batch.targets.map((_, i, all) => all[i ^ 1]),
 });
 
-test("a soft target costs what its entries cost alone, each by its share, over all micro-batches", async () => {
+test("the loss of a soft target is the mean of its entries' losses, by probability, over all micro-batches", async () => {
   const trainer = await createTrainer({ accumulate: true });
   const losses = async (...batches: Batch[]) => {
     const { loss, nll, nllPart } = await trainer.gradients(batches);
@@ -102,7 +102,7 @@ test("along the gradient the loss changes by its norm", async () => {
   await trainer.close();
 });
 
-test("steps are AdamW's on gradients of at most the clipping norm, which only matrices decay beside", async () => {
+test("steps are AdamW's on clipped gradients, and only matrices decay", async () => {
   const options = { name: "adamw", beta1: 0.8, beta2: 0.9, epsilon: 1e-6, weightDecay: 0.3 } as const;
   const batches = [
     [createBatch(1, 0.75, 0.05), createBatch(2, 0.5, 0.05)],

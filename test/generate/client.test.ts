@@ -1,6 +1,6 @@
 /** A model in its worker, as the thread sees it that asks for texts. */
 import { expect, test } from "bun:test";
-import { EngineClient } from "../../src/generate/model.ts";
+import { EngineClient } from "../../src/generate/client.ts";
 import { greedy } from "../../src/generate/sample.ts";
 import { demoModel } from "../close.ts";
 
