@@ -254,7 +254,7 @@ export const areas: Areas = {
     changes: [
       ["from.nth ?? 0", "0"],
       ["skip = 0;", ""],
-      ["next() * (i + 1)", "next() * i"],
+      ["random() * (i + 1)", "random() * i"],
       ["Math.imul(epoch + 1, 0x9e3779b1) ^ ", ""],
       ["cursor: { epoch, file, row, nth }", "cursor: { epoch, file, row, nth: nth + 1 }"],
     ],

@@ -1,20 +1,10 @@
 /** @file Stage 1½: documents in shuffled order, one window at a time. */
+import { type Random, mulberry32 } from "../../src/random/prng.ts";
 import type { Cursor, Document } from "../records.ts";
 
-/** Numbers in [0, 1) from a seed (mulberry32, T. Ettinger, public domain). */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-function permute<T>(items: T[], next: () => number): void {
+function permute<T>(items: T[], random: Random): void {
   for (let i = items.length - 1; i > 0; i--) {
-    const j = Math.floor(next() * (i + 1));
+    const j = Math.floor(random() * (i + 1));
     [items[i], items[j]] = [items[j], items[i]];
   }
 }
@@ -53,7 +43,10 @@ export async function* shuffle(
   let skip = from.nth ?? 0;
   for await (const group of windows(documents, window)) {
     const { epoch, file, row } = group[0].cursor;
-    permute(group, random(seed ^ Math.imul(epoch + 1, 0x9e3779b1) ^ Math.imul(file + 1, 0x85ebca6b) ^ row));
+    permute(
+      group,
+      mulberry32(seed ^ Math.imul(epoch + 1, 0x9e3779b1) ^ Math.imul(file + 1, 0x85ebca6b) ^ row),
+    );
     for (let nth = skip; nth < group.length; nth++)
       yield { ...group[nth], cursor: { epoch, file, row, nth } };
     skip = 0;
