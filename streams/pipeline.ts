@@ -7,7 +7,7 @@ import type { Config } from "./config/config.ts";
 import { type BlockStatistics, type Cursor, type ResumePoint, type Scored, startOfData } from "./records.ts";
 import { batchSizes, fuseOptions, packOptions, tokensPerStep, trainOptions } from "./stage-options.ts";
 import { align } from "./stages/align.ts";
-import { type Scorer, countTokens, forward, tokensInFlight } from "./stages/forward.ts";
+import { type ForwardTeacher, countTokens, forward, tokensInFlight } from "./stages/forward.ts";
 import { fuse } from "./stages/fuse.ts";
 import { pack } from "./stages/pack.ts";
 import { read } from "./stages/read.ts";
@@ -34,7 +34,7 @@ export interface Student {
 /** Text to every teacher's scores of it, for as many tokens as the steps need. */
 export function teacherScores(
   config: Config,
-  { tokenizers, teachers }: { readonly tokenizers: Tokenizers; readonly teachers: readonly Scorer[] },
+  { tokenizers, teachers }: { readonly tokenizers: Tokenizers; readonly teachers: readonly ForwardTeacher[] },
   { stages, resume = startOfData, onSkip }: Execution,
 ): AsyncGenerator<Scored> {
   const { data, train } = config;

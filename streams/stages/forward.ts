@@ -6,7 +6,7 @@ import { type Teacher, checkFinite } from "../../src/teachers/teacher.ts";
 import type { Encoded, Scored } from "../records.ts";
 
 /** What the stage needs of a teacher. */
-export type Scorer = Pick<Teacher, "name" | "score" | "explain">;
+export type ForwardTeacher = Pick<Teacher, "name" | "score" | "explain">;
 
 export interface ForwardOptions {
   readonly blockSize: number;
@@ -59,7 +59,7 @@ async function* groupBlocks(
 
 /** Scores per group, of the wanted blocks. @throws if a score is not finite, naming teacher, document and reason. */
 async function scoreGroups(
-  teacher: Scorer,
+  teacher: ForwardTeacher,
   groups: readonly BlockGroup[],
   onSeconds: (seconds: number) => void,
 ): Promise<Scores[][]> {
@@ -108,7 +108,7 @@ function* withScores(
  */
 export async function* forward(
   encoded: AsyncIterable<Encoded>,
-  teachers: readonly Scorer[],
+  teachers: readonly ForwardTeacher[],
   options: ForwardOptions,
   onSeconds: (seconds: number) => void = () => {},
 ): AsyncGenerator<Scored> {

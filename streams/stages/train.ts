@@ -17,7 +17,7 @@ export type TrainStep = (
   learningRate: number,
 ) => Promise<StepResult & { readonly seconds: number }>;
 
-export interface Trainer {
+export interface Stepper {
   readonly step: TrainStep;
   readonly addSeconds?: (seconds: number) => void;
 }
@@ -75,7 +75,7 @@ function toBatch(rows: readonly Packed[], count: number, totalWeight: number): B
 async function stepOn(
   rows: readonly Packed[],
   { rows: batchRows, loss: reported }: TrainOptions,
-  { step, addSeconds }: Trainer,
+  { step, addSeconds }: Stepper,
   learningRate: number,
 ): Promise<Omit<Step, "step" | "next">> {
   const totalWeight = rows.reduce((sum, { weights }) => sum + weights.reduce((a, b) => a + b, 0), 0);
@@ -99,7 +99,7 @@ async function stepOn(
 export async function* train(
   rows: AsyncIterable<Packed>,
   options: TrainOptions,
-  trainer: Trainer,
+  stepper: Stepper,
   resume: Pick<ResumePoint, "steps"> = startOfData,
 ): AsyncGenerator<Step> {
   const rowsPerStep = options.rows * options.accumulation;
@@ -107,7 +107,7 @@ export async function* train(
   let group: Packed[] = [];
   const take = async (): Promise<Step> => {
     const { next } = group.at(-1)!;
-    const result = await stepOn(group, options, trainer, learningRate(options, step));
+    const result = await stepOn(group, options, stepper, learningRate(options, step));
     group = [];
     step++;
     return { step, ...result, next: { ...next, steps: step } };
