@@ -10,7 +10,7 @@ import { copyFileSync, existsSync, mkdirSync, statSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sizeOf } from "../src/graph/ops.ts";
-import type { WeightDtype, Tensor } from "../src/weights/stored.ts";
+import type { WeightDtype, Tensor } from "../src/weights/tensor-ref.ts";
 import { readDecoder } from "../src/models/folder.ts";
 import { writeSafetensors } from "../src/weights/safetensors.ts";
 

@@ -39,19 +39,35 @@ export const areas: Areas = {
       ["b.mul(weight, hidden_CD)", "hidden_CD"],
     ],
   },
-  "src/autodiff/rules.ts": {
-    tests: ["test/autodiff/rules.test.ts"],
+  "src/graph/elementwise.ts": {
+    tests: ["test/autodiff/gradients.test.ts"],
     changes: [
       ["b.mul(b.scalar(2), output)", "output"],
       ["b.sub(b.scalar(1), output)", "output"],
       ["2 / Math.sqrt(Math.PI)", "1"],
       ["1 / Math.sqrt(2 * Math.PI)", "1"],
-      ["b.scalar(1 / count)", "b.scalar(1)"],
-      ["permutation.indexOf(axis)", "permutation[axis]"],
+    ],
+  },
+  "src/graph/reductions.ts": {
+    tests: ["test/autodiff/gradients.test.ts"],
+    changes: [["b.scalar(1 / count)", "b.scalar(1)"]],
+  },
+  "src/graph/layout.ts": {
+    tests: ["test/autodiff/gradients.test.ts"],
+    changes: [["permutation.indexOf(axis)", "permutation[axis]"]],
+  },
+  "src/graph/products.ts": {
+    tests: ["test/autodiff/gradients.test.ts"],
+    changes: [
+      ["transposeA: transposeB, transposeB: true, scale", "transposeA: transposeB, transposeB: true"],
+    ],
+  },
+  "src/graph/fused.ts": {
+    tests: ["test/autodiff/gradients.test.ts"],
+    changes: [
       ["b.reduceSum(b.mul(g, p)", "b.reduceSum(b.mul(g, g)"],
       ["b.mul(sin, b.scalar(-1))", "sin"],
       ["b.sub(centre(s),", "b.sub(s,"],
-      ["transposeA: transposeB, transposeB: true, scale", "transposeA: transposeB, transposeB: true"],
     ],
   },
   "src/score/rows.ts": {
@@ -141,8 +157,8 @@ export const areas: Areas = {
     tests: ["test/evaluate/ensemble.test.ts"],
     changes: [
       ["sum / texts.length", "sum"],
-      ["sums[stretch - 1] += nll[t]", "sums[stretch] += nll[t]"],
-      ["cuts[stretch] < ends[t + 1]", "cuts[stretch] <= ends[t + 1]"],
+      ["sums[segment - 1] += nll[t]", "sums[segment] += nll[t]"],
+      ["cuts[segment] < ends[t + 1]", "cuts[segment] <= ends[t + 1]"],
       ["Math.exp(best - nll[i])", "Math.exp(-nll[i])"],
     ],
   },
@@ -158,8 +174,8 @@ export const areas: Areas = {
     tests: ["test/evaluate/accuracy.test.ts"],
     changes: [
       ["values.indexOf(", "values.lastIndexOf("],
-      ["normed / count", "plain / count"],
-      ["plain / count", "plain"],
+      ["correctNorm / count", "correct / count"],
+      ["correct / count", "correct"],
     ],
   },
   "streams/stages/read.ts": {

@@ -9,7 +9,7 @@ import { basename, join } from "node:path";
 import { writeFolder } from "../src/export/folder.ts";
 import { readDecoder } from "../src/models/folder.ts";
 import { type OnnxDtype, onnxFile } from "../src/weights/onnx-files.ts";
-import { readWeights } from "../src/weights/weights.ts";
+import { readWeights } from "../src/weights/read-weights.ts";
 import { ExportedScorer } from "../src/score/exported.ts";
 import { readFrozen } from "../src/score/frozen.ts";
 import type { Scores } from "../src/score/scores.ts";

@@ -15,7 +15,7 @@ import { type Batch, Trainer } from "../src/train/trainer.ts";
 const rounds = Number(process.argv[2] ?? 5);
 const threads = availableParallelism();
 const [rows, length, layers, width, vocabulary] = [8, 256, 6, 288, 32000];
-const decoder = llama({
+const config = {
   vocab_size: vocabulary,
   hidden_size: width,
   intermediate_size: 768,
@@ -24,7 +24,8 @@ const decoder = llama({
   max_position_embeddings: length,
   rms_norm_eps: 1e-5,
   tie_word_embeddings: true,
-});
+};
+const decoder = { ...llama.readDecoder(config), vocabulary };
 
 const tokens = rows * length;
 const random = (size: number) => Float32Array.from({ length: size }, () => (Math.random() - 0.5) / 10);

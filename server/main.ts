@@ -1,7 +1,7 @@
 /** @file The command `bun run serve`. */
 import { existsSync, readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { isHubId, modelFolder } from "../src/hub/snapshot.ts";
+import { isHubId, resolveModelFolder } from "../src/hub/snapshot.ts";
 import { type Device, devices } from "../src/onnx/devices.ts";
 import { onStop } from "../src/cli/stop.ts";
 import { isLoopback, originOf } from "./access.ts";
@@ -128,7 +128,7 @@ async function main(args: readonly string[]): Promise<void> {
   };
   onStop(() => void stop());
 
-  const folder = await modelFolder(values.model);
+  const folder = await resolveModelFolder(values.model);
   served = await ServedModel.load({ ...settings, folder });
   const { context, device } = served.model;
   process.stderr.write(

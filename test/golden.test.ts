@@ -1,4 +1,4 @@
-/** The numbers of Python transformers, PyTorch and the FuseLLM reference; test/fixtures/golden/README.md. */
+/** Reference values from Python transformers, PyTorch and FuseLLM; see test/fixtures/golden/README.md. */
 import { describe, expect, test } from "bun:test";
 import { Fuser, type Method, scheduleLmWeight, teacherWeights } from "../src/fusion/select.ts";
 import { Projector, projections } from "../src/fusion/project.ts";
@@ -6,7 +6,7 @@ import { RowWriter, type SparseRows, softmaxRows } from "../src/fusion/sparse.ts
 import { TokenAligner } from "../src/fusion/token-align.ts";
 import { minEditMap } from "../src/fusion/vocabulary-map.ts";
 import { Builder } from "../src/graph/build.ts";
-import { packedTokens, parametersOf } from "../src/models/tokens.ts";
+import { packedTokens, addParameters } from "../src/models/tokens.ts";
 import { readDecoder, readParameters } from "../src/models/folder.ts";
 import { compile } from "../src/onnx/session.ts";
 import { Scorer } from "../src/score/scorer.ts";
@@ -31,7 +31,7 @@ describe("the forward pass", () => {
       for (const { shape, offset_bytes, input_ids } of texts) {
         const [length, width] = shape;
         const b = new Builder();
-        const parameters = parametersOf(b, decoder);
+        const parameters = addParameters(b, decoder);
         const hidden = decoder.hidden(b, (key) => parameters.get(key)!, packedTokens(b, 1, length));
         b.output("logits", b.gemm(hidden, parameters.get(decoder.head)!, { transposeB: true }));
         const program = await compile(b.graph(), "cpu", 2);
@@ -215,7 +215,7 @@ function ragged(logits: number[][], indices: number[][], temperature = 1): Spars
   return softmaxRows(writer.finish(), temperature);
 }
 
-/** A row with nothing in it is the base model's, as the reference's collator has it. */
+/** An empty row falls back to the base model's, as in the reference's collator. */
 function filled(rows: SparseRows, base: SparseRows): SparseRows {
   const writer = new RowWriter(rows.offsets.length - 1, 0);
   for (let t = 0; t + 1 < rows.offsets.length; t++) {
@@ -272,7 +272,7 @@ describe("the fused loss", () => {
   }
 
   /** λ = 0 targets of a row. The reference trains on the row of the last token too: one more makes it one. */
-  function targetsOf(row: Feature, { teachers, method, temperature }: Variant, vocabulary: number) {
+  function makeTargets(row: Feature, { teachers, method, temperature }: Variant, vocabulary: number) {
     const base = ragged(row.per_step_logits, row.per_step_indices, temperature);
     const aligned = [0, 1].map((i) =>
       filled(
@@ -330,7 +330,7 @@ describe("the fused loss", () => {
       const { V, features, student_logits, losses } = await golden("synthetic_loss.json").json();
       let [lm, lmCount, fused, fusedCount] = [0, 0, 0, 0];
       for (const [row, feature] of (features as Feature[]).entries()) {
-        const { targets } = targetsOf(feature, variant, V);
+        const { targets } = makeTargets(feature, variant, V);
         const logits = (t: number): number[] => student_logits[row][t];
         const { loss, entropy } = crossEntropies(targets, logits);
         fused += loss - (variant.kl ? entropy : 0);
@@ -393,7 +393,7 @@ describe("the fused loss", () => {
       const { packed_rows, losses } = await golden("loss_batch.json").json();
       const rows = packed_rows.map((i: number) => ({
         row: packed[i] as Feature,
-        targets: targetsOf(packed[i], variant, vocabulary).targets,
+        targets: makeTargets(packed[i], variant, vocabulary).targets,
       }));
       const [lm, fused] = [await trained(rows, 1), await trained(rows, 0)];
       const tokens = rows.reduce((sum: number, { row }: { row: Feature }) => sum + row.input_ids.length, 0);
@@ -410,7 +410,7 @@ describe("the fused loss", () => {
       const packed = await golden("packed.json").json();
       const { packed_rows, losses_batch_row0_only } = await golden("loss_batch.json").json();
       const row: Feature = packed[packed_rows[0]];
-      const { targets, nlls } = targetsOf(row, { teachers: all, method }, vocabulary);
+      const { targets, nlls } = makeTargets(row, { teachers: all, method }, vocabulary);
       const [lm, fused] = [await trained([{ row, targets }], 1), await trained([{ row, targets }], 0)];
       const λ = scheduleLmWeight({ lmWeight: 0, lmSchedule: "soft" }, method, 0, () => nlls);
       const name = method === "minCE" ? "greater_ce_soft_bs1" : "weighted_ce_soft_bs1";

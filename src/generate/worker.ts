@@ -6,7 +6,7 @@ import type { OnnxDtype } from "../weights/onnx-files.ts";
 import { readDecoder } from "../models/folder.ts";
 import { slotGraph } from "../models/inference.ts";
 import { cacheContext } from "../models/tokens.ts";
-import { readWeights } from "../weights/weights.ts";
+import { readWeights } from "../weights/read-weights.ts";
 import type { Device, ResolvedDevice } from "../onnx/devices.ts";
 import { resolveDevice } from "../onnx/resolve-device.ts";
 import { type Program, compile } from "../onnx/session.ts";

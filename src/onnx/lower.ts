@@ -1,5 +1,5 @@
 /** @file Each op of the graph as ONNX nodes, in one table. */
-import type { Node, Op, Shape, Value } from "../graph/ops.ts";
+import type { ComputedOp, Node, Shape, Value } from "../graph/ops.ts";
 
 export type Attribute = number | string | { readonly float: number } | readonly number[];
 
@@ -37,7 +37,7 @@ export interface Target {
   ): void;
 }
 
-type Lowering<O extends Op> = (target: Target, node: Node<O>) => void;
+type Lowering<O extends ComputedOp> = (target: Target, node: Node<O>) => void;
 
 /** Ops that are one ONNX node with the same inputs and no attributes. */
 const same =
@@ -83,7 +83,7 @@ function widenedAfter(target: Target, weight: Value, other: Value): string | und
   return step(target, "Cast", [step(target, "Reshape", [half, shape])], { to: target.float });
 }
 
-export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Lowering<O> } = {
+export const lowerings: { readonly [O in ComputedOp]: Lowering<O> } = {
   add: same("Add"),
   sub: same("Sub"),
   mul: same("Mul"),
@@ -101,7 +101,7 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
     target.emit("Clip", [target.name(x), target.scalar(-limit), target.scalar(limit)], [target.name(y)]),
   equal: same("Equal"),
   greater: same("Greater"),
-  fromEnd: (target, { outputs: [y], attributes: { length, offset, dtype } }) => {
+  arange: (target, { outputs: [y], attributes: { length, offset, dtype } }) => {
     const scalar = step(target, "Reshape", [target.length(length), target.integers([])]);
     const start = step(target, "Sub", [target.wide(offset), scalar]);
     const range = step(target, "Range", [start, target.wide(offset), target.wide(1)]);
@@ -198,7 +198,7 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
    * x + 0·(one element of each dependency): ONNX Runtime orders nodes by their data alone. Where a
    * dependency is not finite, x becomes NaN, in a run that is lost anyway.
    */
-  after: (target, { inputs: [x, ...dependencies], outputs: [y] }) => {
+  barrier: (target, { inputs: [x, ...dependencies], outputs: [y] }) => {
     const zeros = dependencies.map((value) => {
       const first = value.shape.map(() => 0);
       const bounds = [first, first.map(() => 1), [...first.keys()]].map(target.integers);

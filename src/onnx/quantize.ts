@@ -1,5 +1,5 @@
 /** @file Weights as 8-bit integers, for products that quantize their other factor as they run. */
-import type { Tensor } from "../weights/stored.ts";
+import type { Tensor } from "../weights/tensor-ref.ts";
 
 /** A matrix [K, N] as int8 · scale of its column. */
 export interface Quantized {

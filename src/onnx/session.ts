@@ -4,7 +4,7 @@ import { realpathSync } from "node:fs";
 import { parse, relative } from "node:path";
 import { InferenceSession, Tensor, env } from "onnxruntime-node";
 import { type Dtype, type Graph, type Shape, factors, isNode, sizeOf } from "../graph/ops.ts";
-import { type WeightRef, bytesPerElement, readTensor } from "../weights/stored.ts";
+import { type WeightRef, bytesPerElement, readTensor } from "../weights/tensor-ref.ts";
 import type { ResolvedDevice } from "./devices.ts";
 import { type Encoding, encode } from "./encode.ts";
 import { type Quantized, quantize } from "./quantize.ts";

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { z } from "zod";
 import { describeNonFinite } from "../weights/finite.ts";
 import { readConfig, readDecoder } from "../models/folder.ts";
-import { type OnnxDtype, onnxDtypes, onnxFile } from "../weights/onnx-files.ts";
-import { hasWeights, readWeights } from "../weights/weights.ts";
+import { type OnnxDtype, onnxDtypes, onnxFile, weightsDtypes, weightsServe } from "../weights/onnx-files.ts";
+import { hasWeights, readWeights } from "../weights/read-weights.ts";
 import { ExportedScorer } from "./exported.ts";
 import { Scorer, type ScorerOptions } from "./scorer.ts";
 
@@ -44,8 +44,7 @@ function exported(folder: string, dtype: OnnxDtype): Frozen {
   };
 }
 
-const fromWeights = (folder: string, dtype?: OnnxDtype) =>
-  hasWeights(folder) && (dtype === undefined || dtype === "fp32" || dtype === "q8");
+const fromWeights = (folder: string, dtype?: OnnxDtype) => hasWeights(folder) && weightsServe(dtype);
 
 /** Why a folder's model may say what is no number: every weight is looked at, which takes its time. */
 export async function explainNotFinite(folder: string, dtype?: OnnxDtype): Promise<string> {
@@ -90,7 +89,7 @@ export function readFrozen(folder: string, dtype?: OnnxDtype): Frozen {
       `${folder}: there are no weights; expected model.safetensors, pytorch_model.bin (whole or in parts) or ${onnxFile("fp32")}`,
     );
   }
-  const others = [...(hasWeights(folder) ? ["fp32", "q8"] : []), ...there];
+  const others = [...(hasWeights(folder) ? weightsDtypes : []), ...there];
   throw new Error(
     `${folder}: it is not there as ${wanted}; what there is: ${others.join(", ") || "nothing"} (choose it with dtype)`,
   );

@@ -1,10 +1,10 @@
 /** @file The scoring graph: what a frozen model says about the next token, cut to what is needed of it. */
 import { Builder } from "../graph/build.ts";
 import type { Graph, Value } from "../graph/ops.ts";
-import { chunkSizes, logitsOf, negativeLog } from "../models/head.ts";
+import { chunkSizes, computeLogits, negativeLog } from "../models/head.ts";
 import type { Decoder } from "../models/decoder.ts";
-import { slotHidden } from "../models/inference.ts";
-import { packedTokens, parametersOf } from "../models/tokens.ts";
+import { forwardSlots } from "../models/inference.ts";
+import { packedTokens, addParameters } from "../models/tokens.ts";
 
 // Shapes: R rows, L row length, T = R·L tokens, C tokens of a chunk, V vocabulary, K kept candidates.
 
@@ -40,7 +40,7 @@ export function scoringGraph(
 ): Graph {
   const T = rows * length;
   const b = new Builder();
-  const parameters = parametersOf(b, decoder);
+  const parameters = addParameters(b, decoder);
   const hidden_TD = decoder.hidden(b, (name) => parameters.get(name)!, packedTokens(b, rows, length));
   const sizes = chunkSizes(T, decoder.vocabulary);
   const hiddens = b.split(hidden_TD, 0, sizes);
@@ -52,7 +52,7 @@ export function scoringGraph(
     const last = chunks.at(-1);
     const numbers = last?.filter(({ dtype }) => dtype === "f32") ?? [];
     const hidden_CD = last ? b.barrier(hiddens[i], ...numbers) : hiddens[i];
-    chunks.push(scoreOutputs(b, logitsOf(b, decoder, hidden_CD, head_VD), nexts[i], k, known));
+    chunks.push(scoreOutputs(b, computeLogits(b, decoder, hidden_CD, head_VD), nexts[i], k, known));
   });
   outputNames.slice(0, chunks[0].length).forEach((name, output) => {
     b.output(
@@ -73,8 +73,8 @@ export function scoringGraph(
  */
 export function slotScoringGraph(decoder: Decoder, k: number, known: number): Graph {
   const b = new Builder();
-  const { tokens, hidden_TD, head_VD, fresh } = slotHidden(b, decoder, false);
-  const logits_TV = logitsOf(b, decoder, hidden_TD, head_VD);
+  const { tokens, hidden_TD, head_VD, fresh } = forwardSlots(b, decoder, false);
+  const logits_TV = computeLogits(b, decoder, hidden_TD, head_VD);
   const next_T1 = b.input("next", [tokens.rows * tokens.length, 1], "i32");
   const [next, topIds, top] = scoreOutputs(b, logits_TV, next_T1, k, known);
   b.output("nll", negativeLog(b, next));

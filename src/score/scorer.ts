@@ -1,6 +1,6 @@
 /** @file Scores token sequences with one model: batches of packed rows through the scoring graph. */
 import type { Decoder } from "../models/decoder.ts";
-import type { Tensor } from "../weights/stored.ts";
+import type { Tensor } from "../weights/tensor-ref.ts";
 import type { ResolvedDevice } from "../onnx/devices.ts";
 import { type Data, type FrozenWeights, type Program, compile, free } from "../onnx/session.ts";
 import { scoringGraph } from "./graph.ts";

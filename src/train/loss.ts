@@ -4,7 +4,7 @@ import { Builder } from "../graph/build.ts";
 import type { Graph, Value } from "../graph/ops.ts";
 import type { Decoder } from "../models/decoder.ts";
 import { cappedTanh, chunkSizes, negativeLog } from "../models/head.ts";
-import { packedTokens, parametersOf } from "../models/tokens.ts";
+import { packedTokens, addParameters } from "../models/tokens.ts";
 
 // Shapes: R rows, L row length, T = R·L tokens, C tokens of a chunk, D width, V vocabulary,
 // K entries of a soft target.
@@ -82,7 +82,7 @@ export function trainingGraph(decoder: Decoder, shape: BatchShape, accumulate: b
   const { rows, length, entries } = shape;
   const T = rows * length;
   const b = new Builder();
-  const parameters = parametersOf(b, decoder);
+  const parameters = addParameters(b, decoder);
   const parameter = (name: string) => parameters.get(name)!;
   const tokens = packedTokens(b, rows, length);
   const ids_TK = b.input("targets", [T, entries], "i32");

@@ -2,7 +2,7 @@
 import { sizeOf } from "../graph/ops.ts";
 import type { Decoder } from "../models/decoder.ts";
 import { describeNonFinite } from "../weights/finite.ts";
-import { type Tensor, isWeightRef, readTensor } from "../weights/stored.ts";
+import { type Tensor, isWeightRef, readTensor } from "../weights/tensor-ref.ts";
 import { readSafetensors, writeSafetensors } from "../weights/safetensors.ts";
 import type { ResolvedDevice } from "../onnx/devices.ts";
 import { type Data, type Program, compile, free } from "../onnx/session.ts";

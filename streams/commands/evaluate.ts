@@ -5,7 +5,7 @@ import { resolve } from "node:path";
 import { dataFiles } from "../../src/data/files.ts";
 import { readJsonl } from "../../src/data/lines.ts";
 import { type Accuracy, Question, accuracy, logLikelihoods } from "../../src/evaluate/multiple-choice.ts";
-import { modelFolder } from "../../src/hub/snapshot.ts";
+import { resolveModelFolder } from "../../src/hub/snapshot.ts";
 import { type Device, devices } from "../../src/onnx/devices.ts";
 import { onnxDtypes } from "../../src/weights/onnx-files.ts";
 import { spawn } from "../../src/onnx/worker.ts";
@@ -96,7 +96,7 @@ async function main(args: readonly string[]): Promise<number> {
   const questions = values.choices === undefined ? undefined : await readQuestions(values.choices);
 
   const measure = async (model: string): Promise<Result> => {
-    const folder = await modelFolder(model, { dtype });
+    const folder = await resolveModelFolder(model, { dtype });
     const tokenizer = readTokenizer(folder);
     const tokenizerSize = tokenizer.vocabulary.tokens.length;
     const rowLength = Math.min(longestBlock, readFrozen(folder, dtype).context);

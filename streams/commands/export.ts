@@ -4,10 +4,10 @@ import { resolve } from "node:path";
 import { defaultShardBytes, writeFolder } from "../../src/export/folder.ts";
 import { onnxTypes } from "../../src/export/onnx.ts";
 import { checkReplaceable } from "../../src/export/replace.ts";
-import { weightDtypes } from "../../src/weights/stored.ts";
-import { modelFolder } from "../../src/hub/snapshot.ts";
+import { weightDtypes } from "../../src/weights/tensor-ref.ts";
+import { resolveModelFolder } from "../../src/hub/snapshot.ts";
 import { readDecoder } from "../../src/models/folder.ts";
-import { readWeights } from "../../src/weights/weights.ts";
+import { readWeights } from "../../src/weights/read-weights.ts";
 import { command, oneOf, parseOptions } from "../../src/cli/command.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import { progressLines } from "../run/progress.ts";
@@ -68,7 +68,7 @@ async function main(args: readonly string[]): Promise<number> {
   const lines = progressLines(process.stderr);
   try {
     const onProgress = (bytes: number, total: number) => lines.loading?.(model, bytes / total);
-    const folder = await modelFolder(model, { onProgress });
+    const folder = await resolveModelFolder(model, { onProgress });
     checkReplaceable(out, folder);
     const weights = await readWeights(folder, readDecoder(folder));
     await writeFolder(out, folder, weights, { dtype, shardBytes, onnx });

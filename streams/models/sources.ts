@@ -1,6 +1,6 @@
 /** @file What is known of a run's models before any is loaded, and whether they fit each other and the settings. */
 import type { OnnxDtype } from "../../src/weights/onnx-files.ts";
-import { hasWeights } from "../../src/weights/weights.ts";
+import { hasWeights } from "../../src/weights/read-weights.ts";
 import type { Device } from "../../src/onnx/devices.ts";
 import { readFrozen } from "../../src/score/frozen.ts";
 import { type Tokenizer, readTokenizer } from "../../src/text/tokenizer.ts";

@@ -8,7 +8,7 @@ import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { sync, writeDurably } from "../../src/files/durable.ts";
-import { sha256Of } from "../../src/files/hash.ts";
+import { sha256File } from "../../src/files/hash.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import { Inputs } from "./inputs.ts";
 import type { Position } from "../records.ts";
@@ -94,7 +94,7 @@ async function readCheckpoint(folder: string, signal?: AbortSignal): Promise<Che
     if (!existsSync(part)) throw new Error(`${part}: not found`);
     const { size } = await stat(part);
     if (size !== bytes) throw new Error(`${part}: expected ${bytes} bytes, got ${size}`);
-    if ((await sha256Of(part, signal)) !== sha256)
+    if ((await sha256File(part, signal)) !== sha256)
       throw new Error(`${part}: its SHA-256 is not the one that was written`);
   }
   return { folder, state: result.data.state, weights: join(folder, weightsFile) };
@@ -171,7 +171,7 @@ export async function writeCheckpoint(
     const weights = join(next, weightsFile);
     await saveWeights(weights);
     await sync(weights);
-    const parts = { [weightsFile]: { bytes: (await stat(weights)).size, sha256: await sha256Of(weights) } };
+    const parts = { [weightsFile]: { bytes: (await stat(weights)).size, sha256: await sha256File(weights) } };
     const stored = { state, parts, sha256: hashOf(state, parts) };
     await writeDurably(join(next, "state.json"), `${JSON.stringify(stored, null, 2)}\n`);
     await rename(next, folder);

@@ -1,6 +1,6 @@
 /** @file Whether what a run writes fits on the disk. */
 import { statfs } from "node:fs/promises";
-import { bytesPerElement } from "../../src/weights/stored.ts";
+import { bytesPerElement } from "../../src/weights/tensor-ref.ts";
 import { sizeOf } from "../../src/graph/ops.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { checkpointFolders } from "./checkpoint.ts";

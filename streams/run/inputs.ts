@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
 import { z } from "zod";
-import { sha256Of } from "../../src/files/hash.ts";
+import { sha256File } from "../../src/files/hash.ts";
 import { readConfig } from "../../src/models/folder.ts";
 import { type Config, optionsOf } from "../config/config.ts";
 
@@ -49,7 +49,7 @@ function settingsOf({ target, sources, data, blockSize, slack, pack, fusion, tra
 }
 
 async function fileAt(path: string, name: string, signal?: AbortSignal) {
-  return { path: name, bytes: statSync(path).size, sha256: await sha256Of(path, signal) };
+  return { path: name, bytes: statSync(path).size, sha256: await sha256File(path, signal) };
 }
 
 /** Reads all of the models and data once: gigabytes take seconds. */

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { dataFiles } from "../../src/data/files.ts";
 import { checkCompanions, checkReplaceable } from "../../src/export/folder.ts";
-import { sha256Of } from "../../src/files/hash.ts";
+import { sha256File } from "../../src/files/hash.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import { type Config, optionsOf } from "../config/config.ts";
@@ -31,7 +31,7 @@ export async function checkData(config: Config): Promise<Config> {
 /** What text is measured on, so that two measurements can be told to be of the same. */
 export async function evaluationId(evaluate: NonNullable<Config["evaluate"]>): Promise<string> {
   const { text, domain, bytesPerDomain } = evaluate;
-  const hashes = await Promise.all(evaluate.files.map((file) => sha256Of(file)));
+  const hashes = await Promise.all(evaluate.files.map((file) => sha256File(file)));
   return JSON.stringify({ text, domain, bytesPerDomain, hashes });
 }
 

@@ -18,7 +18,8 @@ import { lock } from "./lock.ts";
 /** Everything that a run writes. The first shows that the others are of a run, too. */
 const marker = "run.json";
 const lockFile = "run.lock";
-const written = /^(run\.json(\.partial)?|summary\.json|model|model\.next|events|checkpoint(-\d+)?(\..*)?)$/;
+const written =
+  /^(run\.json(\.partial)?|summary\.json|model(\.(next|replaced))?|events|checkpoint(-\d+)?(\..*)?)$/;
 
 const Marker = z.object({ finishedAtStep: z.int().nullable() });
 

@@ -7,7 +7,7 @@ import { greedy } from "../../src/generate/sample.ts";
 import { bytesPerPlace } from "../../src/generate/slots.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { type CacheShape, inferenceGraph, slotGraph } from "../../src/models/inference.ts";
-import { readWeights } from "../../src/weights/weights.ts";
+import { readWeights } from "../../src/weights/read-weights.ts";
 import { type Program, compile } from "../../src/onnx/session.ts";
 import { slotScoringGraph } from "../../src/score/graph.ts";
 import { Scorer } from "../../src/score/scorer.ts";

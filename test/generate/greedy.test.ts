@@ -9,12 +9,12 @@ import { greedy } from "../../src/generate/sample.ts";
 import { Builder } from "../../src/graph/build.ts";
 import type { Decoder } from "../../src/models/decoder.ts";
 import { readDecoder, readParameters } from "../../src/models/folder.ts";
-import { logitsOf } from "../../src/models/head.ts";
+import { computeLogits } from "../../src/models/head.ts";
 import { inferenceGraph, slotGraph } from "../../src/models/inference.ts";
-import { cacheContext, packedTokens, parametersOf } from "../../src/models/tokens.ts";
-import { readWeights } from "../../src/weights/weights.ts";
+import { cacheContext, packedTokens, addParameters } from "../../src/models/tokens.ts";
+import { readWeights } from "../../src/weights/read-weights.ts";
 import { compile } from "../../src/onnx/session.ts";
-import { messageOf } from "../failure.ts";
+import { catchMessage } from "../failure.ts";
 
 const zoo = join(import.meta.dir, "../fixtures/golden/zoo");
 
@@ -27,9 +27,9 @@ async function withoutCache(
 ): Promise<number[]> {
   const length = prompt.length + count;
   const b = new Builder();
-  const inputs = parametersOf(b, decoder);
+  const inputs = addParameters(b, decoder);
   const hidden = decoder.hidden(b, (name) => inputs.get(name)!, packedTokens(b, 1, length));
-  b.output("logits", logitsOf(b, decoder, hidden, inputs.get(decoder.head)!));
+  b.output("logits", computeLogits(b, decoder, hidden, inputs.get(decoder.head)!));
   const program = await compile(b.graph(), "cpu", 1);
   const weights = Array.from(
     await readParameters(folder, decoder),
@@ -107,7 +107,7 @@ test("a text ends before a token that ends texts, and where the context does", a
   expect([...ended]).toEqual(all.slice(0, all.indexOf(all[5])));
   const [short] = await generate({ maxTokens: 24, ends: [], context: prompt.length + 3 });
   expect([...short]).toEqual(all.slice(0, 3));
-  expect(await messageOf(generate({ maxTokens: 1, ends: [], context: prompt.length }))).toMatch(
+  expect(await catchMessage(generate({ maxTokens: 1, ends: [], context: prompt.length }))).toMatch(
     "generate: a prompt of 7 tokens leaves no room in a context of 7",
   );
   await program.close();

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { writeFolder } from "../../src/export/folder.ts";
 import { readDecoder } from "../../src/models/folder.ts";
-import { readWeights } from "../../src/weights/weights.ts";
+import { readWeights } from "../../src/weights/read-weights.ts";
 import { liveWorkers } from "../../src/onnx/worker.ts";
 import type { Batch } from "../../src/train/trainer.ts";
 import type { Config } from "../../streams/config/config.ts";

@@ -1,11 +1,11 @@
-/** @file Tensors that lie in files, whatever the format around them: read in place, or into memory. */
+/** @file References to tensors in files of any format, and reading them. */
 import { closeSync, openSync, readSync } from "node:fs";
 import { type Shape, sizeOf } from "../graph/ops.ts";
 
 export const weightDtypes = ["F32", "F16", "BF16"] as const;
 export type WeightDtype = (typeof weightDtypes)[number];
 
-/** A tensor of a file: elements in row-major order and little-endian, from a byte of it on. */
+/** A tensor in a file: row-major, little-endian, from a byte offset. */
 export interface TensorRef {
   readonly path: string;
   readonly offset: number;
@@ -13,7 +13,7 @@ export interface TensorRef {
   readonly shape: Shape;
 }
 
-/** One of a type that weights may have. */
+/** A tensor of a dtype that weights may have. */
 export interface WeightRef extends TensorRef {
   readonly dtype: WeightDtype;
 }
@@ -29,20 +29,20 @@ export interface Tensor {
 
 export const bytesPerElement: Readonly<Record<WeightDtype, number>> = { F32: 4, F16: 2, BF16: 2 };
 
-/** 16-bit elements that are converted at a time. */
-const chunk = 2 ** 22;
+/** 16-bit elements converted at a time. */
+const chunkElements = 2 ** 22;
 
-/** @throws if the file ends before. */
+/** @throws if the file is too short. */
 function readFully(file: number, path: string, into: Uint8Array, offset: number): void {
   for (let done = 0; done < into.length;) {
     // Linux reads at most 2 GiB at once.
     const read = readSync(file, into, done, Math.min(into.length - done, 2 ** 30), offset + done);
-    if (read === 0) throw new Error(`${path}: it ends at byte ${offset + done}, inside of a tensor`);
+    if (read === 0) throw new Error(`${path}: truncated at byte ${offset + done}, inside a tensor`);
     done += read;
   }
 }
 
-/** Reads bytes of a file. @throws if the file ends before. */
+/** Reads a range of a file. @throws if the file is too short. */
 export function readBytes(path: string, offset: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
   const file = openSync(path, "r");
@@ -54,27 +54,27 @@ export function readBytes(path: string, offset: number, length: number): Uint8Ar
   return bytes;
 }
 
-/** Weights in memory or where they lie. */
+/** Weights by name, in memory or in files. */
 export type Weights = ReadonlyMap<string, Tensor | WeightRef>;
 
 export const toTensor = (tensor: Tensor | WeightRef): Tensor =>
   "data" in tensor ? tensor : readTensor(tensor);
 
-/** Whether two tensors of one shape hold the same numbers. A part of each is in memory at a time. */
-export function sameNumbers(a: WeightRef, b: WeightRef): boolean {
+/** Whether two tensors of equal shape have equal values. Compares in chunks. */
+export function equalValues(a: WeightRef, b: WeightRef): boolean {
   if (a.path === b.path && a.offset === b.offset && a.dtype === b.dtype) return true;
   const size = sizeOf(a.shape);
-  for (let start = 0; start < size; start += chunk) {
+  for (let start = 0; start < size; start += chunkElements) {
     const [one, other] = [a, b].map((tensor) => {
       const offset = tensor.offset + start * bytesPerElement[tensor.dtype];
-      return readTensor({ ...tensor, offset, shape: [Math.min(chunk, size - start)] }).data;
+      return readTensor({ ...tensor, offset, shape: [Math.min(chunkElements, size - start)] }).data;
     });
     for (let i = 0; i < one.length; i++) if (one[i] !== other[i]) return false;
   }
   return true;
 }
 
-/** Reads a tensor as float32; of a 16-bit one only a small part is in memory twice. */
+/** Reads a tensor as float32. 16-bit tensors are widened in chunks. */
 export function readTensor(
   { path, offset, dtype, shape }: WeightRef,
   data: Float32Array = new Float32Array(sizeOf(shape)),
@@ -84,10 +84,10 @@ export function readTensor(
     if (dtype === "F32")
       readFully(file, path, new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
     else {
-      const half = new Uint16Array(Math.min(chunk, data.length));
+      const half = new Uint16Array(Math.min(chunkElements, data.length));
       const bits = new Uint32Array(data.buffer, data.byteOffset, data.length);
-      for (let start = 0; start < data.length; start += chunk) {
-        const part = half.subarray(0, Math.min(chunk, data.length - start));
+      for (let start = 0; start < data.length; start += chunkElements) {
+        const part = half.subarray(0, Math.min(chunkElements, data.length - start));
         readFully(file, path, new Uint8Array(part.buffer, 0, part.byteLength), offset + 2 * start);
         if (dtype === "F16") data.set(new Float16Array(part.buffer, 0, part.length), start);
         // bfloat16 is the upper half of a float32.
