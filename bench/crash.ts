@@ -15,7 +15,7 @@ import { statSync, statfsSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { randomOf } from "../src/generate/sample.ts";
+import { splitmix32 } from "../src/random/prng.ts";
 
 const root = join(import.meta.dir, "..");
 
@@ -181,7 +181,7 @@ export async function crash(
   say: (text: string) => void = () => {},
 ): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), "tributary-crash-"));
-  const random = randomOf(seed);
+  const random = splitmix32(seed);
   const disk = fills > 0 ? smallDisk(join(folder, "disk")) : undefined;
   const [whole, out] = [join(folder, "whole"), join(folder, "disk", "out")];
   try {

@@ -18,18 +18,28 @@ export const areas: Areas = {
     changes: [
       ["(1 - beta1 ** step)", "(1 - beta1)"],
       ["Math.sqrt(1 - beta2 ** step)", "Math.sqrt(1 - beta2)"],
-      ["slot.decays ?", "true ?"],
+      ["shape.length > 1 ?", "true ?"],
       ["learningRate * weightDecay", "weightDecay"],
     ],
   },
   "src/train/trainer.ts": {
     tests: ["test/train/trainer.test.ts"],
     changes: [
-      ["shape.length > 1", "shape.length > 0"],
       ["Math.min(1, this.#options.clip", "Math.max(1, this.#options.clip"],
       ["weights[t] * value * probabilities[t * entries]", "weights[t] * value"],
-      ["this.#steps++", "this.#steps = 1"],
     ],
+  },
+  "src/train/state.ts": {
+    tests: ["test/train/state.test.ts", "test/train/trainer.test.ts"],
+    changes: [
+      ["this.#steps++", "this.#steps = 1"],
+      ["this.#steps = steps", "this.#steps = 0"],
+      ["`${key}.${name}`", "`${name}`"],
+    ],
+  },
+  "src/autodiff/backward.ts": {
+    tests: ["test/train/trainer.test.ts"],
+    changes: [["sum ? b.add(sum, seed) : seed", "seed"]],
   },
   "src/train/loss.ts": {
     tests: ["test/train/trainer.test.ts"],
@@ -106,7 +116,6 @@ export const areas: Areas = {
       ["nll / tokens", "nll"],
       ["({ nlls }) => nlls[t]", "({ nll }) => nll"],
       ["step / steps", "(step + 1) / steps"],
-      ["(nll) => -nll", "(nll) => nll"],
     ],
   },
   "streams/stages/pack.ts": {
@@ -143,14 +152,54 @@ export const areas: Areas = {
       ["own[id] += bias", "own[id] = bias"],
       ["if (topK > 0) sorted.splice(topK);", ""],
       ["mass < topP * whole", "mass < topP * total"],
-      [" && weights[id] >= minP", ""],
-      ["(logits[id] - most) / temperature", "(logits[id] - most) * temperature"],
-      ["rest = aim * mass", "rest = aim * total"],
+      [" && weights_V[id] >= minP", ""],
+      ["(logits_V[id] - max) / temperature", "(logits_V[id] - max) * temperature"],
+      ["rest = random * mass", "rest = random * total"],
       ["this.#counts.set(prompt[i], 0)", "this.#counts.set(prompt[i], 1)"],
       ["(this.#counts.get(id) ?? 0) + 1", "1"],
+    ],
+  },
+  "src/generate/logits.ts": {
+    tests: ["test/generate/logits.test.ts"],
+    changes: [
       ["logits[id] > logits[best])", "logits[id] >= logits[best])"],
       ["logits[id] > logits[best[at - 1]]", "logits[id] >= logits[best[at - 1]]"],
-      ["most + Math.log(sum)", "Math.log(sum)"],
+      ["max + Math.log(sum)", "Math.log(sum)"],
+      ["logits[token] - normalizer", "logits[token]"],
+    ],
+  },
+  "src/generate/rows.ts": {
+    tests: ["test/generate/engine.test.ts"],
+    changes: [
+      ["prompt.length - 1)", "prompt.length)"],
+      ["length - (length % prefillChunk)", "length"],
+      ["sequence.scores.nll[length - 1] = 0;", ""],
+    ],
+  },
+  "src/generate/engine.ts": {
+    tests: ["test/generate/engine.test.ts"],
+    changes: [
+      ["free.includes(best) ? best : ", ""],
+      ["const kept = scored ? 0 : cached[row];", "const kept = cached[row];"],
+      ["if (scored) return;", ""],
+      ["this.#cachedTokens += length - row.tokens.length;", "this.#cachedTokens += length;"],
+      ["a.id - b.id", "b.id - a.id"],
+      ["from + 1, from + 1 + chunk.length", "from, from + chunk.length"],
+      ["this.#model.swapRows(one, other);", ""],
+      ["this.#model.copyRow(from, to, length);", ""],
+      ["tokens.length = Math.min(tokens.length, this.#model.capacity);", ";"],
+      ["tokens.length) + 1]", "tokens.length) - 1]"],
+    ],
+  },
+  "src/generate/kv-cache.ts": {
+    tests: ["test/generate/kv-cache.test.ts"],
+    changes: [
+      ["this.#lengths[to] = length;", ""],
+      ["[lengths[one], lengths[other]] = [lengths[other], lengths[one]];", ""],
+      ["capacity * 4 <=", "capacity * 2 <="],
+      ["Math.floor(head / groups)", "head % groups"],
+      ["= position + s;", "= position;"],
+      ["= position + S;", "= S;"],
     ],
   },
   "src/evaluate/ensemble.ts": {

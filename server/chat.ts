@@ -1,6 +1,6 @@
 /** @file POST /v1/chat/completions: messages through the model's own template, then as a completion. */
 import type { ChatTemplate } from "../src/chat/template.ts";
-import type { TokenGenerated } from "../src/generate/requests.ts";
+import type { TokenGenerated } from "../src/generate/protocol.ts";
 import { RequestError } from "./errors.ts";
 import { checkPrompt, generateText, samplingOf, stopsOf } from "./generation.ts";
 import type { Metrics } from "./metrics.ts";

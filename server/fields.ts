@@ -1,6 +1,6 @@
 /** @file The fields of requests, in one table: what is read here becomes the schemas, /openapi.json and docs/http.md. */
 import { z } from "zod";
-import { maxLogprobs } from "../src/generate/limits.ts";
+import { maxLogprobs } from "../src/generate/protocol.ts";
 import { ignored, only, optional, supported } from "./field.ts";
 
 /** Ids are kept in 32 bits. */

@@ -1,5 +1,5 @@
 /** @file One text of a request: tokens to whole characters, stop strings, counts and times. */
-import type { TokenGenerated } from "../src/generate/requests.ts";
+import type { TokenGenerated } from "../src/generate/protocol.ts";
 import type { Sampling } from "../src/generate/sample.ts";
 import type { Scores } from "../src/score/scores.ts";
 import { type TextDelta, TextStream } from "../src/text/stream.ts";

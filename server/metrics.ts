@@ -1,7 +1,7 @@
 /** @file What GET /metrics tells, for Prometheus. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { EngineStatistics } from "../src/generate/requests.ts";
+import type { EngineStatistics } from "../src/generate/protocol.ts";
 
 export type Metrics = ReturnType<typeof createMetrics>;
 

@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import { type ChatTemplate, readChatTemplate } from "../src/chat/template.ts";
 import { findTurnEnd } from "../src/chat/turn-end.ts";
-import { EngineClient } from "../src/generate/model.ts";
+import { EngineClient } from "../src/generate/client.ts";
 import type { Sampling } from "../src/generate/sample.ts";
 import type { ModelOptions } from "../src/generate/worker.ts";
 import { Detokenizer } from "../src/text/detokenize.ts";

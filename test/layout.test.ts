@@ -29,6 +29,7 @@ const allowed: Record<string, readonly string[]> = {
   "src/data": [],
   "src/cli": [],
   "src/docs": [],
+  "src/random": [],
   "src/autodiff": ["src/graph"],
   "src/weights": ["src/files", "src/graph"],
   "src/onnx": ["src/graph", "src/weights"],
@@ -40,7 +41,15 @@ const allowed: Record<string, readonly string[]> = {
   "src/hub": ["src/files", "src/weights"],
   "src/export": ["src/files", "src/graph", "src/models", "src/onnx", "src/text", "src/weights"],
   "src/score": ["src/graph", "src/models", "src/onnx", "src/weights"],
-  "src/generate": ["src/flow", "src/graph", "src/models", "src/onnx", "src/score", "src/weights"],
+  "src/generate": [
+    "src/flow",
+    "src/graph",
+    "src/models",
+    "src/onnx",
+    "src/random",
+    "src/score",
+    "src/weights",
+  ],
   "src/train": [
     "src/graph",
     "src/autodiff",
@@ -105,10 +114,35 @@ test("a stage imports no other stage", async () => {
     for (const imported of await importsOf(stage)) expect(imported).toMatch(/^src\/|^streams\/records\.ts$/);
 });
 
-test("only src/onnx knows ONNX Runtime", async () => {
+test("one file imports ONNX Runtime, after telemetry is off", async () => {
+  const importing: string[] = [];
   for (const file of files)
-    if (/^import .*"onnxruntime-node"/m.test(await Bun.file(join(root, file)).text()))
-      expect(folderOf(file)).toBe("src/onnx");
+    if (/^import .*"onnxruntime-node"/m.test(await Bun.file(join(root, file)).text())) importing.push(file);
+  expect(importing).toEqual(["src/onnx/runtime.ts"]);
+});
+
+/** Modules that importing a file loads, with the import chain to each; type-only imports load nothing. */
+async function loadedModules(entry: string): Promise<Map<string, string>> {
+  const transpiler = new Bun.Transpiler({ loader: "ts" });
+  const chains = new Map([[entry, entry]]);
+  for (const [file, chain] of chains) {
+    if (!file.endsWith(".ts")) continue;
+    for (const { path } of transpiler.scanImports(await Bun.file(join(root, file)).text())) {
+      const module = path.startsWith(".") ? relative(root, resolve(root, dirname(file), path)) : path;
+      if (!chains.has(module)) chains.set(module, `${chain} → ${module}`);
+    }
+  }
+  return chains;
+}
+
+test("no command and no server loads ONNX Runtime: only workers, started by their URL, do", async () => {
+  const entries = files.filter((file) => /^streams\/commands\/|^server\/.*main\.ts$/.test(file));
+  expect(entries).toContain("streams/commands/fuse.ts");
+  expect(entries).toContain("server/main.ts");
+  for (const entry of entries)
+    expect((await loadedModules(entry)).get("onnxruntime-node") ?? "not loaded").toBe("not loaded");
+  for (const worker of ["src/train/worker.ts", "src/score/worker.ts", "src/generate/worker.ts"])
+    expect((await loadedModules(worker)).has("onnxruntime-node")).toBe(true);
 });
 
 test("dependencies have exact versions, the same in both lock files", async () => {

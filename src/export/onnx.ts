@@ -7,9 +7,10 @@ import type { Decoder } from "../models/decoder.ts";
 import { inferenceGraph } from "../models/inference.ts";
 import { type OnnxDtype, onnxFile } from "../weights/onnx-files.ts";
 import { toBytes } from "../weights/safetensors.ts";
-import { type Encoding, encode } from "../onnx/encode.ts";
+import { encode } from "../onnx/encode.ts";
+import type { Encoding } from "../onnx/encoding.ts";
 import { quantize } from "../onnx/quantize.ts";
-import type { TensorData } from "../onnx/tensor.ts";
+import type { TensorData } from "../onnx/messages.ts";
 import { checkFinite } from "./weights.ts";
 
 /** The supported dtypes, of those of transformers.js. */
@@ -71,8 +72,8 @@ export function writeOnnx(
   try {
     const quantized: Encoding["quantized"] = (name, transposed) => {
       const { rows, columns, values, scales } = quantize(tensor(name), transposed);
-      const place = writer.write(new Uint8Array(values.buffer));
-      return { name: `${name} int8`, shape: [rows, columns], place, scales };
+      const data = writer.write(new Uint8Array(values.buffer));
+      return { name: `${name} int8`, shape: [rows, columns], data, scales };
     };
     const model = encode(inferenceGraph(decoder), {
       fusedProducts: false,
@@ -84,7 +85,7 @@ export function writeOnnx(
           {
             dtype: type === "fp16" ? "f16" : "f32",
             // Read and written on demand: q8 stores some weights in 8 bits only.
-            get place() {
+            get data() {
               return writer.write(toBytes(tensor(name).data, dtype));
             },
           },

@@ -1,31 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { abortable, batch, tap } from "../../src/flow/operators.ts";
+import { merge } from "../../src/flow/merge.ts";
 import { parallelMap, limitConcurrency } from "../../src/flow/parallel.ts";
 import { byteSize, prefetch } from "../../src/flow/prefetch.ts";
 import { tee } from "../../src/flow/tee.ts";
 import { catchMessage } from "../failure.ts";
-
-/** Counts what is pulled of it and whether it was closed; fails at item `failAt`. */
-function counted(total: number, failAt = Infinity) {
-  const seen = { pulled: 0, closed: 0 };
-  async function* items() {
-    try {
-      for (let i = 0; i < total; i++) {
-        if (i === failAt) throw new Error(`item ${i}`);
-        seen.pulled++;
-        yield i;
-      }
-    } finally {
-      seen.closed++;
-    }
-  }
-  return { seen, source: items() };
-}
-
-/** Lets everything run that can run without anybody pulling. */
-async function settle(): Promise<void> {
-  for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
-}
+import { counted, settle } from "./counted.ts";
 
 const collect = <T>(source: AsyncIterable<T>) => Array.fromAsync(source);
 
@@ -39,6 +19,7 @@ const operators: Record<string, (source: AsyncIterable<number>) => AsyncIterable
   "prefetch with a limit": (source) =>
     prefetch(source, 1000, () => 10, undefined, { max: 3, weigh: () => 1 }),
   tap: (source) => tap(source, () => {}),
+  "merge of one": (source) => merge([source]),
   "share of one": (source) => tee(source, 1)[0],
 };
 

@@ -4,13 +4,14 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { generateGreedily } from "./greedy.ts";
 import { Engine } from "../../src/generate/engine.ts";
-import type { TokenGenerated } from "../../src/generate/requests.ts";
+import { GraphRunner } from "../../src/generate/graph-runner.ts";
+import type { TokenGenerated } from "../../src/generate/protocol.ts";
 import { greedy } from "../../src/generate/sample.ts";
 import { Builder } from "../../src/graph/build.ts";
 import type { Decoder } from "../../src/models/decoder.ts";
 import { readDecoder, readParameters } from "../../src/models/folder.ts";
 import { computeLogits } from "../../src/models/head.ts";
-import { inferenceGraph, slotGraph } from "../../src/models/inference.ts";
+import { inferenceGraph } from "../../src/models/inference.ts";
 import { cacheContext, packedTokens, addParameters } from "../../src/models/tokens.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { compile } from "../../src/onnx/session.ts";
@@ -50,23 +51,17 @@ async function withoutCache(
 /** The same through the engine that serves, with its slots. */
 async function byEngine(folder: string, decoder: Decoder, prompts: readonly Int32Array[], maxTokens: number) {
   const refs = await readWeights(folder, decoder);
-  const { graph, cache } = slotGraph(decoder, true);
-  const programs = {
-    prefill: await compile(slotGraph(decoder, false).graph, "cpu", 1, { refs }),
-    decode: await compile(graph, "cpu", 1, { refs, prepacked: true }),
-    score: () => Promise.reject(new Error("nothing is scored")),
-  };
+  const options = { device: "cpu", threads: 1, slots: 2, k: 1, tokenizerSize: decoder.vocabulary } as const;
+  const runner = await GraphRunner.create(decoder, { refs }, options);
   const texts: number[][] = prompts.map(() => []);
   const engine = new Engine(
-    programs,
-    cache,
-    2,
-    (told) => void texts[told.id].push((told as TokenGenerated).token),
+    runner,
+    options.slots,
+    (event) => void texts[event.id].push((event as TokenGenerated).token),
   );
   prompts.forEach((prompt, id) => engine.submit({ id, prompt, maxTokens, sampling: greedy, stopTokens: [] }));
   while (engine.busy) await engine.step();
-  await programs.prefill.close();
-  await programs.decode.close();
+  await runner.close();
   return texts;
 }
 
@@ -77,7 +72,7 @@ describe("greedy generation with a cache is that without one, also in a batch of
       const { greedy: golden } = await Bun.file(join(folder, "golden.json")).json();
       const decoder = readDecoder(folder);
       const program = await compile(inferenceGraph(decoder), "cpu", 1, {
-        refs: await readWeights(folder, decoder),
+        weights: { refs: await readWeights(folder, decoder) },
       });
       const prompt = Int32Array.from(golden.prompt);
       const prompts = [prompt.slice(3, 5), prompt, prompt.slice(2)];
@@ -96,7 +91,7 @@ test("a text ends before a token that ends texts, and where the context does", a
   const folder = join(zoo, "llama_rope_linear");
   const decoder = readDecoder(folder);
   const program = await compile(inferenceGraph(decoder), "cpu", 1, {
-    refs: await readWeights(folder, decoder),
+    weights: { refs: await readWeights(folder, decoder) },
   });
   const { greedy: golden } = await Bun.file(join(folder, "golden.json")).json();
   const prompt = Int32Array.from(golden.prompt);

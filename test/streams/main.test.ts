@@ -46,7 +46,7 @@ const mistakes: [string[], string][] = [
   [["--set", "blockSize=1024"], "blockSize: 1024 is more than the 512 tokens that"],
   [["--set", "pack.rowLength=1024"], "pack.rowLength: 1024 is more than the 512 tokens that"],
   [["--set", "fusion.withTarget=false", "--set", "sources=[]"], "fusion.lmWeight: 0.5 needs a teacher"],
-  [["--set", "device=cuda"], "device: cuda does not work here; what works:"],
+  [["--set", "device=cuda"], "device cuda is unavailable (available:"],
 ];
 
 for (const [args, message] of mistakes)
