@@ -20,7 +20,7 @@ const url = /http:\S+?(?=\/? )/.exec(said)![0];
 
 async function metric(name: string): Promise<number> {
   const text = await (await fetch(`${url}/metrics`)).text();
-  return Number(new RegExp(`^tributary_${name} (.+)$`, "m").exec(text)![1]);
+  return Number(new RegExp(`^${name} (.+)$`, "m").exec(text)![1]);
 }
 
 /** One of so many different requests, all of which have a seed of their own. */
@@ -64,8 +64,8 @@ async function client(name: number): Promise<void> {
 async function watch(): Promise<void> {
   while (performance.now() < end) {
     await Bun.sleep(500);
-    delays.push((await metric("event_loop_delay_p99_seconds")) * 1000);
-    memory.push((await metric("resident_bytes")) / 1e6);
+    delays.push((await metric("nodejs_eventloop_lag_p99_seconds")) * 1000);
+    memory.push((await metric("process_resident_memory_bytes")) / 1e6);
   }
 }
 

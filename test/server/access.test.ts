@@ -1,6 +1,6 @@
 /** Who may use the server: pages of other origins only where they are allowed, and holders of the key. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { originOf } from "../../server/access.ts";
+import { parseOrigin } from "../../server/access.ts";
 import { serverProcess } from "./process.ts";
 import { type Serving, serving } from "./serving.ts";
 
@@ -47,7 +47,7 @@ test("a page of another origin may not use a server that was not told to allow i
   // Browsers that leave Origin out say at least this.
   for (const site of ["cross-site", "same-site"])
     expect((await post(local, { "Sec-Fetch-Site": site })).status).toBe(403);
-  expect(local.served.model.statistics.promptTokens).toBe(0);
+  expect(local.model.engine.statistics.promptTokens).toBe(0);
 });
 
 test("curl without a Content-Type, other programs, and the server's own page may", async () => {
@@ -165,7 +165,7 @@ test("--cors takes origins, and nothing else", () => {
     ["https://App.example.com:443", "https://app.example.com"],
     ["chrome-extension://abc", "chrome-extension://abc"],
   ])
-    expect(originOf(text)).toBe(origin);
+    expect(parseOrigin(text)).toBe(origin);
   for (const text of ["localhost:3000", "http://a/b", "", "http://", "example.com"])
-    expect(() => originOf(text)).toThrow("--cors: expected an origin");
+    expect(() => parseOrigin(text)).toThrow("--cors: expected an origin");
 });

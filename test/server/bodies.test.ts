@@ -5,7 +5,7 @@ import { type Serving, serving } from "./serving.ts";
 
 const bodyBytes = 100_000;
 let server: Serving;
-beforeAll(async () => void (server = await serving({ slots: 1 }, { bodyBytes })));
+beforeAll(async () => void (server = await serving({ slots: 1 }, { maxBodyBytes: bodyBytes })));
 afterAll(() => server[Symbol.asyncDispose]());
 
 const request = JSON.stringify({ prompt: "And God said", max_tokens: 2, temperature: 0 });

@@ -184,7 +184,7 @@ test("stop_token_ids end a text before the token; best_of may be n; add_special_
     const [choice] = (await post(path, asked)).body.choices;
     const tokens: string[] = choice.logprobs.tokens ?? choice.logprobs.content.map(({ token }: any) => token);
     const end = tokens.findIndex((token, i) => i > 0 && !tokens.slice(0, i).includes(token));
-    const [id] = [...(await server.served.tokenizer.encode(tokens[end])).ids].slice(-1);
+    const [id] = [...(await server.model.tokenizer.encode(tokens[end])).ids].slice(-1);
     const [ended] = (await post(path, { ...asked, stop_token_ids: [id] })).body.choices;
     const text = ended.text ?? ended.message.content;
     expect([path, text, ended.finish_reason]).toEqual([path, tokens.slice(0, end).join(""), "stop"]);
@@ -195,7 +195,7 @@ test("stop_token_ids end a text before the token; best_of may be n; add_special_
   const { error } = (await post("/v1/completions", { ...completion, n: 2, best_of: 3 })).body;
   expect([error.param, error.code]).toEqual(["best_of", "unsupported_field"]);
 
-  const ids = await server.served.tokenizer.prompt("And God said");
+  const ids = await server.model.tokenizer.prompt("And God said");
   const bare = await post("/v1/completions", { ...completion, add_special_tokens: false });
   expect(bare.body.usage.prompt_tokens).toBe(ids.length - 1);
 });
@@ -206,12 +206,12 @@ test("tokens that the model does not have are refused by the field that names th
       const { status, body: answer } = await post(path, { ...body, ...fields });
       const [field] = Object.keys(fields);
       expect([status, answer.error?.param]).toEqual([400, field]);
-      expect(answer.error.message).toBe(`${field}: there is no token 5000; ids are below 5000`);
+      expect(answer.error.message).toBe(`${field}: there is no token 5000; the vocabulary has 5000 tokens`);
     }
 });
 
 test("ignore_eos goes on behind the model's own end, up to a token that the request names", async () => {
-  const { eos } = server.served.tokenizer;
+  const { eos } = server.model.tokenizer;
   for (const [path, body] of routes) {
     const asked = { ...body, logit_bias: { [eos]: 100 } };
     const [ended] = (await post(path, asked)).body.choices;

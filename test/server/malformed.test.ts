@@ -21,8 +21,8 @@ async function expectRefused(response: Response): Promise<void> {
 
 afterAll(async () => {
   // What was refused has taken no slot.
-  expect(server.served.taken).toBe(0);
-  expect(server.served.model.statistics.active).toBe(0);
+  expect(server.model.capacity.inFlight).toBe(0);
+  expect(server.model.engine.statistics.active).toBe(0);
 });
 
 /** Values that no field of a request may have. */

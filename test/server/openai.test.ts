@@ -30,7 +30,7 @@ afterAll(async () => {
 const model = "pocket-llama";
 const idle = async () => {
   // A slot is free once the step under way has ended.
-  while (server.served.model.statistics.active > 0 || server.served.taken > 0) await Bun.sleep(1);
+  while (server.model.engine.statistics.active > 0 || server.model.capacity.inFlight > 0) await Bun.sleep(1);
 };
 
 /** What greedy decoding gives without a server. */
@@ -40,7 +40,7 @@ async function greedyText(prompt: string, maxTokens: number): Promise<string> {
   const program = await compile(inferenceGraph(decoder), "cpu", 1, {
     refs: await readWeights(path, decoder),
   });
-  const { tokenizer } = server.served;
+  const { tokenizer } = server.model;
   const ids = await tokenizer.prompt(prompt);
   const [text] = await generateGreedily(program, [ids], { maxTokens, ends: [tokenizer.eos], context: 512 });
   await program.close();
@@ -73,7 +73,7 @@ test("a completion is what greedy decoding gives, plain and streamed, from a tex
   }
   expect(streamed).toBe(expected);
   expect(usage).toEqual(plain.usage);
-  const ids = [...(await server.served.tokenizer.prompt(prompt))];
+  const ids = [...(await server.model.tokenizer.prompt(prompt))];
   const several = await client.completions.create({ ...options, prompt: [ids, ids.slice(0, 2)] });
   expect(several.choices.map(({ index }) => index)).toEqual([0, 1]);
   expect(several.choices[0].text).toBe(expected);
@@ -152,7 +152,7 @@ test("a text ends before a stop string, also one that lies across tokens", async
 });
 
 test("logit_bias forces and forbids tokens; penalties change the text", async () => {
-  const [, id] = await server.served.tokenizer.prompt("whale");
+  const [, id] = await server.model.tokenizer.prompt("whale");
   const forced = await client.completions.create({
     model,
     prompt: "The",
@@ -162,8 +162,8 @@ test("logit_bias forces and forbids tokens; penalties change the text", async ()
     logprobs: 1,
   });
   expect(forced.choices[0].logprobs!.tokens).toEqual([
-    server.served.tokenText(id),
-    server.served.tokenText(id),
+    server.model.tokenTexts.get(id),
+    server.model.tokenTexts.get(id),
   ]);
   const options = { model, prompt: "The whale", max_tokens: 40, temperature: 0 };
   const plain = await client.completions.create(options);
@@ -182,7 +182,7 @@ test("chat uses the model's own template, plain and streamed", async () => {
   });
   const raw = await client.completions.create({
     model,
-    prompt: [...(await server.served.tokenizer.encode("<s>And God said\n")).ids],
+    prompt: [...(await server.model.tokenizer.encode("<s>And God said\n")).ids],
     max_tokens: 12,
     temperature: 0,
   });
@@ -215,16 +215,18 @@ test("what is wrong is an error of the client's own kind, which names the field"
     "best_of: 2 is not supported; leave it out, or send 1, as many as n",
   ]);
   expect((await problem({ temperature: -1 }))[0]).toBe("temperature");
-  expect((await problem({ prompt: [99999] }))[1]).toBe("prompt: there is no token 99999; ids are below 5000");
+  expect((await problem({ prompt: [99999] }))[1]).toBe(
+    "prompt: there is no token 99999; the vocabulary has 5000 tokens",
+  );
   expect((await problem({ prompt: "whale ".repeat(2000) }))[1]).toMatch(
     /^prompt: \d+ tokens; this model's context has 512/,
   );
   expect(await problem({ prompt: Array(13).fill("x") })).toEqual([
     "prompt",
-    "prompt: 13 texts in one request; this server holds at most 12",
+    "prompt: 13 texts in one request; this server handles at most 12 at a time",
   ]);
   expect((await problem({ prompt: "whale ".repeat(12_000) }))[1]).toBe(
-    "prompt: 72000 characters are more than 512 tokens, which is this model's context",
+    "prompt: 72000 characters do not fit this model's context of 512 tokens",
   );
   const refused = await client.chat.completions
     .create({ model, messages: [{ role: "tool", content: "x", tool_call_id: "1" }] } as never)
@@ -244,7 +246,7 @@ test("a client that leaves frees its slot at once", async () => {
   for await (const _ of stream) break;
   stream.controller.abort();
   await idle();
-  expect(server.served.model.statistics.generatedTokens).toBeGreaterThan(0);
+  expect(server.model.engine.statistics.generatedTokens).toBeGreaterThan(0);
 });
 
 test("a full server answers 429 with Retry-After", async () => {

@@ -61,7 +61,7 @@ describe.skipIf(!executablePath)("a page of another origin", () => {
   };
 
   test("cannot drive the server unseen, nor under a name of its own", async () => {
-    const before = server.served.model.statistics.promptTokens;
+    const before = server.model.engine.statistics.promptTokens;
     const completions = `${server.url}/v1/completions`;
     const other = `http://127.0.0.1:${site.port}`;
     expect(await ask(other, completions, { method: "POST", body, mode: "no-cors" })).toBe("opaque 0 ");
@@ -69,7 +69,7 @@ describe.skipIf(!executablePath)("a page of another origin", () => {
     const { port } = new URL(server.url);
     const rebound = `http://evil.example:${port}`;
     expect(await ask(rebound, "/v1/completions", withHeaders)).toStartWith("basic 421 ");
-    expect(server.served.model.statistics.promptTokens).toBe(before);
+    expect(server.model.engine.statistics.promptTokens).toBe(before);
   });
 
   test("may use it where its origin is allowed", async () => {

@@ -27,7 +27,7 @@ function occupy(): AsyncDisposable {
 }
 
 const untilTaken = async (texts: number) => {
-  while (server.served.taken < texts) await Bun.sleep(1);
+  while (server.model.capacity.inFlight < texts) await Bun.sleep(1);
 };
 const short = { prompt: "And God said", max_tokens: 3, temperature: 0 };
 
@@ -83,8 +83,8 @@ test("a client that leaves while its stream waits takes no slot", async () => {
     body: JSON.stringify({ ...short, stream: true }),
     signal: abort.signal,
   });
-  const before = server.served.taken;
+  const before = server.model.capacity.inFlight;
   await response.body!.getReader().read();
   abort.abort();
-  while (server.served.taken >= before) await Bun.sleep(1);
+  while (server.model.capacity.inFlight >= before) await Bun.sleep(1);
 });

@@ -103,7 +103,7 @@ test("text_offset is where a token begins in the choice's text", async () => {
   const emoji = await complete(plain, { ...echo, prompt: "hi 😀 é!" });
   const at = (part: string) => emoji.logprobs!.text_offset[emoji.logprobs!.tokens.indexOf(part)];
   expect([at("bytes:\\xf0"), at("bytes:\\x9f"), at("bytes:\\x80"), at("!")]).toEqual([3, 3, 3, 7]);
-  const ids = [...(await plain.served.tokenizer.prompt("hi 😀 é!"))];
+  const ids = [...(await plain.model.tokenizer.prompt("hi 😀 é!"))];
   const ofIds = await complete(plain, { ...echo, prompt: ids });
   expect(ofIds).toEqual(emoji);
   for (const stream of [false, true]) {
@@ -136,7 +136,7 @@ test("every end that the model's settings list ends a text, and is no part of it
   const { tokens, text_offset } = whole.logprobs!;
   // One that has not been there before.
   const at = tokens.findLastIndex((token, i) => tokens.indexOf(token) === i);
-  const end = plain.served.tokenizer.vocabulary.tokens.indexOf(tokens[at].replace(" ", "▁"));
+  const end = plain.model.tokenizer.vocabulary.tokens.indexOf(tokens[at].replace(" ", "▁"));
   using folder = await variant({ "generation_config.json": { eos_token_id: [2, end] } });
   for (const generationConfig of ["auto", "off"] as const) {
     await using server = await serving({ folder: folder.path, generationConfig });
