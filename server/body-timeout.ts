@@ -17,7 +17,7 @@ export function bodyTimeout(timeout: number): MiddlewareHandler {
         flush: () => clearTimeout(timer),
       }),
     );
-    c.req.raw = new Request(c.req.raw, { body: limited });
+    c.req.raw = new Request(c.req.raw, { method: c.req.method, body: limited });
     try {
       await next();
     } finally {

@@ -72,7 +72,7 @@ function normalizeJson(maxBytes: number): MiddlewareHandler {
     const headers = new Headers(c.req.raw.headers);
     headers.set("Content-Type", "application/json");
     for (const name of ["Content-Encoding", "Content-Length", "Transfer-Encoding"]) headers.delete(name);
-    c.req.raw = new Request(c.req.raw, { headers, body });
+    c.req.raw = new Request(c.req.raw, { method: c.req.method, headers, body });
     await next();
   };
 }

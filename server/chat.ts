@@ -74,7 +74,7 @@ export const chatShape: ApiShape<ChatRequest, Job, ChatPart> = {
       };
   },
 
-  showPart: ({ stop_reason: _, ...part }) => part,
+  showPart: ({ index, delta, logprobs, finish_reason }) => ({ index, delta, logprobs, finish_reason }),
 
   join(parts) {
     const { index, finish_reason, stop_reason } = parts.at(-1)!;
