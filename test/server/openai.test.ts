@@ -212,7 +212,7 @@ test("what is wrong is an error of the client's own kind, which names the field"
   };
   expect(await problem({ best_of: 2 })).toEqual([
     "best_of",
-    "best_of: 2 is not supported; leave it out, or send 1, as many as n",
+    "best_of: 2 is not supported; leave it out, or send 1, the value of n",
   ]);
   expect((await problem({ temperature: -1 }))[0]).toBe("temperature");
   expect((await problem({ prompt: [99999] }))[1]).toBe(

@@ -63,7 +63,7 @@ describe.skipIf(!executablePath)("the page", () => {
     await finished();
     expect((await tokens()).length).toBeGreaterThan(10);
     expect(await page.innerText("#text .body")).toStartWith("And God said, I am");
-    expect(await status()).toMatch(/^24 tokens, \d+ a second; ended at the most tokens$/);
+    expect(await status()).toMatch(/^24 tokens, \d+ per second; stopped at the token limit$/);
   });
 
   test("shows the candidates of a token as a table with the chosen one marked, by pointer and by keyboard", async () => {
@@ -128,7 +128,7 @@ describe.skipIf(!executablePath)("the page", () => {
     await page.locator("#error:not(:empty)").waitFor();
     expect(await page.innerText("#error")).toMatch(/^prompt: \d+ tokens; this model's context has 512/);
     await finished();
-    expect(await status()).toEndWith("ended by an error");
+    expect(await status()).toEndWith("failed");
     // What Chromium itself writes of an answer of 400.
     errors.length = 0;
   });
