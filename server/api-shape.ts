@@ -1,4 +1,4 @@
-/** @file What tells /v1/completions from /v1/chat/completions; all else about a request is in generation.ts. */
+/** @file What /v1/completions and /v1/chat/completions have of their own; the rest is common, in generation.ts. */
 import type { ModelService } from "./model-service.ts";
 import type { ChatRequest, CompletionRequest } from "./schema.ts";
 import type { TextPart, TextRequest } from "./text.ts";
@@ -34,7 +34,7 @@ export interface ApiShape<R extends GenerationRequest, J extends Job, P extends 
   readonly idPrefix: string;
   /** The head with its `object`, where this shape has it. */
   readonly describe: (head: Head, streamed: boolean) => object;
-  /** Prompts, as token ids, and what is asked of each. @throws RequestError, naming the field. */
+  /** The request's prompts, tokenized and checked. @throws RequestError, naming the field. */
   readonly prepare: (model: ModelService, request: R) => Promise<readonly J[]>;
   /** The parts of a choice, from those of its text. */
   readonly choose: (

@@ -13,7 +13,7 @@ const flatten = ({ role, content, name }: Message) => ({
 
 const knowsDevelopers = new WeakMap<ChatTemplate, Promise<boolean>>();
 
-/** Whether a template treats the role developer in a way of its own, and does not merely print any role's name. */
+/** Whether a template handles the role developer, rather than printing the name of any role. */
 function knowsDeveloper(template: ChatTemplate): Promise<boolean> {
   const render = (role: string) =>
     template([

@@ -1,10 +1,10 @@
-/** What fails inside is told in the log, and to clients only by the request's id. */
+/** Internal errors are logged in full; clients get the request's id only. */
 import { expect, spyOn, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { createApp } from "../../server/app.ts";
 import { serving } from "./serving.ts";
 
-test("an internal error names no file to the client; the log has it under the request's id", async () => {
+test("an internal error names no file to the client, and is logged under the request's id", async () => {
   const log = spyOn(console, "error").mockImplementation(() => {});
   try {
     const app = createApp({
@@ -21,15 +21,15 @@ test("an internal error names no file to the client; the log has it under the re
       type: "server_error",
       message: "internal error; see request request-7 in the server's log",
     });
-    const said = Bun.inspect(log.mock.calls);
-    expect(said).toContain("request-7");
-    expect(said).toContain("/srv/secret/model.json");
+    const logged = Bun.inspect(log.mock.calls);
+    expect(logged).toContain("request-7");
+    expect(logged).toContain("/srv/secret/model.json");
   } finally {
     log.mockRestore();
   }
 });
 
-test("a stream that fails on its way says so in an event, and names no file either", async () => {
+test("a stream that fails midway ends with an error event, which names no file either", async () => {
   const log = spyOn(console, "error").mockImplementation(() => {});
   try {
     await using server = await serving({ slots: 1 });

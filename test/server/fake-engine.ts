@@ -13,13 +13,13 @@ type Request = Omit<GenerationRequest, "id">;
 /** The i-th token of a text. */
 export type Script = (i: number, request: Request) => number;
 
-/** Says what its script says; to it, all tokens are equally likely. */
+/** Generates the tokens of its script; all tokens are equally likely. */
 export class FakeEngine implements Engine {
   readonly context = 64;
   readonly device = "cpu";
   readonly vocabularySize: number;
   readonly script: Script;
-  /** What it has been asked for. */
+  /** The requests so far. */
   readonly requests: Request[] = [];
   active = 0;
   /** What it waits for before each token. */
@@ -84,7 +84,7 @@ export class FakeEngine implements Engine {
 
 const demo = await readModelSettings(demoModel("pocket-llama"));
 
-/** @param text what every text is, and then an end; or a script */
+/** @param text every text, followed by the end token; or a script */
 export async function fakeServer(
   text: string | Script,
   {

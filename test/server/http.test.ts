@@ -1,4 +1,4 @@
-/** The server around its texts: what it refuses, how it fails, and that every place is given back. */
+/** The server around its texts: rejected requests, failures, and that capacity is always released. */
 import { describe, expect, spyOn, test } from "bun:test";
 import { gzipSync } from "node:zlib";
 import { fakeServer } from "./fake-engine.ts";
@@ -8,12 +8,12 @@ const text = " the sea is wide";
 const body = { prompt: "Look:" };
 const aborted = AbortSignal.abort();
 
-/** Waits for what follows from an event, without a clock. */
+/** Waits for a condition that other work brings about, without a clock. */
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Keeps an engine from going on until it is let. */
+/** Holds the engine before its next token, until the returned function is called. */
 function hold({ engine }: Awaited<ReturnType<typeof fakeServer>>): () => void {
   const { promise, resolve } = Promise.withResolvers<void>();
   engine.gate = promise;
@@ -21,21 +21,21 @@ function hold({ engine }: Awaited<ReturnType<typeof fakeServer>>): () => void {
 }
 
 describe("capacity", () => {
-  test("a full server answers 429 with Retry-After, until a text has ended", async () => {
+  test("a full server answers 429 with Retry-After, until texts have ended", async () => {
     const server = await fakeServer(text, { maxTexts: 2 });
-    const letGo = hold(server);
+    const resume = hold(server);
     const first = server.post(completions, { ...body, n: 2 });
     await until(() => server.engine.active === 2);
     const full = await server.post(completions, body);
     expect([full.status, full.headers.get("Retry-After")]).toEqual([429, "1"]);
     expect(await full.json()).toMatchObject({ error: { type: "rate_limit_error", code: "server_full" } });
-    letGo();
+    resume();
     expect((await first).status).toBe(200);
     expect((await server.post(completions, body)).status).toBe(200);
     expect(server.model.capacity.inFlight).toBe(0);
   });
 
-  test("more texts than it ever holds are refused for good, by the field that asks for them", async () => {
+  test("more texts than it can ever hold are a 400, by the field that asks for them", async () => {
     const { post } = await fakeServer(text, { maxTexts: 2 });
     for (const [field, more] of [
       ["n", { n: 3 }],
@@ -47,7 +47,7 @@ describe("capacity", () => {
     }
   });
 
-  test("a client that leaves gives its place back at once, whether it waits for a stream or a whole text", async () => {
+  test("a client that disconnects frees its slot at once, from a stream or a whole text", async () => {
     for (const stream of [false, true]) {
       const server = await fakeServer(text);
       hold(server);
@@ -65,7 +65,7 @@ describe("capacity", () => {
     }
   });
 
-  test("a client that has left before its text began is not generated for", async () => {
+  test("a client that disconnected before its text began costs nothing", async () => {
     const server = await fakeServer(text);
     const response = await server.post(completions, body, { signal: aborted });
     expect(response.status).toBe(499);
@@ -79,7 +79,7 @@ describe("an engine that fails", () => {
     return 300;
   };
 
-  test("before its first token is a 500 without details; the log has them under the request's id", async () => {
+  test("before the first token gives a 500 without details, which are logged under the request's id", async () => {
     const log = spyOn(console, "error").mockImplementation(() => {});
     try {
       for (const stream of [false, true]) {
@@ -98,7 +98,7 @@ describe("an engine that fails", () => {
     }
   });
 
-  test("in one of several texts closes the others", async () => {
+  test("in one of several texts ends the others", async () => {
     const log = spyOn(console, "error").mockImplementation(() => {});
     try {
       const { post, model, engine } = await fakeServer((i, { prompt }) =>
@@ -111,7 +111,7 @@ describe("an engine that fails", () => {
     }
   });
 
-  test("later is the stream's last event", async () => {
+  test("later gives an error as the stream's last event", async () => {
     const log = spyOn(console, "error").mockImplementation(() => {});
     try {
       const { events, model } = await fakeServer(failAt(2));
@@ -125,7 +125,7 @@ describe("an engine that fails", () => {
   });
 });
 
-test("while the model is loading, and once the server is stopping, there is 503 where a model is needed", async () => {
+test("routes that need a model answer 503 while it is loading, and once the server is stopping", async () => {
   const stopping = new AbortController();
   const loading = await fakeServer(text, { getModel: () => undefined });
   const stopped = await fakeServer(text, { stopping: stopping.signal });
@@ -143,7 +143,7 @@ test("while the model is loading, and once the server is stopping, there is 503 
 });
 
 describe("a body", () => {
-  test("is JSON whatever its Content-Type, and null is a field that is not set", async () => {
+  test("is parsed as JSON whatever its Content-Type, and null means unset", async () => {
     const { post } = await fakeServer(text);
     for (const type of [
       "text/plain",
@@ -159,7 +159,7 @@ describe("a body", () => {
     }
   });
 
-  test("is refused by the name of the field that is wrong, before any text", async () => {
+  test("with a wrong field is rejected by its name, before any text is generated", async () => {
     const { post, engine } = await fakeServer(text);
     for (const [more, param, code] of [
       [{ temperature: -1 }, "temperature", "invalid_value"],
@@ -181,7 +181,7 @@ describe("a body", () => {
     expect(engine.requests.length).toBe(0);
   });
 
-  test("is limited as it is sent, also without a length, and as it inflates", async () => {
+  test("is limited in size as sent, with or without a length, and as it inflates", async () => {
     const { app, post } = await fakeServer(text, { maxBodyBytes: 100 });
     const long = JSON.stringify({ ...body, user: "x".repeat(200) });
     expect((await post(completions, long)).status).toBe(413);
@@ -202,7 +202,7 @@ describe("a body", () => {
     expect(compressed.status).toBe(413);
   });
 
-  test("that does not come in time is given up", async () => {
+  test("that is late gets a 408", async () => {
     const { app } = await fakeServer(text, { bodyTimeout: 1 });
     const stalled = new ReadableStream({ start: (controller) => controller.enqueue(Buffer.from("{")) });
     const response = await app.request(completions, { method: "POST", body: stalled });
@@ -210,7 +210,7 @@ describe("a body", () => {
     expect(await response.json()).toMatchObject({ error: { type: "timeout_error" } });
   });
 
-  test("that is not JSON is refused as such", async () => {
+  test("that is not JSON is rejected as such", async () => {
     const { post } = await fakeServer(text);
     for (const wrong of ["", "{", "{'prompt': 1}", "[".repeat(5000)]) {
       const response = await post(completions, wrong);
@@ -221,7 +221,7 @@ describe("a body", () => {
 });
 
 describe("a key", () => {
-  test("is needed everywhere but for /health and the page", async () => {
+  test("is required everywhere but on /health and the page", async () => {
     const { app, post } = await fakeServer(text, { apiKey: "s3cret" });
     for (const [path, status] of [
       ["/health", 200],
@@ -244,7 +244,7 @@ describe("a key", () => {
 });
 
 describe("/openapi.json", () => {
-  test("describes every route that a program may use, with the schemas of its bodies", async () => {
+  test("describes every route for programs, with the schemas of its bodies", async () => {
     const { app } = await fakeServer(text);
     const { openapi, info, paths } = (await (await app.request("/openapi.json")).json()) as any;
     expect([openapi, info.title]).toEqual(["3.1.0", "Tributary"]);
@@ -263,7 +263,7 @@ describe("/openapi.json", () => {
   });
 });
 
-test("a model is found by its name, also one with a slash", async () => {
+test("a model is found by its name, also if that has a slash", async () => {
   const { app } = await fakeServer(text, { settings: { name: "org/name" } });
   for (const [path, status] of [
     ["/v1/models/org/name", 200],
@@ -273,16 +273,16 @@ test("a model is found by its name, also one with a slash", async () => {
     expect([path, (await app.request(path)).status]).toEqual([path, status]);
 });
 
-test("answers are counted by route and status, and texts that wait are told from those under way", async () => {
+test("metrics count answers by route and status, and texts that wait", async () => {
   const server = await fakeServer(text, { maxTexts: 2 });
   const metrics = async () => (await server.app.request("/metrics")).text();
-  const letGo = hold(server);
+  const resume = hold(server);
   const answers = [server.post(completions, body), server.post(completions, body)];
   await until(() => server.engine.active === 2);
   server.engine.active = 1;
   expect(await metrics()).toMatch(/^tributary_queue 1$/m);
   server.engine.active = 2;
-  letGo();
+  resume();
   await Promise.all(answers);
   await server.post(completions, { ...body, n: 0 });
   const report = await metrics();
