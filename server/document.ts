@@ -10,7 +10,7 @@ const code = (value: unknown) => `\`${JSON.stringify(value)}\``;
 /** A schema in a few words. */
 function describeValues(schema: JsonSchema): string {
   const { type, minimum, maximum, exclusiveMinimum, anyOf, items } = schema;
-  if (schema.enum) return [...schema.enum.map(code), "`null`"].join(", ");
+  if (schema.enum) return schema.enum.map(code).join(", ");
   if (schema.const !== undefined) return code(schema.const);
   if (anyOf) return anyOf.map((one) => describeValues(one as JsonSchema)).join(" or ");
   if (type === "array") return `list of ${describeValues(items as JsonSchema)}`;

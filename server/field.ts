@@ -35,7 +35,7 @@ export const only = (values: readonly unknown[], description: string): Field<z.Z
       params: { [unsupported]: true },
       error: ({ input }) => `${preview(input)} is not supported; ${describeRemedy(values)}`,
     })
-    .meta({ enum: [...values] }),
+    .meta({ enum: [...values, null] }),
   description,
 });
 

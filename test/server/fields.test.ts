@@ -142,7 +142,7 @@ test("unsupported fields may be null or at the table's values, in any combinatio
     const expected = (await post(path, body)).body.choices;
     const values = Object.entries(fields)
       .filter(([, { support }]) => support === "no-op values only")
-      .map(([name, { schema }]) => [name, [...(schema.meta()!.enum as unknown[]), null]] as const);
+      .map(([name, { schema }]) => [name, schema.meta()!.enum as unknown[]] as const);
     const some = fc
       .subarray(values)
       .chain((chosen) =>
@@ -173,7 +173,7 @@ test("any other value of them is rejected by the field's name, with the accepted
           "unsupported_field",
         ]);
         for (const accepted of schema.meta()!.enum as unknown[])
-          expect(answer.error.message).toContain(JSON.stringify(accepted));
+          if (accepted !== null) expect(answer.error.message).toContain(JSON.stringify(accepted));
       }
     }
 });
