@@ -1,13 +1,13 @@
 /**
- * @file Runs that are killed at random moments, filled up disks and torn files: each must end with the weights
- * of a run that nothing happened to.
+ * @file Runs killed at random moments, full disks and torn files: each must end with the weights of an
+ * undisturbed run.
  *
  *   bun bench/crash.ts [--runs 10] [--kills 10] [--seed 1] [--only NAME]
  *
- * Every kind of run is killed `kills` times: while it loads, between steps, as a checkpoint is being written,
- * in an evaluation, in the last save. Between kills a new checkpoint is torn now and then, and what must not
- * matter (rows of a batch, workers, prefetch) is chosen anew. As root on Linux the output lies on a small file
- * system that fills up in the middle.
+ * Every kind of run is killed `kills` times: while it loads, between steps, while a checkpoint is written, in an
+ * evaluation, in the last save. Between kills a new checkpoint is torn now and then, and settings that must not
+ * matter (rows of a batch, workers, prefetch) are drawn anew. As root on Linux the output is on a small file
+ * system that is filled up.
  */
 import { watch } from "node:fs";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, truncateSync } from "node:fs";
@@ -15,11 +15,11 @@ import { statSync, statfsSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { randomOf } from "../src/generate/sample.ts";
+import { splitmix32 } from "../src/random/prng.ts";
 
 const root = join(import.meta.dir, "..");
 
-/** A run of the demo's models by the settings in which it differs. */
+/** A run of the demo's models, with its own settings. */
 export interface Kind {
   readonly name: string;
   readonly set: readonly string[];
@@ -57,10 +57,10 @@ function fuse(out: string, set: readonly string[], resume: boolean) {
 }
 type Child = ReturnType<typeof fuse>;
 
-const hashOf = (out: string) =>
+const hashModel = (out: string) =>
   new Bun.CryptoHasher("sha256").update(readFileSync(join(out, "model/model.safetensors"))).digest("hex");
 
-/** Calls `seen` with the name of every event of a run, and with every name that comes or goes in its folder. */
+/** Calls `seen` with the name of every event of a run, and of every file that appears or disappears in its folder. */
 function follow(
   child: Child,
   out: string,
@@ -80,8 +80,8 @@ function follow(
   return { stop: () => watcher.close(), errors: new Response(child.stderr).text() };
 }
 
-/** Moments to be killed at: after some time, or a while after something happened. */
-function momentOf(random: () => number, seconds: number): { what?: RegExp; nth: number; wait: number } {
+/** Draws a moment to strike at: after some time, or a while after the nth event that matches. */
+function drawMoment(random: () => number, seconds: number): { what?: RegExp; nth: number; wait: number } {
   const wait = 40 * random();
   const kinds: { what?: RegExp; nth: number; wait: number }[] = [
     { nth: 0, wait: 1000 * seconds * random() },
@@ -97,13 +97,13 @@ function momentOf(random: () => number, seconds: number): { what?: RegExp; nth: 
   return kinds[Math.floor(kinds.length * random())];
 }
 
-/** @returns how the run ended: the signal, or its exit code and what it said. */
+/** @returns the exit code, null if it was killed, and stderr. */
 async function runUntil(
   out: string,
   set: readonly string[],
-  moment: ReturnType<typeof momentOf> | undefined,
+  moment: ReturnType<typeof drawMoment> | undefined,
   act: (child: Child) => void,
-): Promise<{ code: number | null; said: string }> {
+): Promise<{ code: number | null; stderr: string }> {
   const child = fuse(out, set, existsSync(join(out, "run.json")));
   let count = 0;
   let timer: Timer | undefined;
@@ -115,7 +115,7 @@ async function runUntil(
   await child.exited;
   clearTimeout(timer);
   stop();
-  return { code: child.signalCode ? null : child.exitCode, said: await errors };
+  return { code: child.signalCode ? null : child.exitCode, stderr: await errors };
 }
 
 function isFinished(out: string): boolean {
@@ -123,15 +123,15 @@ function isFinished(out: string): boolean {
   return existsSync(path) && JSON.parse(readFileSync(path, "utf8")).finishedAtStep !== null;
 }
 
-/** What must not change the result. */
-const anyway = (random: () => number): string[] => [
+/** Settings that must not change the result. */
+const drawHarmlessSettings = (random: () => number): string[] => [
   `forward.rows=${[1, 2, 4, 7][Math.floor(4 * random())]}`,
   `forward.concurrency=${1 + Math.floor(2 * random())}`,
   `forward.workers=${1 + Math.floor(2 * random())}`,
   `prefetchBytes=${[0, 1, 4194304][Math.floor(3 * random())]}`,
 ];
 
-/** Cuts off a file of the newest checkpoint, where there is an older one. */
+/** Truncates a file of the newest checkpoint, if there is an older one. */
 function tear(out: string, random: () => number): boolean {
   const names = existsSync(out) ? readdirSync(out).filter((name) => /^checkpoint-\d+$/.test(name)) : [];
   if (names.length < 2) return false;
@@ -141,7 +141,7 @@ function tear(out: string, random: () => number): boolean {
   return true;
 }
 
-/** A file system of its own, which can be filled up; undefined where none can be made. */
+/** A small file system that can be filled up; undefined if none can be mounted. */
 function smallDisk(folder: string): { fill(left: number): void; empty(): void; remove(): void } | undefined {
   mkdirSync(folder, { recursive: true });
   if (process.platform !== "linux" || process.getuid!() !== 0) return undefined;
@@ -154,7 +154,7 @@ function smallDisk(folder: string): { fill(left: number): void; empty(): void; r
       try {
         writeFileSync(filler, new Uint8Array(Math.max(0, bavail * bsize - left)));
       } catch {
-        // The run was faster: it is full all the same.
+        // The run has filled it up meanwhile.
       }
     },
     empty: () => rmSync(filler, { force: true }),
@@ -167,13 +167,13 @@ export interface Outcome {
   readonly kills: number;
   readonly torn: number;
   readonly full: number;
-  /** Whether the weights are those of the run that nothing happened to. */
+  /** Whether the weights are those of the undisturbed run. */
   readonly same: boolean;
 }
 
 /**
- * One kind of run, undisturbed and then killed so many times, its disk filled up `fills` times.
- * @throws what a run said that failed of anything else.
+ * Runs one kind undisturbed, and then kills it `kills` times and fills its disk up `fills` times.
+ * @throws with the stderr of a run that failed for another reason.
  */
 export async function crash(
   { name, set }: Kind,
@@ -181,42 +181,45 @@ export async function crash(
   say: (text: string) => void = () => {},
 ): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), "tributary-crash-"));
-  const random = randomOf(seed);
+  const random = splitmix32(seed);
   const disk = fills > 0 ? smallDisk(join(folder, "disk")) : undefined;
   const [whole, out] = [join(folder, "whole"), join(folder, "disk", "out")];
   try {
-    const began = performance.now();
+    const start = performance.now();
     const undisturbed = await runUntil(whole, set, undefined, () => {});
-    if (undisturbed.code !== 0) throw new Error(`${name}: ${undisturbed.said}`);
-    const seconds = (performance.now() - began) / 1000;
+    if (undisturbed.code !== 0) throw new Error(`${name}: ${undisturbed.stderr}`);
+    const seconds = (performance.now() - start) / 1000;
     let [killed, torn, full, finished] = [0, 0, 0, false];
     while (!finished) {
       const filling = disk !== undefined && full < fills && random() < 0.3;
       const last = killed >= kills && !filling;
-      const moment = last ? undefined : momentOf(random, seconds);
+      const moment = last ? undefined : drawMoment(random, seconds);
       const left = Math.floor(45e6 * random());
-      const { code, said } = await runUntil(out, [...set, ...anyway(random)], moment, (child) =>
-        filling ? disk.fill(left) : child.kill("SIGKILL"),
+      const { code, stderr } = await runUntil(
+        out,
+        [...set, ...drawHarmlessSettings(random)],
+        moment,
+        (child) => (filling ? disk.fill(left) : child.kill("SIGKILL")),
       );
       if (filling) {
         disk.empty();
-        if (code === 1 && /ENOSPC|no space|GB are free/i.test(said)) full++;
-        else if (code !== 0) throw new Error(`${name}: on a full disk it ended with ${code}: ${said}`);
+        if (code === 1 && /ENOSPC|no space|GB are free/i.test(stderr)) full++;
+        else if (code !== 0) throw new Error(`${name}: on a full disk it ended with ${code}: ${stderr}`);
       } else if (code === null) killed++;
-      else if (code !== 0) throw new Error(`${name}: it ended with ${code}: ${said}`);
-      // It may have been killed after it was done.
+      else if (code !== 0) throw new Error(`${name}: it ended with ${code}: ${stderr}`);
+      // A kill may come after the end of the run.
       finished = code === 0 || isFinished(out);
       say(
         `${name}: ${code === null ? "killed" : code === 0 ? "finished" : "disk full"} ${killed}/${kills} (${moment?.what ?? "time"})`,
       );
-      // A run that came through before it was killed is told to begin again, so that every kill counts.
+      // A run that finished before its kill begins again, so that every kill counts.
       if (finished && killed < kills) {
-        if (hashOf(out) !== hashOf(whole)) return { name, kills: killed, torn, full, same: false };
+        if (hashModel(out) !== hashModel(whole)) return { name, kills: killed, torn, full, same: false };
         rmSync(out, { recursive: true });
         finished = false;
       } else if (!finished && random() < 0.2 && tear(out, random)) torn++;
     }
-    return { name, kills: killed, torn, full, same: hashOf(out) === hashOf(whole) };
+    return { name, kills: killed, torn, full, same: hashModel(out) === hashModel(whole) };
   } finally {
     disk?.remove();
     rmSync(folder, { recursive: true, force: true });

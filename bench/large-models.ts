@@ -1,16 +1,16 @@
 /**
- * @file Models of real sizes with random weights: what a 1.1B Llama costs as a source, and a 135M one as the
- * target with two sources. It makes them in a folder (3 GB) and runs a few steps.
+ * @file Models of real sizes with random weights: the cost of a 1.1B Llama as a source, and of a 135M one as the
+ * target with two sources. They are written to a folder (3 GB) and run for a few steps.
  *
  *     bun bench/large-models.ts [FOLDER] [q8]
  *
- * Random weights say nothing, but they take as long and as much memory as trained ones.
+ * Random weights take as long and as much memory as trained ones.
  */
 import { copyFileSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sizeOf } from "../src/graph/ops.ts";
-import type { WeightDtype, Tensor } from "../src/weights/stored.ts";
+import type { WeightDtype, Tensor } from "../src/weights/tensor-ref.ts";
 import { readDecoder } from "../src/models/folder.ts";
 import { writeSafetensors } from "../src/weights/safetensors.ts";
 
@@ -39,8 +39,8 @@ const shapes = {
   },
 };
 
-/** Normal numbers, of which every tensor takes its own stretch. */
-function pool(size: number): Float32Array {
+/** Normally distributed numbers; every tensor takes its own stretch of them. */
+function sampleNormal(size: number): Float32Array {
   const values = new Float32Array(size);
   for (let i = 0; i < size; i += 2) {
     const radius = Math.sqrt(-2 * Math.log(1 - Math.random())) * 0.02;
@@ -51,7 +51,7 @@ function pool(size: number): Float32Array {
   return values;
 }
 
-async function make(name: keyof typeof shapes, tokenizer: string, type: WeightDtype): Promise<string> {
+async function writeModel(name: keyof typeof shapes, tokenizer: string, type: WeightDtype): Promise<string> {
   const path = join(folder, name);
   if (existsSync(join(path, "model.safetensors"))) return path;
   mkdirSync(path, { recursive: true });
@@ -59,12 +59,12 @@ async function make(name: keyof typeof shapes, tokenizer: string, type: WeightDt
   writeFileSync(join(path, "config.json"), JSON.stringify(config, null, 2));
   for (const file of ["tokenizer.json", "tokenizer_config.json"])
     copyFileSync(join(demo, "models", tokenizer, file), join(path, file));
-  const random = pool(2 ** 22);
+  const random = sampleNormal(2 ** 22);
   const tensors = Array.from(readDecoder(path).parameters, ([key, shape], i): [string, Tensor] => [
     key,
     {
       shape,
-      // Made when it is written: one tensor is in memory at a time.
+      // Computed when it is written, so one tensor is in memory at a time.
       get data() {
         const size = sizeOf(shape);
         if (shape.length === 1) return new Float32Array(size).fill(1);
@@ -79,7 +79,7 @@ async function make(name: keyof typeof shapes, tokenizer: string, type: WeightDt
   return path;
 }
 
-/** Runs `bun run fuse` in a process of its own, whose memory is then known. */
+/** Runs `bun run fuse` in its own process, to measure its memory. */
 function fuse(title: string, settings: readonly string[]): void {
   const out = join(folder, "run");
   const all = [
@@ -109,14 +109,14 @@ function fuse(title: string, settings: readonly string[]): void {
   );
 }
 
-const large = await make("llama-1.1b", "pocket-openllama", "BF16");
-const small = await make("llama-135m", "pocket-llama", "F32");
+const large = await writeModel("llama-1.1b", "pocket-openllama", "BF16");
+const small = await writeModel("llama-135m", "pocket-llama", "F32");
 const bytes = (path: string) => (statSync(join(path, "model.safetensors")).size / 1e9).toFixed(2);
 console.log(`llama-1.1b: ${bytes(large)} GB in bf16; llama-135m: ${bytes(small)} GB in f32`);
 
 const source = dtype ? `{path: ${large}, dtype: ${dtype}}` : large;
 const pocket = join(demo, "models/pocket-llama");
-fuse("pocket-llama with nothing else", ["fusion.lmWeight=1"]);
+fuse("pocket-llama alone", ["fusion.lmWeight=1"]);
 fuse("pocket-llama with the 1.1B as a source", [`sources=[${source}]`, "fusion.withTarget=false"]);
-fuse("llama-135m with nothing else", [`target=${small}`, "fusion.lmWeight=1"]);
+fuse("llama-135m alone", [`target=${small}`, "fusion.lmWeight=1"]);
 fuse("llama-135m with two sources", [`target=${small}`, `sources=[${source}, ${pocket}]`]);

@@ -3,7 +3,7 @@
  * short texts, and leave in the middle; and whether each text is the same as alone: `LOAD_SECONDS=200 bun
  * bench/load.ts [FOLDER]`, 60 s and a model of the demo by default.
  */
-import { randomOf } from "../src/generate/sample.ts";
+import { splitmix32 } from "../src/random/prng.ts";
 
 const folder = process.argv[2] ?? new URL("../demo/models/pocket-llama", import.meta.url).pathname;
 const seconds = Number(process.env.LOAD_SECONDS ?? 60);
@@ -25,7 +25,7 @@ async function metric(name: string): Promise<number> {
 
 /** One of so many different requests, all of which have a seed of their own. */
 function requestOf(number: number) {
-  const random = randomOf(number);
+  const random = splitmix32(number);
   const length = 1 + Math.floor(random() ** 3 * 150);
   const prompt = Array.from({ length }, () => words[Math.floor(random() * words.length)]);
   return { prompt: prompt.join(" "), max_tokens: 1 + Math.floor(random() * 60), top_p: 0.95, seed: number };
@@ -45,7 +45,7 @@ const memory: number[] = [];
 const end = performance.now() + seconds * 1000;
 
 async function client(name: number): Promise<void> {
-  const random = randomOf(1000 + name);
+  const random = splitmix32(1000 + name);
   while (performance.now() < end) {
     await Bun.sleep(random() * 100);
     const signal = random() < 0.2 ? AbortSignal.timeout(1 + random() * 60) : null;

@@ -18,18 +18,28 @@ export const areas: Areas = {
     changes: [
       ["(1 - beta1 ** step)", "(1 - beta1)"],
       ["Math.sqrt(1 - beta2 ** step)", "Math.sqrt(1 - beta2)"],
-      ["slot.decays ?", "true ?"],
+      ["shape.length > 1 ?", "true ?"],
       ["learningRate * weightDecay", "weightDecay"],
     ],
   },
   "src/train/trainer.ts": {
     tests: ["test/train/trainer.test.ts"],
     changes: [
-      ["shape.length > 1", "shape.length > 0"],
       ["Math.min(1, this.#options.clip", "Math.max(1, this.#options.clip"],
       ["weights[t] * value * probabilities[t * entries]", "weights[t] * value"],
-      ["this.#steps++", "this.#steps = 1"],
     ],
+  },
+  "src/train/state.ts": {
+    tests: ["test/train/state.test.ts", "test/train/trainer.test.ts"],
+    changes: [
+      ["this.#steps++", "this.#steps = 1"],
+      ["this.#steps = steps", "this.#steps = 0"],
+      ["`${key}.${name}`", "`${name}`"],
+    ],
+  },
+  "src/autodiff/backward.ts": {
+    tests: ["test/train/trainer.test.ts"],
+    changes: [["sum ? b.add(sum, seed) : seed", "seed"]],
   },
   "src/train/loss.ts": {
     tests: ["test/train/trainer.test.ts"],
@@ -39,19 +49,35 @@ export const areas: Areas = {
       ["b.mul(weight, hidden_CD)", "hidden_CD"],
     ],
   },
-  "src/autodiff/rules.ts": {
-    tests: ["test/autodiff/rules.test.ts"],
+  "src/graph/elementwise.ts": {
+    tests: ["test/autodiff/gradients.test.ts"],
     changes: [
       ["b.mul(b.scalar(2), output)", "output"],
       ["b.sub(b.scalar(1), output)", "output"],
       ["2 / Math.sqrt(Math.PI)", "1"],
       ["1 / Math.sqrt(2 * Math.PI)", "1"],
-      ["b.scalar(1 / count)", "b.scalar(1)"],
-      ["permutation.indexOf(axis)", "permutation[axis]"],
+    ],
+  },
+  "src/graph/reductions.ts": {
+    tests: ["test/autodiff/gradients.test.ts"],
+    changes: [["b.scalar(1 / count)", "b.scalar(1)"]],
+  },
+  "src/graph/layout.ts": {
+    tests: ["test/autodiff/gradients.test.ts"],
+    changes: [["permutation.indexOf(axis)", "permutation[axis]"]],
+  },
+  "src/graph/products.ts": {
+    tests: ["test/autodiff/gradients.test.ts"],
+    changes: [
+      ["transposeA: transposeB, transposeB: true, scale", "transposeA: transposeB, transposeB: true"],
+    ],
+  },
+  "src/graph/fused.ts": {
+    tests: ["test/autodiff/gradients.test.ts"],
+    changes: [
       ["b.reduceSum(b.mul(g, p)", "b.reduceSum(b.mul(g, g)"],
       ["b.mul(sin, b.scalar(-1))", "sin"],
       ["b.sub(centre(s),", "b.sub(s,"],
-      ["transposeA: transposeB, transposeB: true, scale", "transposeA: transposeB, transposeB: true"],
     ],
   },
   "src/score/rows.ts": {
@@ -66,46 +92,59 @@ export const areas: Areas = {
   "streams/stages/align.ts": {
     tests: ["test/streams/align.test.ts"],
     changes: [
-      ["meanNll(source, nll, unit)", 'meanNll(source, nll, "byte")'],
-      ['meanNll(source, nll, "byte")', "meanNll(source, nll, unit)"],
-      ["nllAtTokens(source, nll, target)", "nllAtTokens(target, nll, source)"],
+      ["meanNll(encoding, nll, unit)", 'meanNll(encoding, nll, "byte")'],
+      ['meanNll(encoding, nll, "byte")', "meanNll(encoding, nll, unit)"],
+      ["nllAtTokens(encoding, nll, target)", "nllAtTokens(target, nll, encoding)"],
     ],
   },
   "streams/stages/train.ts": {
     tests: ["test/streams/train.test.ts", "test/streams/stages.test.ts"],
     changes: [
-      ['options.loss === "kl" ? fusedEntropy(batches)', 'options.loss === "kl" ? 0'],
-      ["probabilities[i] / share", "probabilities[i]"],
-      ["weights[t] * (1 - probabilities[t * entries])", "weights[t]"],
+      ['reported === "kl" ? fusedEntropy(batches)', 'reported === "kl" ? 0'],
       ["(loss - nllPart) / fusion", "loss / fusion"],
       ["learningRate(options, step)", "learningRate(options, step + 1)"],
+    ],
+  },
+  "src/fusion/soft-targets.ts": {
+    tests: ["test/fusion/soft-targets.test.ts"],
+    changes: [
+      ["probabilities[i] / fused", "probabilities[i]"],
+      ["weights[t] * (1 - probabilities[t * entries])", "weights[t]"],
+      ["entropy -= weights[t] * probabilities[i]", "entropy -= probabilities[i]"],
+    ],
+  },
+  "src/fusion/row-means.ts": {
+    tests: ["test/fusion/row-means.test.ts"],
+    changes: [
+      ["this.#end = -tokensTaken", "this.#end = 0"],
+      ["tokens * nll", "nll"],
+      ["nll / tokens", "nll"],
+      ["end <= full", "end < full"],
+      ["Math.max(0, start)", "start"],
     ],
   },
   "streams/stages/fuse.ts": {
     tests: ["test/streams/pack.test.ts", "test/streams/stages.test.ts"],
     changes: [
-      ["start.steps * tokensPerStep - start.taken", "start.steps * tokensPerStep"],
-      ["let place = -taken", "let place = 0"],
-      ["tokens * nll", "nll"],
-      ["nll / tokens", "nll"],
+      ["stepsBefore * tokensPerStep - tokensTaken", "stepsBefore * tokensPerStep"],
+      ["RowMeans<Aligned>(rowLength, tokensTaken)", "RowMeans<Aligned>(rowLength, 0)"],
       ["({ nlls }) => nlls[t]", "({ nll }) => nll"],
       ["step / steps", "(step + 1) / steps"],
-      ["(nll) => -nll", "(nll) => nll"],
     ],
   },
   "streams/stages/pack.ts": {
     tests: ["test/streams/pack.test.ts", "test/streams/statistics.test.ts", "test/streams/stages.test.ts"],
     changes: [
       ["if (boundaries || this.length", "if (this.length"],
-      ["let from = skip", "let from = 0"],
-      ["place - this.#positionBase", "place"],
-      ["taken: t + 1", "taken: t"],
+      ["let first = resume.tokensTaken", "let first = 0"],
+      ["at - this.#positionBase", "at"],
+      ["tokensTaken: t + 1", "tokensTaken: t"],
       ["this.#document++", "this.#document = 0"],
       ["ids[0]", "ids[1]"],
-      ["from = 0;", "from = skip;"],
+      ["first = 0;", "first = resume.tokensTaken;"],
       ["ids.length - 1)", "ids.length)"],
       ["nllPerByte * bytes", "nllPerByte"],
-      ["if (t === 0) statistics.push", "begun.push"],
+      ["if (t === 0) statistics.push", "statistics.push"],
     ],
   },
   "streams/run/statistics.ts": {
@@ -114,7 +153,7 @@ export const areas: Areas = {
       ['ratio(sum("dropped"), aligned)', 'ratio(sum("dropped"), positions)'],
       ['ratio(sum("tail"), aligned)', 'ratio(sum("tail"), positions)'],
       ['ratio(sum("credit"), positions)', 'ratio(sum("credit"), aligned)'],
-      ["before.unaligned + heard.unaligned", "heard.unaligned"],
+      ["before.unaligned + block.unaligned", "block.unaligned"],
       ["a.bytes + b.bytes", "b.bytes"],
     ],
   },
@@ -127,22 +166,62 @@ export const areas: Areas = {
       ["own[id] += bias", "own[id] = bias"],
       ["if (topK > 0) sorted.splice(topK);", ""],
       ["mass < topP * whole", "mass < topP * total"],
-      [" && weights[id] >= minP", ""],
-      ["(logits[id] - most) / temperature", "(logits[id] - most) * temperature"],
-      ["rest = aim * mass", "rest = aim * total"],
+      [" && weights_V[id] >= minP", ""],
+      ["(logits_V[id] - max) / temperature", "(logits_V[id] - max) * temperature"],
+      ["rest = random * mass", "rest = random * total"],
       ["this.#counts.set(prompt[i], 0)", "this.#counts.set(prompt[i], 1)"],
       ["(this.#counts.get(id) ?? 0) + 1", "1"],
+    ],
+  },
+  "src/generate/logits.ts": {
+    tests: ["test/generate/logits.test.ts"],
+    changes: [
       ["logits[id] > logits[best])", "logits[id] >= logits[best])"],
       ["logits[id] > logits[best[at - 1]]", "logits[id] >= logits[best[at - 1]]"],
-      ["most + Math.log(sum)", "Math.log(sum)"],
+      ["max + Math.log(sum)", "Math.log(sum)"],
+      ["logits[token] - normalizer", "logits[token]"],
+    ],
+  },
+  "src/generate/rows.ts": {
+    tests: ["test/generate/engine.test.ts"],
+    changes: [
+      ["prompt.length - 1)", "prompt.length)"],
+      ["length - (length % prefillChunk)", "length"],
+      ["sequence.scores.nll[length - 1] = 0;", ""],
+    ],
+  },
+  "src/generate/engine.ts": {
+    tests: ["test/generate/engine.test.ts"],
+    changes: [
+      ["free.includes(best) ? best : ", ""],
+      ["const kept = scored ? 0 : cached[row];", "const kept = cached[row];"],
+      ["if (scored) return;", ""],
+      ["this.#cachedTokens += length - row.tokens.length;", "this.#cachedTokens += length;"],
+      ["a.id - b.id", "b.id - a.id"],
+      ["from + 1, from + 1 + chunk.length", "from, from + chunk.length"],
+      ["this.#model.swapRows(one, other);", ""],
+      ["this.#model.copyRow(from, to, length);", ""],
+      ["tokens.length = Math.min(tokens.length, this.#model.capacity);", ";"],
+      ["tokens.length) + 1]", "tokens.length) - 1]"],
+    ],
+  },
+  "src/generate/kv-cache.ts": {
+    tests: ["test/generate/kv-cache.test.ts"],
+    changes: [
+      ["this.#lengths[to] = length;", ""],
+      ["[lengths[one], lengths[other]] = [lengths[other], lengths[one]];", ""],
+      ["capacity * 4 <=", "capacity * 2 <="],
+      ["Math.floor(head / groups)", "head % groups"],
+      ["= position + s;", "= position;"],
+      ["= position + S;", "= S;"],
     ],
   },
   "src/evaluate/ensemble.ts": {
     tests: ["test/evaluate/ensemble.test.ts"],
     changes: [
       ["sum / texts.length", "sum"],
-      ["sums[stretch - 1] += nll[t]", "sums[stretch] += nll[t]"],
-      ["cuts[stretch] < ends[t + 1]", "cuts[stretch] <= ends[t + 1]"],
+      ["sums[segment - 1] += nll[t]", "sums[segment] += nll[t]"],
+      ["cuts[segment] < ends[t + 1]", "cuts[segment] <= ends[t + 1]"],
       ["Math.exp(best - nll[i])", "Math.exp(-nll[i])"],
     ],
   },
@@ -158,8 +237,8 @@ export const areas: Areas = {
     tests: ["test/evaluate/accuracy.test.ts"],
     changes: [
       ["values.indexOf(", "values.lastIndexOf("],
-      ["normed / count", "plain / count"],
-      ["plain / count", "plain"],
+      ["correctNorm / count", "correct / count"],
+      ["correct / count", "correct"],
     ],
   },
   "streams/stages/read.ts": {
@@ -167,7 +246,7 @@ export const areas: Areas = {
     changes: [
       ["file++, first = 0)", "file++)"],
       ["epoch++, file = 0)", "epoch++)"],
-      ["rowsOf(path, first", "rowsOf(path, 0"],
+      ["readRows(path, first", "readRows(path, 0"],
     ],
   },
   "streams/stages/shuffle.ts": {
@@ -175,7 +254,7 @@ export const areas: Areas = {
     changes: [
       ["from.nth ?? 0", "0"],
       ["skip = 0;", ""],
-      ["next() * (i + 1)", "next() * i"],
+      ["random() * (i + 1)", "random() * i"],
       ["Math.imul(epoch + 1, 0x9e3779b1) ^ ", ""],
       ["cursor: { epoch, file, row, nth }", "cursor: { epoch, file, row, nth: nth + 1 }"],
     ],

@@ -1,7 +1,7 @@
 /**
- * @file What cheaper precisions of a source cost and gain: `bun bench/precision.ts [FOLDER] [tokens]`, of the
- * demo's models by default. Each form scores the same text in turn; top-10 agreement is the share of the
- * exact model's ten best tokens that are among the form's.
+ * @file Speed and accuracy of a source at lower precision: `bun bench/precision.ts [FOLDER] [tokens]`, by default of
+ * the demo's models. The forms score the same text in turn; top-10 agreement is the fraction of the exact model's ten
+ * best tokens that are among a form's.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,9 +9,9 @@ import { basename, join } from "node:path";
 import { writeFolder } from "../src/export/folder.ts";
 import { readDecoder } from "../src/models/folder.ts";
 import { type OnnxDtype, onnxFile } from "../src/weights/onnx-files.ts";
-import { readWeights } from "../src/weights/weights.ts";
+import { readWeights } from "../src/weights/read-weights.ts";
 import { ExportedScorer } from "../src/score/exported.ts";
-import { readFrozen } from "../src/score/frozen.ts";
+import { openScorer } from "../src/score/open.ts";
 import type { Scores } from "../src/score/scores.ts";
 import { splitText } from "../src/text/split.ts";
 import { readTokenizer } from "../src/text/tokenizer.ts";
@@ -22,10 +22,10 @@ const demo = new URL("../demo/", import.meta.url).pathname;
 const folders = process.argv[2]
   ? [process.argv[2]]
   : ["pocket-llama", "pocket-openllama", "pocket-mpt"].map((name) => join(demo, "models", name));
-const enough = Number(process.argv[3] ?? 16_384);
+const maxTokens = Number(process.argv[3] ?? 16_384);
 const k = 10;
 
-async function textOf(folder: string): Promise<Int32Array[]> {
+async function readSequences(folder: string): Promise<Int32Array[]> {
   const tokenizer = readTokenizer(folder);
   const sequences: Int32Array[] = [];
   let tokens = 0;
@@ -40,7 +40,7 @@ async function textOf(folder: string): Promise<Int32Array[]> {
       const { ids } = await tokenizer.encode(piece);
       if (ids.length < 20) continue;
       sequences.push(ids);
-      if ((tokens += ids.length) >= enough) return sequences;
+      if ((tokens += ids.length) >= maxTokens) return sequences;
     }
   return sequences;
 }
@@ -55,7 +55,7 @@ const mean = (all: readonly Scores[]) => {
   return nll.reduce((sum, value) => sum + value, 0) / nll.length;
 };
 
-function agreement(exact: readonly Scores[], other: readonly Scores[]): number {
+function topAgreement(exact: readonly Scores[], other: readonly Scores[]): number {
   let [same, all] = [0, 0];
   exact.forEach(({ topIds }, i) => {
     for (let t = 0; t < topIds.length; t += k) {
@@ -68,13 +68,12 @@ function agreement(exact: readonly Scores[], other: readonly Scores[]): number {
 }
 
 for (const folder of folders) {
-  const sequences = await textOf(folder);
-  const known = readTokenizer(folder).vocabulary.tokens.length;
+  const sequences = await readSequences(folder);
   const options = {
     rows: 4,
     rowLength: 512,
     k,
-    tokenizerSize: known,
+    tokenizerSize: readTokenizer(folder).vocabulary.tokens.length,
     device: "cpu",
     threads: navigator.hardwareConcurrency,
   } as const;
@@ -88,30 +87,30 @@ for (const folder of folders) {
     scorer: await ExportedScorer.create(join(exported, "x", onnxFile(dtype)), decoder.maxPositions, options),
   });
   const forms: Form[] = [
-    { name: "exact", scorer: await readFrozen(folder).open(options) },
-    { name: "dtype: q8", scorer: await readFrozen(folder, "q8").open(options) },
+    { name: "exact", scorer: await openScorer(folder, undefined, options) },
+    { name: "dtype: q8", scorer: await openScorer(folder, "q8", options) },
     await onnx("fp32"),
     await onnx("fp16"),
     await onnx("q8"),
   ];
   const seconds = new Map(forms.map(({ name }) => [name, Infinity]));
-  const said = new Map<string, Scores[]>();
+  const results = new Map<string, Scores[]>();
   for (let round = 0; round < 3; round++)
     for (const { name, scorer } of forms) {
       const start = performance.now();
-      said.set(name, await scorer.score(sequences));
+      results.set(name, await scorer.score(sequences));
       seconds.set(name, Math.min(seconds.get(name)!, (performance.now() - start) / 1000));
     }
   const tokens = sequences.reduce((sum, { length }) => sum + length, 0);
   console.log(`${basename(folder)}: ${tokens} tokens`);
-  const exact = said.get("exact")!;
+  const exact = results.get("exact")!;
   for (const { name } of forms) {
     const rate = tokens / seconds.get(name)!;
     const speed = (seconds.get("exact")! / seconds.get(name)!).toFixed(2);
-    const nll = mean(said.get(name)!);
+    const nll = mean(results.get(name)!);
     console.log(
       `  ${name.padEnd(16)} ${Math.round(rate)} tokens/s (${speed}×), nll ${nll.toFixed(4)} (${(nll - mean(exact)).toFixed(4)}), ` +
-        `top-10 agreement ${(100 * agreement(exact, said.get(name)!)).toFixed(2)} %`,
+        `top-10 agreement ${(100 * topAgreement(exact, results.get(name)!)).toFixed(2)} %`,
     );
   }
   rmSync(exported, { recursive: true });

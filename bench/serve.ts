@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { AutoModelForCausalLM, Tensor, env } from "@huggingface/transformers";
 import { writeFolder } from "../src/export/folder.ts";
 import { readDecoder } from "../src/models/folder.ts";
-import { readWeights } from "../src/weights/weights.ts";
+import { readWeights } from "../src/weights/read-weights.ts";
 import { readTokenizer } from "../src/text/tokenizer.ts";
 
 const folder = process.argv[2] ?? new URL("../demo/models/pocket-llama", import.meta.url).pathname;

@@ -1,5 +1,5 @@
 /**
- * @file Tokens per second of a training step, and its share of this machine's matrix-product peak.
+ * @file Tokens per second of a training step, and its fraction of this machine's peak in matrix products.
  *
  * Both are measured in the same run, in turns, so that the ratio holds on a noisy machine:
  * `bun bench/train-step.ts [rounds]`. Floating-point operations are counted as 6 per weight of a
@@ -9,13 +9,14 @@ import { availableParallelism } from "node:os";
 import { Builder } from "../src/graph/build.ts";
 import { sizeOf } from "../src/graph/ops.ts";
 import { llama } from "../src/models/llama.ts";
-import { compile, free } from "../src/onnx/session.ts";
+import { free } from "../src/onnx/program.ts";
+import { compile } from "../src/onnx/session.ts";
 import { type Batch, Trainer } from "../src/train/trainer.ts";
 
 const rounds = Number(process.argv[2] ?? 5);
 const threads = availableParallelism();
 const [rows, length, layers, width, vocabulary] = [8, 256, 6, 288, 32000];
-const decoder = llama({
+const config = {
   vocab_size: vocabulary,
   hidden_size: width,
   intermediate_size: 768,
@@ -24,7 +25,8 @@ const decoder = llama({
   max_position_embeddings: length,
   rms_norm_eps: 1e-5,
   tie_word_embeddings: true,
-});
+};
+const decoder = { ...llama.readDecoder(config), vocabulary };
 
 const tokens = rows * length;
 const random = (size: number) => Float32Array.from({ length: size }, () => (Math.random() - 0.5) / 10);
@@ -60,10 +62,7 @@ async function seconds(work: () => Promise<unknown>): Promise<number> {
 const trainer = await Trainer.create(decoder, parameters, {
   shape: { rows, length, entries },
   accumulate: false,
-  beta1: 0.9,
-  beta2: 0.95,
-  epsilon: 1e-8,
-  weightDecay: 0.1,
+  optimizer: { name: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 },
   clip: 1,
   device: "cpu",
   threads,
@@ -78,10 +77,7 @@ await seconds(product.run);
 let [whole, gradients, peak] = [Infinity, Infinity, 0];
 for (let round = 0; round < rounds; round++) {
   whole = Math.min(whole, await seconds(() => trainer.step([batch], 1e-5)));
-  let results: Iterable<Float32Array> = [];
-  const backward = async () => (results = (await trainer.gradients([batch])).gradients.values());
-  gradients = Math.min(gradients, await seconds(backward));
-  free(results);
+  gradients = Math.min(gradients, await seconds(() => trainer.gradients([batch])));
   for (let i = 0; i < 5; i++) peak = Math.max(peak, product.flops / (await seconds(product.run)));
 }
 const line = (name: string, time: number) =>

@@ -1,5 +1,5 @@
 /** @file The shape of /v1/chat/completions. */
-import type { TokenGenerated } from "../src/generate/requests.ts";
+import type { TokenGenerated } from "../src/generate/protocol.ts";
 import { type ApiShape, type Job, readStops } from "./api-shape.ts";
 import { encodeMessages } from "./chat-prompt.ts";
 import type { ModelService } from "./model-service.ts";

@@ -1,6 +1,6 @@
 /** @file The fields of requests, in one table: the schemas, /openapi.json and docs/http.md come from it. */
 import { z } from "zod";
-import { maxLogprobs } from "../src/generate/limits.ts";
+import { maxLogprobs } from "../src/generate/protocol.ts";
 import { ignored, only, optional, supported } from "./field.ts";
 
 /** Ids are stored in 32 bits. */

@@ -1,6 +1,6 @@
 /** @file The command `bun run serve`. */
 import { onStop } from "../src/cli/stop.ts";
-import { modelFolder } from "../src/hub/snapshot.ts";
+import { resolveModelFolder } from "../src/hub/snapshot.ts";
 import { createApp } from "./app.ts";
 import { ModelService } from "./model-service.ts";
 import { type Settings, help, readSettings } from "./options.ts";
@@ -31,7 +31,7 @@ async function serve(settings: Settings): Promise<void> {
   onStop(() => void stop());
 
   const { id, ...options } = settings.model;
-  model = await ModelService.load({ ...options, folder: await modelFolder(id) });
+  model = await ModelService.load({ ...options, folder: await resolveModelFolder(id) });
   const { context, device } = model.engine;
   process.stderr.write(
     `${model.name} on ${device}: ${server.url} (${options.slots} texts at a time, up to ${context} tokens each)\n`,

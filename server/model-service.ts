@@ -1,8 +1,8 @@
 /** @file The model that is served: its engine, its tokenizer, and what its folder says about texts. */
 import { basename } from "node:path";
 import { type ChatTemplate, readChatTemplate } from "../src/chat/template.ts";
-import { turnEndOf } from "../src/chat/turn-end.ts";
-import { EngineClient } from "../src/generate/model.ts";
+import { findTurnEnd } from "../src/chat/turn-end.ts";
+import { EngineClient } from "../src/generate/client.ts";
 import type { ModelOptions } from "../src/generate/worker.ts";
 import { Detokenizer } from "../src/text/detokenize.ts";
 import { type GenerationConfig, readGenerationConfig } from "../src/text/generation-config.ts";
@@ -43,7 +43,7 @@ export async function readModelSettings(
 ): Promise<ModelSettings> {
   const tokenizer = readTokenizer(folder);
   const chat = await readChatTemplate(folder);
-  const turnEnd = chat && (await turnEndOf(chat, tokenizer));
+  const turnEnd = chat && (await findTurnEnd(chat, tokenizer));
   const generation = readGenerationConfig(folder);
   return {
     name,

@@ -1,8 +1,8 @@
 /** @file One generated text: tokens to whole characters, up to a stop string, and how long they took. */
-import type { TokenGenerated } from "../src/generate/requests.ts";
+import type { TokenGenerated } from "../src/generate/protocol.ts";
 import type { Sampling } from "../src/generate/sample.ts";
 import type { Scores } from "../src/score/scores.ts";
-import { type Fresh, TextStream } from "../src/text/stream.ts";
+import { type TextDelta, TextStream } from "../src/text/stream.ts";
 import type { Metrics } from "./metrics.ts";
 import type { ModelService } from "./model-service.ts";
 
@@ -53,7 +53,7 @@ export async function* generateText(
   /** Text and tokens of the part under way, and the UTF-16 units of the parts before it. */
   let [text, tokens, sent] = ["", [] as PlacedToken[], 0];
   let stop: string | undefined;
-  const append = (fresh: Fresh) => {
+  const append = (fresh: TextDelta) => {
     text += fresh.text;
     stop = fresh.stop;
   };

@@ -1,74 +1,73 @@
 /** @file The whole run, top to bottom: text in, training steps out, nothing stored in between. */
-import { type TeacherBinding, align } from "./stages/align.ts";
-import type { Config } from "./config/config.ts";
 import { tap } from "../src/flow/operators.ts";
-import { type Teacher, forward, tokensOf, tokensUnderWay } from "./stages/forward.ts";
-import { fuse } from "./stages/fuse.ts";
 import type { Stages } from "../src/flow/stages.ts";
+import { comparisonUnit } from "../src/fusion/scope.ts";
+import type { Aligner } from "../src/fusion/targets.ts";
+import type { Config } from "./config/config.ts";
+import { type BlockStatistics, type Cursor, type ResumePoint, type Scored, startOfData } from "./records.ts";
+import { batchSizes, fuseOptions, packOptions, tokensPerStep, trainOptions } from "./stage-options.ts";
+import { align } from "./stages/align.ts";
+import { type ForwardTeacher, countTokens, forward, tokensInFlight } from "./stages/forward.ts";
+import { fuse } from "./stages/fuse.ts";
 import { pack } from "./stages/pack.ts";
-import { read, firstCursor } from "./stages/read.ts";
-import type { Cursor, Position, Scored } from "./records.ts";
+import { read } from "./stages/read.ts";
 import { shuffle } from "./stages/shuffle.ts";
 import { maxBlockTokens, split } from "./stages/split.ts";
-import type { TeacherStatistics } from "./run/statistics.ts";
-import { tokenize } from "./stages/tokenize.ts";
+import { type Tokenizers, listTokenizers, tokenize } from "./stages/tokenize.ts";
 import { type Step, type TrainStep, train } from "./stages/train.ts";
-import type { Tokenizer } from "../src/text/tokenizer.ts";
 
-/** Where an earlier run stopped. */
-export interface From {
-  readonly steps: number;
-  readonly position: Position;
+/** What runs the stages, where an earlier run resumes, and who observes it. */
+export interface Execution {
+  readonly stages: Stages;
+  readonly resume?: ResumePoint | undefined;
+  readonly onSkip?: (reason: string, at: Cursor) => void;
+  readonly onBlock?: (statistics: BlockStatistics) => void;
 }
 
-const beginning: From = { steps: 0, position: { cursor: firstCursor, start: 0, before: 0, taken: 0 } };
+/** The model that learns, and what makes the teachers' scores targets for it. */
+export interface Student {
+  readonly vocabulary: number;
+  readonly aligners: ReadonlyMap<string, Aligner>;
+  readonly trainer: { readonly entries: number; readonly step: TrainStep };
+}
 
-export const tokensPerStep = ({ train, pack }: Config) => train.rows * train.accumulation * pack.rowLength;
-
-/** Text to what every teacher says of it, for as many tokens as the steps need. */
+/** Text to every teacher's scores of it, for as many tokens as the steps need. */
 export function teacherScores(
   config: Config,
-  tokenizers: readonly Tokenizer[],
-  teachers: readonly Teacher[],
-  meter: Stages,
-  skipped: (reason: string, at: Cursor) => void,
-  { steps, position }: From = beginning,
+  { tokenizers, teachers }: { readonly tokenizers: Tokenizers; readonly teachers: readonly ForwardTeacher[] },
+  { stages, resume = startOfData, onSkip }: Execution,
 ): AsyncGenerator<Scored> {
-  const { data, blockSize, forward: f } = config;
-  const { cursor, start: skipUnits, before: had, taken } = position;
-  const enough = had + taken + (config.train.steps - steps) * tokensPerStep(config);
+  const { data, train } = config;
+  const sizes = batchSizes(config);
+  const skipTokens = resume.tokensBefore + resume.tokensTaken;
+  const maxTokens = skipTokens + (train.steps - resume.steps) * tokensPerStep(config);
 
   // Text is made ready for the teachers' next call and no further.
-  const documents = meter.run("read", read(data, cursor, skipped, meter.signal), 0);
-  const shuffled = shuffle(documents, data.shuffle, data.seed, cursor);
-  const blocks = meter.run("split", split(shuffled, tokenizers, maxBlockTokens(config), skipUnits), 0);
-  const ahead = { weigh: tokensOf, max: tokensUnderWay({ ...f, blockSize }) };
-  const encoded = meter.run("tokenize", tokenize(blocks, tokenizers), undefined, ahead);
-  return meter.run("forward", forward(encoded, teachers, { ...f, blockSize, had, enough }));
+  const documents = stages.run("read", read(data, resume.cursor, onSkip, stages.signal), 0);
+  const shuffled = shuffle(documents, data.shuffle, data.seed, resume.cursor);
+  const texts = split(shuffled, listTokenizers(tokenizers), maxBlockTokens(config), resume);
+  const blocks = stages.run("split", texts, 0);
+  const ahead = { weigh: countTokens, max: tokensInFlight(sizes) };
+  const encoded = stages.run("tokenize", tokenize(blocks, tokenizers), undefined, ahead);
+  const addSeconds = (seconds: number) => stages.addSeconds("forward", seconds);
+  return stages.run("forward", forward(encoded, teachers, { ...sizes, skipTokens, maxTokens }, addSeconds));
 }
 
 /**
- * What the teachers say to training steps. Whoever stops pulling here stops and closes all stages.
+ * Teachers' scores to training steps. Whoever stops pulling here stops and closes all stages.
  * @throws what a stage throws, once, with its place in the data.
  */
 export function distill(
   scored: AsyncIterable<Scored>,
   config: Config,
-  teachers: readonly TeacherBinding[],
-  trainer: { readonly vocabulary: number; readonly entries: number; readonly step: TrainStep },
-  meter: Stages,
-  statistics: TeacherStatistics,
-  { steps, position: { taken } }: From = beginning,
+  { vocabulary, aligners, trainer }: Student,
+  { stages, resume = startOfData, onBlock = () => {} }: Execution,
 ): AsyncGenerator<Step> {
-  const { fusion, train: t, pack: p } = config;
-  const { vocabulary, entries } = trainer;
-  const limits = { vocabulary, entries, rowLength: p.rowLength, steps: t.steps };
-  const schedule = { ...t, peak: t.learningRate, warmupSteps: Math.ceil(t.warmup * t.steps) };
-  const selection = { ...fusion, ...limits, tokensPerStep: tokensPerStep(config) };
-
-  const aligned = meter.run("align", align(scored, teachers, fusion.unit));
-  const fused = meter.run("fuse", fuse(aligned, selection, { steps, taken }));
-  const rows = meter.run("pack", pack(fused, { ...p, entries }, taken));
-  const counted = tap(rows, ({ statistics: blocks }) => blocks.forEach(statistics.add));
-  return meter.run("train", train(counted, { ...schedule, loss: fusion.loss }, trainer.step, steps), 0);
+  const { entries, step } = trainer;
+  const aligned = stages.run("align", align(scored, aligners, comparisonUnit(config.fusion.scope)));
+  const fused = stages.run("fuse", fuse(aligned, fuseOptions(config, { vocabulary, entries }), resume));
+  const rows = stages.run("pack", pack(fused, packOptions(config, entries), resume));
+  const counted = tap(rows, ({ statistics }) => statistics.forEach(onBlock));
+  const addSeconds = (seconds: number) => stages.addSeconds("train", seconds);
+  return stages.run("train", train(counted, trainOptions(config), { step, addSeconds }, resume), 0);
 }

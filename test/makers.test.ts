@@ -1,25 +1,25 @@
-/** Every fixture has beside it the script that made it. The scripts are Python: their `--check` is for those who change them. */
+/** Every fixture has its maker script beside it. The scripts are Python; run them with `--check` after a change. */
 import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 
 const fixtures = join(import.meta.dir, "fixtures");
 const read = (file: string) => Bun.file(join(fixtures, file)).text();
-const filesOf = (folder: string, pattern = "**/*") => [
+const listFiles = (folder: string, pattern = "**/*") => [
   ...new Bun.Glob(pattern).scanSync(join(fixtures, folder)),
 ];
 
-test("each folder of fixtures has a maker that says how it is run, and in which versions", async () => {
+test("each folder of fixtures has a maker that states its command and versions", async () => {
   for (const folder of readdirSync(fixtures)) {
-    expect([folder, filesOf(folder, "make.py")]).toEqual([folder, ["make.py"]]);
+    expect([folder, listFiles(folder, "make.py")]).toEqual([folder, ["make.py"]]);
     const [, docstring] = (await read(`${folder}/make.py`)).split('"""');
     expect(docstring).toMatch(/^ {4}\S*python \S*make\.py/m);
     expect(docstring).toMatch(/\(.*\d+\.\d+.*\)/);
   }
 });
 
-test("each golden file is one that a part of their maker names, and the README says how to run it", async () => {
-  const parts = filesOf("golden", "maker/*.py");
+test("each golden file is named by a part of the maker, and the README states the commands", async () => {
+  const parts = listFiles("golden", "maker/*.py");
   // "dtw_{s}.json and aligned_{s}_{soft,hard}.json: tokens aligned …"
   const named = await Promise.all(
     parts.map(async (part) => {
@@ -30,7 +30,7 @@ test("each golden file is one that a part of their maker names, and the README s
   const pattern = (name: string) => (name.endsWith("/") ? `${name}**` : name.replace(/{\w+}/g, "*"));
   const globs = named.flat().map((name) => new Bun.Glob(pattern(name)));
   const given = ["README.md", "texts.json", "make.py", ...parts];
-  const orphans = filesOf("golden").filter(
+  const orphans = listFiles("golden").filter(
     (file) =>
       !given.includes(file) && !file.includes("__pycache__") && !globs.some((glob) => glob.match(file)),
   );
@@ -40,8 +40,8 @@ test("each golden file is one that a part of their maker names, and the README s
   for (const name of named.flat()) expect(readme).toContain(name.split(".")[0]);
 });
 
-test("no fixture remembers where it was made", async () => {
-  for (const file of filesOf("")) {
+test("no fixture contains a path of the machine it was made on", async () => {
+  for (const file of listFiles("")) {
     const text = new TextDecoder("latin1").decode(await Bun.file(join(fixtures, file)).arrayBuffer());
     expect([file, text.match(/\/(work|home|root|Users)\/\w+/)?.[0]]).toEqual([file, undefined]);
   }

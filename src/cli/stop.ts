@@ -1,19 +1,19 @@
-/** @file SIGINT, SIGTERM and SIGHUP: the first asks to end in order, another one ends the process. */
+/** @file SIGINT, SIGTERM and SIGHUP: the first asks for a graceful end, a second one ends the process. */
 import { constants } from "node:os";
 
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 export type StopSignal = (typeof signals)[number];
 
 /** The exit code of a process that a signal ended, as shells have it: 130, 143, 129. */
-export const exitCodeOf = (signal: StopSignal): number => 128 + constants.signals[signal];
+export const toExitCode = (signal: StopSignal): number => 128 + constants.signals[signal];
 
 /**
- * Milliseconds in which a signal counts once: a terminal sends Ctrl-C to the whole process group, and
- * `bun run`, which is in it, passes it on.
+ * Milliseconds within which signals count as one: a terminal sends Ctrl-C to the whole process group, and
+ * `bun run`, which is in it, forwards it.
  */
 const once = 500;
 
-/** Calls `first` at the first signal. @returns what gives the signals back their default action. */
+/** Calls `first` at the first signal. @returns a function that restores the default actions. */
 export function onStop(first: (signal: StopSignal) => void): () => void {
   let since: number | undefined;
   const off = () => {

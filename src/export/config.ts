@@ -1,17 +1,17 @@
-/** @file The config.json of what is written: what computes the same, as every transformers reads it. */
+/** @file The config.json of an exported model: the same computation, readable by transformers 4 and 5. */
 import { parseAsWritten, rawNumber } from "../files/json.ts";
 import type { JsonObject } from "../files/read.ts";
-import type { WeightDtype } from "../weights/stored.ts";
-import { readConfig } from "../models/folder.ts";
+import type { WeightDtype } from "../weights/tensor-ref.ts";
+import { findArchitecture, readConfig } from "../models/folder.ts";
 import { withBothSpellings } from "../models/rope-parameters.ts";
 
 const dtypeNames = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
 
 /**
- * What is true of the file that it came from or of the machine that wrote it, and would mislead or break whoever
- * reads it here: code that is not copied, kernels that may not be installed, how weights were stored.
+ * Fields that describe the original file or machine and would mislead or break readers of the export: code that
+ * is not copied, kernels that may not be installed, the format of the original weights.
  */
-const left = new Set([
+const droppedFields = new Set([
   "auto_map",
   "torch_dtype",
   "quantization_config",
@@ -34,7 +34,7 @@ const isObject = (value: unknown): value is JsonObject =>
   !Array.isArray(value) &&
   !(JSON as never as { isRawJSON(value: unknown): boolean }).isRawJSON(value);
 
-/** transformers 5 repeats the type of the weights in each part of a config. */
+/** transformers 5 repeats the dtype of the weights in each nested config. */
 function withDtype(config: JsonObject, dtype: string): JsonObject {
   const entries = Object.entries(config).map(([name, value]) => {
     if (isObject(value)) return [name, withDtype(value, dtype)];
@@ -43,13 +43,14 @@ function withDtype(config: JsonObject, dtype: string): JsonObject {
   return Object.fromEntries(entries);
 }
 
-/** A number of a config as Python writes one that is no integer. */
+/** A number as Python writes a float. */
 const float = (value: number) => rawNumber(Number.isInteger(value) ? value.toFixed(1) : String(value));
 
-/** What is to be written as config.json, its numbers as they were written. */
-export function exportedConfig(origin: string, type: WeightDtype): JsonObject {
+/** The config.json to export; numbers keep the text they had in the original. */
+export function exportConfig(origin: string, type: WeightDtype): JsonObject {
   const config = readConfig(origin, parseAsWritten);
-  const kept = Object.fromEntries(Object.entries(config).filter(([name]) => !left.has(name)));
+  const kept = Object.fromEntries(Object.entries(config).filter(([name]) => !droppedFields.has(name)));
   const dtype = dtypeNames[type];
-  return { ...withDtype(withBothSpellings(kept, float), dtype), dtype };
+  const rope = findArchitecture(config)?.rope;
+  return { ...withDtype(rope ? withBothSpellings(kept, rope, float) : kept, dtype), dtype };
 }

@@ -1,30 +1,31 @@
-/** @file A decoder with its weights as an ONNX file that transformers.js and every ONNX Runtime run. */
+/** @file Writes a decoder with its weights as an ONNX file, for transformers.js and ONNX Runtime. */
 import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { basename, join } from "node:path";
 import { sizeOf } from "../graph/ops.ts";
-import { type Weights, bytesPerElement } from "../weights/stored.ts";
+import { type Weights, bytesPerElement } from "../weights/tensor-ref.ts";
 import type { Decoder } from "../models/decoder.ts";
 import { inferenceGraph } from "../models/inference.ts";
 import { type OnnxDtype, onnxFile } from "../weights/onnx-files.ts";
-import { bytesAs } from "../weights/safetensors.ts";
-import { type Encoding, encode } from "../onnx/encode.ts";
+import { toBytes } from "../weights/safetensors.ts";
+import { encode } from "../onnx/encode.ts";
+import type { Encoding } from "../onnx/encoding.ts";
 import { quantize } from "../onnx/quantize.ts";
-import type { TensorData } from "../onnx/tensor.ts";
-import { finite } from "./weights.ts";
+import type { TensorData } from "../onnx/messages.ts";
+import { checkFinite } from "./weights.ts";
 
-/** What is written, of the dtypes of transformers.js. */
+/** The supported dtypes, of those of transformers.js. */
 export const onnxTypes = ["fp32", "fp16", "q8"] as const satisfies OnnxDtype[];
 export type OnnxType = (typeof onnxTypes)[number];
 
-/** Weights of more bytes lie in a file beside the model: a protobuf has at most 2 GB, and is in memory whole. */
+/** Larger weights go to an external file: a protobuf is limited to 2 GB and loaded whole. */
 export const defaultInlineBytes = 2 ** 28;
-/** Tensors of fewer bytes are always in the model itself. */
-const smallTensor = 1024;
-/** What lies beside is mapped page by page. */
+/** Smaller tensors are always in the model itself. */
+const minExternalBytes = 1024;
+/** External tensors are aligned to pages, for memory mapping. */
 const pageSize = 4096;
 
-/** Puts tensors into the model, or one after the other into a file beside it. */
-class Placer {
+/** Keeps tensors in memory, for the model itself, or appends them to an external file. */
+class TensorWriter {
   readonly #path: string | undefined;
   readonly #file: number | undefined;
   #end = 0;
@@ -34,8 +35,8 @@ class Placer {
     this.#file = path === undefined ? undefined : openSync(path, "w");
   }
 
-  put(bytes: Uint8Array): TensorData {
-    if (this.#file === undefined || bytes.length < smallTensor) return bytes;
+  write(bytes: Uint8Array): TensorData {
+    if (this.#file === undefined || bytes.length < minExternalBytes) return bytes;
     const offset = Math.ceil(this.#end / pageSize) * pageSize;
     for (let done = 0; done < bytes.length;)
       done += writeSync(this.#file, bytes, done, Math.min(bytes.length - done, 2 ** 30), offset + done);
@@ -49,11 +50,11 @@ class Placer {
 }
 
 /**
- * Writes into a model's folder the inference graph (models/inference.ts) with its weights, and 64-bit integers where they go in.
- * fp16 computes in 16 bits throughout, but for what a runtime does inside of an op; q8 has the weights of
- * its products in 8 bits and quantizes their other factors as it runs.
+ * Writes the inference graph (models/inference.ts) with weights to a model folder. Integer inputs are 64-bit.
+ * fp16 computes in 16 bits, except inside a runtime's ops; q8 has 8-bit weights in matrix products and quantizes
+ * activations at run time.
  *
- * @returns whether the weights are in a file of their own.
+ * @returns whether the weights are in an external file.
  */
 export function writeOnnx(
   folder: string,
@@ -64,15 +65,15 @@ export function writeOnnx(
 ): boolean {
   const dtype = type === "fp16" ? "F16" : "F32";
   const sizes = Array.from(decoder.parameters.values(), (shape) => sizeOf(shape) * bytesPerElement[dtype]);
-  const beside = sizes.reduce((sum, size) => sum + size, 0) > inlineBytes;
+  const external = sizes.reduce((sum, size) => sum + size, 0) > inlineBytes;
   const path = join(folder, onnxFile(type));
-  const placer = new Placer(beside ? `${path}_data` : undefined);
-  const tensor = (name: string) => finite(name, weights.get(name)!, dtype);
+  const writer = new TensorWriter(external ? `${path}_data` : undefined);
+  const tensor = (name: string) => checkFinite(name, weights.get(name)!, dtype);
   try {
     const quantized: Encoding["quantized"] = (name, transposed) => {
       const { rows, columns, values, scales } = quantize(tensor(name), transposed);
-      const place = placer.put(new Uint8Array(values.buffer));
-      return { name: `${name} int8`, shape: [rows, columns], place, scales };
+      const data = writer.write(new Uint8Array(values.buffer));
+      return { name: `${name} int8`, shape: [rows, columns], data, scales };
     };
     const model = encode(inferenceGraph(decoder), {
       fusedProducts: false,
@@ -83,9 +84,9 @@ export function writeOnnx(
           name,
           {
             dtype: type === "fp16" ? "f16" : "f32",
-            // Read and placed when it is needed: of some weights q8 has the 8 bits only.
-            get place() {
-              return placer.put(bytesAs(tensor(name).data, dtype));
+            // Read and written on demand: q8 stores some weights in 8 bits only.
+            get data() {
+              return writer.write(toBytes(tensor(name).data, dtype));
             },
           },
         ]),
@@ -94,7 +95,7 @@ export function writeOnnx(
     });
     writeFileSync(path, model);
   } finally {
-    placer.close();
+    writer.close();
   }
-  return beside;
+  return external;
 }

@@ -1,51 +1,65 @@
-/** @file A folder that takes the place of an earlier one, once it is complete and on disk. */
+/** @file Replaces an exported folder by a new one, once that is complete and on disk. */
 import { existsSync, readdirSync, realpathSync, statSync } from "node:fs";
 import { readdir, rename, rm } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import { sync } from "../files/durable.ts";
-import { companions } from "./companions.ts";
+import { companions } from "../files/model-files.ts";
 
-const written = [
+const exportedFiles = [
   /^model(-\d{5}-of-\d{5})?\.safetensors$/,
   /^model\.safetensors\.index\.json$/,
   /^onnx(\/model\w*\.onnx(_data)?)?$/,
 ];
 
-const isOurs = (name: string) =>
-  name === "config.json" || companions.includes(name) || written.some((pattern) => pattern.test(name));
+const isExported = (name: string) =>
+  name === "config.json" || companions.includes(name) || exportedFiles.some((pattern) => pattern.test(name));
 
 const contains = (folder: string, other: string) => other === folder || other.startsWith(`${folder}${sep}`);
 
+/** Where the new folder is written, and where the old one is while the new one takes its place. */
+export const nextPath = (folder: string): string => `${folder}.next`;
+const replacedPath = (folder: string): string => `${folder}.replaced`;
+
 /**
- * @throws where something would be lost if the model of `origin` were written to a folder: files that no model of
- *   ours has, or the origin itself.
+ * @throws if writing the model of `origin` to a folder would delete files that no export writes, or the origin.
  */
 export function checkReplaceable(folder: string, origin: string): void {
-  for (const path of [folder, `${folder}.next`])
+  for (const path of [folder, nextPath(folder), replacedPath(folder)])
     if (existsSync(path) && contains(realpathSync(path), realpathSync(origin)))
-      throw new Error(`${path}: the model that is to be written comes from there; choose another folder`);
+      throw new Error(`${path}: holds the model to be exported; choose another folder`);
   if (!existsSync(folder)) return;
   if (!statSync(folder).isDirectory()) throw new Error(`${folder}: expected a folder, got a file`);
   const names = readdirSync(folder, { recursive: true }) as string[];
-  const foreign = names.find((name) => !isOurs(name));
+  const foreign = names.find((name) => !isExported(name));
   if (foreign !== undefined)
     throw new Error(
-      `${folder}: ${foreign} belongs to no model that was written there, and would be deleted; move it, or choose another folder`,
+      `${folder}: ${foreign} is not part of an exported model and would be deleted; move it, or choose another folder`,
     );
 }
 
-/** Waits until all of a folder is on disk, and gives it the place of another. */
-export async function putInPlace(next: string, folder: string): Promise<void> {
+/**
+ * Cleans up after a replacement that was interrupted: the old folder is put back if the new one did not get
+ * into its place, else deleted.
+ */
+export async function recoverReplaced(folder: string): Promise<void> {
+  const replaced = replacedPath(folder);
+  if (!existsSync(replaced)) return;
+  if (existsSync(folder)) await rm(replaced, { recursive: true });
+  else await rename(replaced, folder);
+}
+
+/** Flushes a new folder to disk and gives it the place of the old one. */
+export async function replaceFolder(next: string, folder: string): Promise<void> {
   for (const name of await readdir(next, { recursive: true })) await sync(join(next, name));
   await sync(next);
-  const earlier = `${folder}.replaced-${process.pid}`;
+  const replaced = replacedPath(folder);
   const replaces = existsSync(folder);
-  // Two renames, so that no moment is without a whole model on disk.
-  if (replaces) await rename(folder, earlier);
+  // Two renames, so a whole model is on disk at any moment.
+  if (replaces) await rename(folder, replaced);
   await rename(next, folder).catch(async (error: unknown) => {
-    if (replaces) await rename(earlier, folder);
+    if (replaces) await rename(replaced, folder);
     throw error;
   });
   await sync(dirname(folder));
-  if (replaces) await rm(earlier, { recursive: true });
+  if (replaces) await rm(replaced, { recursive: true });
 }

@@ -1,8 +1,8 @@
-/** @file Writes that survive a crash: what is renamed into place is on the disk before and after. */
+/** @file Crash-safe writes: content is on disk before it is renamed into place, the rename is on disk afterwards. */
 import { open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 
-/** Flushes a file, or a folder's list of names, to the disk. */
+/** Flushes a file, or a folder's entries, to disk. */
 export async function sync(path: string): Promise<void> {
   const handle = await open(path, "r");
   try {
@@ -12,7 +12,7 @@ export async function sync(path: string): Promise<void> {
   }
 }
 
-/** Writes a small file whole or not at all. */
+/** Writes a small file atomically. */
 export async function writeDurably(path: string, text: string): Promise<void> {
   const partial = `${path}.partial`;
   try {

@@ -1,16 +1,16 @@
-/** @file JSON that only passes through: what is written again has the numbers as they were written. */
+/** @file JSON that passes through unchanged: numbers are written exactly as they were read. */
 
-/** In JavaScript 1.0 is 1 and 12345678901234567890 is 12345678901234567000; in Python both are other values. */
+/** JavaScript turns 1.0 into 1 and 12345678901234567890 into 12345678901234567000; in Python those differ. */
 const asWritten = (_key: string, value: unknown, { source }: { source?: string }) =>
   typeof value === "number" ? rawNumber(source!) : value;
 
-/** A number that is written as this text. */
+/** A number that `formatJson` writes as this text. */
 export const rawNumber = (text: string): unknown =>
   (JSON as never as { rawJSON(text: string): unknown }).rawJSON(text);
 
-/** Parses JSON of which each number stays the text that it is; `formatJson` writes it again. */
+/** Parses JSON, keeping the text of each number for `formatJson`. */
 export const parseAsWritten = (text: string): unknown =>
   JSON.parse(text, asWritten as unknown as (key: string, value: unknown) => unknown);
 
-/** JSON as Python's tools lay it out. */
+/** JSON indented as by Python's tools. */
 export const formatJson = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;

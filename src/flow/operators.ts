@@ -1,11 +1,11 @@
 /**
  * @file Small operators on async iterators.
  *
- * Every operator in this folder pulls only when it is pulled or has room, keeps the order, closes its source
- * when it ends for whatever reason, and throws a source's error once, after what came before it.
+ * Every operator in this folder pulls only when pulled or while it has room, keeps the order, closes its source
+ * however it ends, and throws a source's error once, after the items before it.
  */
 
-/** Throws the signal's reason before the next item, once it is aborted. */
+/** Once the signal is aborted, throws its reason in place of the next item. */
 export async function* abortable<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
   signal.throwIfAborted();
   for await (const item of source) {
@@ -31,7 +31,7 @@ export async function* batch<T>(
   if (group.length) yield group;
 }
 
-/** Shows each item to `look` on its way. */
+/** Passes each item to `look` on its way. */
 export async function* tap<T>(source: AsyncIterable<T>, look: (item: T) => void): AsyncGenerator<T> {
   for await (const item of source) {
     look(item);

@@ -1,4 +1,4 @@
-/** @file Several pieces of work at a time, with their results in order. */
+/** @file Concurrent work, with its results in order. */
 
 /** Applies `work` to up to `concurrency` items at a time; results come in the order of the items. */
 export async function* parallelMap<T, U>(
@@ -10,7 +10,7 @@ export async function* parallelMap<T, U>(
   const iterator = source[Symbol.asyncIterator]();
   try {
     for (;;) {
-      // A source's error takes its place in the order, behind the work that was begun before it.
+      // A source's error keeps its place in the order, after the work started before it.
       const next = iterator.next().then(({ done, value }) => (done ? undefined : { value }));
       const item = await next.catch(() => undefined);
       if (!item) {
@@ -19,7 +19,7 @@ export async function* parallelMap<T, U>(
         return;
       }
       const result = work(item.value);
-      // Awaited later; an error that comes before must not count as unhandled meanwhile.
+      // Awaited later; until then an error must not count as an unhandled rejection.
       result.catch(() => {});
       running.push(result);
       if (running.length >= concurrency) yield await running.shift()!;
@@ -30,7 +30,7 @@ export async function* parallelMap<T, U>(
   }
 }
 
-/** Lets up to `slots` pieces of work run at a time; the others wait in the order in which they came. */
+/** Runs up to `slots` pieces of work at a time; the others wait, first come first served. */
 export function limitConcurrency(slots: number): <T>(work: () => Promise<T>) => Promise<T> {
   const waiting: (() => void)[] = [];
   let free = slots;

@@ -1,31 +1,29 @@
-/** @file Pulls ahead of a consumer, within a budget of bytes. */
+/** @file Prefetching within a budget of bytes. */
 
-/** What a prefetch holds, for those who watch. */
+/** Bytes that a prefetch holds, and held at most. */
 export interface Gauge {
   bytes: number;
   peakBytes: number;
 }
 
-/** What a prefetch pulls ahead at most, in whatever its items are used up. */
+/** A second bound on what a prefetch holds, in units of `weigh`. */
 export interface Limit<T> {
   readonly max: number;
   readonly weigh: (item: T) => number;
 }
 
 /**
- * Pulls ahead of its consumer while what it holds stays within a budget of bytes, and until it holds as much as
- * the limit says.
+ * Pulls ahead of its consumer as long as what it holds stays within a budget of bytes and below the limit.
  *
- * The size of an item is known only once it is there, so room is kept for the largest so far; with
- * nothing held one item is always pulled, so that a budget smaller than an item makes progress.
- * A budget of 0 pulls nothing ahead.
+ * An item's size is known only once it has been pulled, so room is kept for the largest so far. An empty buffer
+ * always pulls one item, so that a budget smaller than an item makes progress. A budget of 0 pulls nothing ahead.
  */
 export async function* prefetch<T>(
   source: AsyncIterable<T>,
   budget: number,
   sizeOf: (item: T) => number,
   gauge: Gauge = { bytes: 0, peakBytes: 0 },
-  { max: most, weigh }: Limit<T> = { max: Infinity, weigh: () => 0 },
+  { max, weigh }: Limit<T> = { max: Infinity, weigh: () => 0 },
 ): AsyncGenerator<T> {
   if (budget <= 0) return yield* source;
   const iterator = source[Symbol.asyncIterator]();
@@ -38,7 +36,7 @@ export async function* prefetch<T>(
     changed.resolve();
     changed = Promise.withResolvers();
   };
-  const hasRoom = () => held.length === 0 || (gauge.bytes + largest <= budget && weight < most);
+  const hasRoom = () => held.length === 0 || (gauge.bytes + largest <= budget && weight < max);
   const fill = async () => {
     try {
       while (state === "running") {
@@ -84,12 +82,15 @@ export async function* prefetch<T>(
   }
 }
 
-/** Bytes of the typed arrays and strings inside a record. */
-export function byteSize(value: unknown): number {
+/** Bytes of the typed arrays and strings inside a record; an object that it holds twice counts once. */
+export function byteSize(value: unknown, seen = new Set<object>()): number {
   if (typeof value === "string") return 2 * value.length;
   if (typeof value !== "object" || value === null) return 8;
+  if (seen.has(value)) return 0;
+  seen.add(value);
   if (ArrayBuffer.isView(value)) return value.byteLength;
   let bytes = 0;
-  for (const inner of Object.values(value)) bytes += byteSize(inner);
+  for (const inner of value instanceof Map ? value.values() : Object.values(value))
+    bytes += byteSize(inner, seen);
   return bytes;
 }

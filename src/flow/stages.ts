@@ -1,8 +1,12 @@
-/** @file Counts what each stage does: items, seconds of its own, most bytes waiting behind it. */
+/**
+ * @file What runs the stages of a pipeline. A stage is a generator that pulls from the one before; running it adds
+ * what all stages have in common: prefetching within a budget (back-pressure), abortion, and timing.
+ */
 import { abortable } from "./operators.ts";
 import { type Gauge, type Limit, byteSize, prefetch } from "./prefetch.ts";
 
 export interface StageStatistics {
+  /** Time of its own: the stages before it, which it waits for, do not count. */
   readonly seconds: number;
   readonly items: number;
   readonly peakBytesInFlight: number;
@@ -10,11 +14,11 @@ export interface StageStatistics {
 
 class Stage {
   items = 0;
-  /** Between a pull and its answer, in front of and behind the prefetch. */
+  /** Time between a pull and its answer, before and after the prefetch. */
   readonly inner = { milliseconds: 0 };
   readonly outer = { milliseconds: 0 };
-  /** Time of its own that a worker reports, in place of the time that the pipeline waits for it. */
-  worked: number | undefined;
+  /** Time that the stage's workers report, which counts in place of the time that the pipeline waits for them. */
+  workerSeconds: number | undefined;
   readonly gauge: Gauge = { bytes: 0, peakBytes: 0 };
 }
 
@@ -43,38 +47,45 @@ export class Stages {
   readonly signal: AbortSignal;
   readonly #budget: number;
 
-  /** @param budget bytes that each stage may hold ready for the next. */
+  /**
+   * @param signal once it is aborted every stage throws its reason.
+   * @param budget bytes that each stage may hold ready for the next.
+   */
   constructor(signal: AbortSignal, budget: number) {
     this.signal = signal;
     this.#budget = budget;
   }
 
-  #of(name: string): Stage {
+  #stage(name: string): Stage {
     if (!this.#stages.has(name)) this.#stages.set(name, new Stage());
     return this.#stages.get(name)!;
   }
 
-  /** Makes a generator a stage: it is counted, may be aborted, and works ahead within the budget and the limit. */
+  /**
+   * Runs a generator as the next stage of the pipeline.
+   * @param budget bytes of its own; 0: it works only when the next stage pulls.
+   * @param limit a second bound on what it holds ready.
+   */
   run<T>(name: string, source: AsyncIterable<T>, budget = this.#budget, limit?: Limit<T>): AsyncGenerator<T> {
-    const stage = this.#of(name);
+    const stage = this.#stage(name);
     const inner = timed(abortable(source, this.signal), stage.inner, () => stage.items++);
     return timed(prefetch(inner, budget, byteSize, stage.gauge, limit), stage.outer, () => {});
   }
 
-  /** Time that a stage's worker spent; it counts instead of the time that the pipeline waited. */
+  /** Adds time that a worker of the stage spent. */
   addSeconds(name: string, seconds: number): void {
-    const stage = this.#of(name);
-    stage.worked = (stage.worked ?? 0) + seconds;
+    const stage = this.#stage(name);
+    stage.workerSeconds = (stage.workerSeconds ?? 0) + seconds;
   }
 
-  /** Per stage in the order of the pipeline. */
+  /** Per stage, in the order in which they were run. */
   statistics(): Record<string, StageStatistics> {
     let upstream = 0;
     return Object.fromEntries(
-      Array.from(this.#stages, ([name, { items, inner, outer, worked, gauge }]) => {
+      Array.from(this.#stages, ([name, { items, inner, outer, workerSeconds, gauge }]) => {
         const own = Math.max(0, inner.milliseconds - upstream) / 1000;
         upstream = outer.milliseconds;
-        return [name, { seconds: worked ?? own, items, peakBytesInFlight: gauge.peakBytes }];
+        return [name, { seconds: workerSeconds ?? own, items, peakBytesInFlight: gauge.peakBytes }];
       }),
     );
   }

@@ -1,8 +1,8 @@
 /** @file One stream for several consumers. */
 
 /**
- * The same items for several consumers, which go on together: the source is pulled when all of those
- * that are left have asked, and closed when the last one has gone.
+ * Every consumer sees every item, and the slowest sets the pace: the source is pulled when all remaining consumers
+ * have asked for the next item, and closed when the last one leaves.
  */
 export function tee<T>(source: AsyncIterable<T>, consumers: number): AsyncGenerator<T>[] {
   const iterator = source[Symbol.asyncIterator]();

@@ -1,50 +1,63 @@
-/** @file What a row of the cache holds: tokens that are read, and the text that goes on from them. */
+/** @file The rows of a batch: the tokens each row has in the cache, and the sequence that extends them. */
 import type { Scores } from "../score/scores.ts";
-import type { GenerationRequest } from "./requests.ts";
+import type { GenerationRequest } from "./protocol.ts";
 import type { Sampler } from "./sample.ts";
 
-/** Tokens of a prompt that are read at a time. Chunks begin at its multiples, whatever is cached. */
+// K candidates of a scored token.
+
+/** Tokens of a prompt that are prefilled at a time. Chunks start at its multiples, whatever is cached. */
 export const prefillChunk = 64;
 
-/** A row of the cache. Rows that generate come first, then those that read their prompts, then the free ones. */
+/** A slot for one sequence. Decoding rows come first; the others are in prefill or free. */
 export interface Row {
-  /** Tokens whose keys and values are in the cache. */
+  /** Tokens whose keys and values are cached; they stay when the sequence leaves. */
   tokens: number[];
-  /** Of them, those read in whole chunks: they are the same bits whenever they are computed. */
-  reusablePrefix: number;
-  text?: Text | undefined;
+  /** How many tokens were prefilled: whole chunks of them have the same bits whenever they are computed. */
+  prefilled: number;
+  sequence?: Sequence | undefined;
 }
 
-export interface Text {
+/** A request that has a row. */
+export interface Sequence {
   readonly request: GenerationRequest;
   readonly sampler: Sampler;
-  /** Of the prompt, as far as it is read; none, if it is not to be scored. */
+  /** Scores of the prompt as far as it is prefilled, if they were asked for. */
   scores?: Scores;
-  /** The next token, once the prompt is read. */
+  /** The last sampled token, which the next decode step feeds. */
   next?: number;
   generated: number;
 }
 
-/** Tokens of a prompt that a row knows, in whole chunks. The last one is always read: what follows it is not known. */
-export function cachedPrefixLength({ tokens, reusablePrefix }: Row, prompt: Int32Array): number {
-  const most = Math.min(reusablePrefix, prompt.length - 1);
+/**
+ * Length of the prompt prefix already cached in a row, in whole chunks. The last prompt token is never part of
+ * it: its logits are needed, and they are not cached.
+ */
+export function cachedPrefixLength({ tokens, prefilled }: Row, prompt: Int32Array): number {
+  const max = Math.min(prefilled, prompt.length - 1);
   let length = 0;
-  while (length < most && tokens[length] === prompt[length]) length++;
+  while (length < max && tokens[length] === prompt[length]) length++;
   return length - (length % prefillChunk);
 }
 
-/** Adds what is said of a chunk of a prompt. */
-export function addScores(text: Text, from: number, chunkScores: Scores): void {
-  const { length } = text.request.prompt;
-  const k = chunkScores.topIds.length / chunkScores.nll.length;
-  text.scores ??= {
+/** The row with the longest cached prefix of a prompt, the first in a tie, and the length of that prefix. */
+export function findLongestPrefix(rows: readonly Row[], prompt: Int32Array): { row: number; length: number } {
+  const lengths = rows.map((row) => cachedPrefixLength(row, prompt));
+  const length = Math.max(...lengths);
+  return { row: lengths.indexOf(length), length };
+}
+
+/** Adds the scores of a prompt's chunk that starts at `from`. */
+export function addScores(sequence: Sequence, from: number, { nll, topIds, topLogProbs }: Scores): void {
+  const { length } = sequence.request.prompt;
+  const K = topIds.length / nll.length;
+  sequence.scores ??= {
     nll: new Float32Array(length),
-    topIds: new Int32Array(length * k),
-    topLogProbs: new Float32Array(length * k),
+    topIds: new Int32Array(length * K),
+    topLogProbs: new Float32Array(length * K),
   };
-  text.scores.nll.set(chunkScores.nll, from);
-  text.scores.topIds.set(chunkScores.topIds, from * k);
-  text.scores.topLogProbs.set(chunkScores.topLogProbs, from * k);
-  // Nothing is known of what is behind the last token.
-  text.scores.nll[length - 1] = 0;
+  sequence.scores.nll.set(nll, from);
+  sequence.scores.topIds.set(topIds, from * K);
+  sequence.scores.topLogProbs.set(topLogProbs, from * K);
+  // The token after the prompt's last one is unknown.
+  sequence.scores.nll[length - 1] = 0;
 }

@@ -1,10 +1,11 @@
-/** @file Legality of a whole graph, run before it is encoded: ONNX Runtime's own messages name no cause. */
-import { type Graph, type Value, isNode, sameShape } from "./ops.ts";
-import { shapeRules } from "./shapes.ts";
+/** @file Legality of a whole graph, checked before encoding: ONNX Runtime's own messages do not name the cause. */
+import { definitions } from "./op-table.ts";
+import type { OpDefinition } from "./definition.ts";
+import { type ComputedOp, type Graph, type Value, isComputed, isNode, sameShape } from "./ops.ts";
 
 /**
- * Throws unless every input is defined before its use, every node still has the types that its shape
- * rule gives, input names are unique and there is at least one output.
+ * Throws unless every input is defined before its use, every node still has the types that its definition
+ * gives, input names are unique and there is at least one output.
  */
 export function check(graph: Graph): void {
   const defined = new Set<Value>();
@@ -16,12 +17,13 @@ export function check(graph: Graph): void {
       if (names.has(node.attributes.name))
         throw new Error(`input: the name "${node.attributes.name}" is taken`);
       names.add(node.attributes.name);
-    } else if (node.op !== "constant") {
-      const expected = shapeRules[node.op](node.inputs, node.attributes as never);
+    } else if (isComputed(node)) {
+      const { types } = definitions[node.op] as OpDefinition<ComputedOp>;
+      const expected = types(node.inputs, node.attributes);
       node.outputs.forEach((output, index) => {
         if (!sameShape(output.shape, expected[index].shape) || output.dtype !== expected[index].dtype)
           throw new Error(
-            `${node.op}: output ${index} is [${output.shape}], its rule gives [${expected[index].shape}]`,
+            `${node.op}: output ${index} is [${output.shape}], its definition gives [${expected[index].shape}]`,
           );
       });
     }

@@ -1,4 +1,4 @@
-/** @file A graph as text, one node a line, so that a diff shows what a change did to it. */
+/** @file A graph as text, one node per line, so a diff shows what changed. */
 import { type Graph, type Node, type Value, isNode } from "./ops.ts";
 
 const type = (value: Value) => `${value.dtype}[${value.shape.join(",")}]`;
@@ -14,7 +14,7 @@ function attributes(node: Node): string {
     : "";
 }
 
-/** Values are numbered in the order in which they appear, so the text does not depend on dead nodes. */
+/** Values are numbered in order of appearance, so the text does not depend on dead nodes. */
 export function print(graph: Graph): string {
   const numbers = new Map<Value, number>();
   const number = (value: Value) => {

@@ -1,44 +1,38 @@
-/** @file Downloads one file so that it can be gone on with, and that only what was meant arrives. */
-import { createHash } from "node:crypto";
-import { createReadStream, existsSync, statSync } from "node:fs";
+/** @file Downloads a file: resumable, retried, verified by its hash. */
+import { existsSync, statSync } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
+import { gitBlobFile, sha256File } from "../files/hash.ts";
 import type { RemoteFile } from "./files.ts";
 
 export interface DownloadOptions {
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
-  /** Called with the bytes that are there, also those of an earlier time. */
+  /** Called with the bytes on disk, including those of earlier runs. */
   readonly onBytes?: (bytes: number) => void;
   readonly signal?: AbortSignal;
-  /** Times that a broken connection is tried anew, and the milliseconds before the first; they double. */
+  /** Retries of a broken connection; milliseconds before the first, doubled for each one after. */
   readonly retries?: number;
   readonly retryAfter?: number;
 }
 
-/** Failures that another try does not mend. */
+/** Failures that retrying does not fix. */
 class PermanentError extends Error {}
 
 const statusProblems: Readonly<Record<number, string>> = {
-  401: "it asks for a token; set HF_TOKEN to one that may read it",
-  403: "the token may not read it; its conditions may have to be accepted on its page",
-  404: "it is not there",
+  401: "authentication required; set HF_TOKEN to a token with read access",
+  403: "access denied; the model's terms may have to be accepted on its page",
+  404: "not found",
 };
 
-/** @throws with what to do about it, if the answer is no success. */
+/** @throws with a remedy, unless the response is a success. */
 export function checkStatus(response: Response, subject: string): void {
   if (response.ok) return;
   const problem = statusProblems[response.status] ?? response.statusText;
   const message = `${subject}: status ${response.status}: ${problem}`;
-  // What the server may do better next time.
+  // Worth a retry.
   throw response.status >= 500 || response.status === 429 ? new Error(message) : new PermanentError(message);
 }
 
-async function hashOf(path: string, { hash, size }: RemoteFile): Promise<string> {
-  const hasher = hash.kind === "sha256" ? createHash("sha256") : createHash("sha1").update(`blob ${size}\0`);
-  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 })) hasher.update(chunk);
-  return hasher.digest("hex");
-}
-
-/** Appends what is missing of a file. */
+/** Appends the missing bytes to a partial file. */
 async function resumeDownload(
   url: string,
   partial: string,
@@ -53,14 +47,14 @@ async function resumeDownload(
     signal: options.signal ?? null,
   });
   checkStatus(response, path);
-  // A server that knows no ranges sends all of it again.
+  // Without range support, the server sends the whole file.
   const start = response.status === 206 ? from : 0;
   const file = await open(partial, start > 0 ? "a" : "w");
   let done = start;
   try {
     for await (const chunk of response.body ?? []) {
       if (done + chunk.length > size)
-        throw new PermanentError(`${path}: the server sends more than the ${size} bytes that it lists`);
+        throw new PermanentError(`${path}: the server sent more than the ${size} bytes listed`);
       await file.write(chunk);
       done += chunk.length;
       options.onBytes?.(done);
@@ -68,15 +62,15 @@ async function resumeDownload(
   } finally {
     await file.close();
   }
-  if (done < size) throw new Error(`${path}: the connection ended at byte ${done} of ${size}`);
+  if (done < size) throw new Error(`${path}: connection closed at byte ${done} of ${size}`);
 }
 
 /**
- * Downloads a file to a path. What came before a broken connection is kept beside it and gone on from,
- * at once and in later runs.
+ * Downloads a file to `target`. The bytes received before a broken connection are kept beside it, as
+ * `target`.incomplete, and the download resumes there, also in later runs.
  *
- * @throws naming the file, if the connection breaks again and again, or if the content is not what the
- *   listing says, of which nothing is kept.
+ * @throws naming the file, if the retries are used up, or if the content does not match the listed hash; it is
+ *   then deleted.
  */
 export async function download(
   url: string,
@@ -95,17 +89,18 @@ export async function download(
       if (error instanceof PermanentError) throw error;
       if (attempt === retries)
         throw new Error(
-          `${file.path}: could not be downloaded (${(error as Error).message}); what is there is kept: run it again to go on`,
+          `${file.path}: download failed (${(error as Error).message}); the partial file is kept: run again to resume`,
           { cause: error },
         );
       await Bun.sleep(retryAfter * 2 ** attempt);
     }
   }
-  const found = await hashOf(partial, file);
-  if (found !== file.hash.value) {
+  const { kind, value } = file.hash;
+  const found = await (kind === "sha256" ? sha256File(partial) : gitBlobFile(partial, file.size));
+  if (found !== value) {
     await rm(partial);
     throw new Error(
-      `${file.path}: wrong checksum: expected ${file.hash.value}, got ${found}; nothing of it was kept: run it again`,
+      `${file.path}: wrong checksum: expected ${value}, got ${found}; the file was deleted: run again`,
     );
   }
   await rename(partial, target);

@@ -1,33 +1,30 @@
 /** @file Which files of a repository a model needs. */
+import { companions } from "../files/model-files.ts";
+import { type OnnxDtype, onnxFile, weightsServe } from "../weights/onnx-files.ts";
 
-import { type OnnxDtype, onnxFile } from "../weights/onnx-files.ts";
-
-/** A file of a repository, as its listing has it. */
+/** A file in a repository's listing. */
 export interface RemoteFile {
   readonly path: string;
   readonly size: number;
-  /** What its content hashes to: sha256 of a large file, git's sha1 of another. */
+  /** SHA-256 for large files, git's SHA-1 for others. */
   readonly hash: { readonly kind: "sha256" | "git"; readonly value: string };
 }
 
-const beside =
-  /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json$|^(tokenizer\.model|merges\.txt|chat_template\.jinja)$/;
-
-/** Files of weights, the first kind that is there: one file or its parts, with their index. */
+/** Forms of weights in order of preference: one file or shards, with their index. */
 const weights = [
   /^model(-\d+-of-\d+)?\.safetensors(\.index\.json)?$/,
   /^pytorch_model(-\d+-of-\d+)?\.bin(\.index\.json)?$/,
 ];
 
 /**
- * The files to be downloaded: configuration, tokenizer, and weights in the first form that is there; an
- * ONNX file only where there are no other weights, or where its dtype is asked for that they do not have.
+ * The files to download: configuration, tokenizer, and weights in the first available form. The ONNX file of
+ * the dtype is only taken if there are no other weights, or if they do not serve that dtype.
  */
 export function neededFiles<F extends Pick<RemoteFile, "path">>(files: readonly F[], dtype?: OnnxDtype): F[] {
-  const kinds = weights.map((pattern) => files.filter(({ path }) => pattern.test(path)));
+  const forms = weights.map((pattern) => files.filter(({ path }) => pattern.test(path)));
+  const plain = forms.find((found) => found.length > 0) ?? [];
   const model = onnxFile(dtype ?? "fp32");
   const onnx = files.filter(({ path }) => path === model || path.startsWith(`${model}_data`));
-  const plain = kinds.find((found) => found.length > 0) ?? [];
-  const exact = dtype === undefined || dtype === "fp32" || dtype === "q8";
-  return [...files.filter(({ path }) => beside.test(path)), ...(exact && plain.length ? plain : onnx)];
+  const settings = files.filter(({ path }) => path === "config.json" || companions.includes(path));
+  return [...settings, ...(weightsServe(dtype) && plain.length > 0 ? plain : onnx)];
 }

@@ -1,4 +1,4 @@
-/** @file Models of the Hugging Face hub by their ids, through its standard cache. */
+/** @file Hugging Face hub ids to local folders, through the standard cache. */
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
@@ -13,16 +13,16 @@ const pattern = /^([\w][\w.-]*\/[\w][\w.-]*)(?:@([\w][\w./-]*))?$/;
 export const isHubId = (text: string): boolean => pattern.test(text) && !text.includes("..");
 
 export interface SnapshotOptions {
-  /** Of the weights, where it is not that of their file. */
+  /** Of the weights, if not their own. */
   readonly dtype?: OnnxDtype | undefined;
   readonly onProgress?: (bytes: number, total: number) => void;
   readonly signal?: AbortSignal;
-  /** Milliseconds before a broken connection is tried anew for the first time. */
+  /** Milliseconds before the first retry of a broken connection. */
   readonly retryAfter?: number;
 }
 
-/** The token of the environment, or that which the hub's own tools keep. */
-function token(): string | undefined {
+/** The token from the environment, or the one stored by the hub's own tools. */
+function readToken(): string | undefined {
   if (process.env.HF_TOKEN) return process.env.HF_TOKEN;
   const path = process.env.HF_TOKEN_PATH ?? join(dirname(getHFHubCachePath()), "token");
   return existsSync(path) ? readFileSync(path, "utf8").trim() : undefined;
@@ -30,15 +30,15 @@ function token(): string | undefined {
 
 const commitPattern = /^[0-9a-f]{40}$/;
 
-/** The files of a revision, and the commit that it stands for now. */
-async function list(
+/** The files of a revision, and the commit it currently resolves to. */
+async function listRevision(
   name: string,
   revision: string,
   hubUrl: string,
   fetch: typeof globalThis.fetch,
 ): Promise<{ commit: string; files: RemoteFile[] }> {
   const { sha: commit } = await modelInfo({ name, revision, additionalFields: ["sha"], hubUrl, fetch });
-  if (!commitPattern.test(commit)) throw new Error(`${name}: the hub names no commit for ${revision}`);
+  if (!commitPattern.test(commit)) throw new Error(`${name}: the hub returned no commit for ${revision}`);
   const files: RemoteFile[] = [];
   for await (const { type, path, size, oid, lfs } of listFiles({
     repo: name,
@@ -51,32 +51,32 @@ async function list(
       const hash = lfs
         ? { kind: "sha256" as const, value: lfs.oid }
         : { kind: "git" as const, value: oid ?? "" };
-      // It becomes the name of a file.
+      // It becomes a file name.
       if (!/^[0-9a-f]{40,64}$/.test(hash.value))
-        throw new Error(`${name}: the hub names no hash for ${path}`);
+        throw new Error(`${name}: the hub returned no hash for ${path}`);
       files.push({ path, size: lfs?.size ?? size, hash });
     }
   return { commit, files };
 }
 
-/** What a failed request means, in one line. */
+/** A failed request as a one-line error. */
 function explain(name: string, revision: string, endpoint: string, error: unknown): Error {
   const status = error instanceof HubApiError ? error.statusCode : undefined;
   const problem =
     status === 401 || status === 403
-      ? "it is not public or not there; for one that you may read set HF_TOKEN"
+      ? "not found or not public; set HF_TOKEN to a token with access"
       : status === 404
-        ? `there is no such model, or no revision ${revision} of it`
-        : `${endpoint} could not be asked (${(error as Error).message.split("\n")[0]}), and it is not in the cache`;
+        ? `no such model, or it has no revision ${revision}`
+        : `${endpoint} is unreachable (${(error as Error).message.split("\n")[0]}), and the model is not in the cache`;
   return new Error(`${name}: ${problem}`, { cause: error });
 }
 
 /**
- * The folder of a model of the hub, in the cache that all tools of Hugging Face share (HF_HOME), after
- * downloading what is missing there. HF_TOKEN gives access, HF_ENDPOINT names another hub, and with
- * HF_HUB_OFFLINE, or where the hub cannot be reached, what is in the cache is used.
+ * Downloads a hub model's missing files to the cache shared by all Hugging Face tools (HF_HOME) and returns its
+ * folder. HF_TOKEN gives access, HF_ENDPOINT names another hub; with HF_HUB_OFFLINE, or if the hub is
+ * unreachable, the cached revision is used.
  *
- * @throws one line that names the model and the file.
+ * @throws one line naming the model and the file.
  */
 export async function snapshot(id: string, options: SnapshotOptions = {}): Promise<string> {
   const [, name, revision = "main"] = pattern.exec(id) ?? [];
@@ -84,17 +84,17 @@ export async function snapshot(id: string, options: SnapshotOptions = {}): Promi
   const endpoint = (process.env.HF_ENDPOINT ?? "https://huggingface.co").replace(/\/+$/, "");
   const folder = join(getHFHubCachePath(), getRepoFolderName({ type: "model", name }));
   const reference = join(folder, "refs", revision);
-  const snapshotOf = (commit: string) => join(folder, "snapshots", commit);
+  const snapshotPath = (commit: string) => join(folder, "snapshots", commit);
   const cached = () => {
     const commit = existsSync(reference) ? readFileSync(reference, "utf8").trim() : revision;
-    return commitPattern.test(commit) && existsSync(snapshotOf(commit)) ? snapshotOf(commit) : undefined;
+    return commitPattern.test(commit) && existsSync(snapshotPath(commit)) ? snapshotPath(commit) : undefined;
   };
   if (/^(1|true|yes|on)$/i.test(process.env.HF_HUB_OFFLINE ?? "")) {
     const found = cached();
     if (found) return found;
-    throw new Error(`${id}: HF_HUB_OFFLINE is set, and it is not in the cache ${folder}`);
+    throw new Error(`${id}: not in the cache ${folder}, and HF_HUB_OFFLINE is set`);
   }
-  const bearer = token();
+  const bearer = readToken();
   const authorized = (url: string | URL | Request, init?: RequestInit) =>
     fetch(url, {
       ...init,
@@ -102,9 +102,9 @@ export async function snapshot(id: string, options: SnapshotOptions = {}): Promi
       signal: options.signal ?? null,
     });
 
-  let listing: Awaited<ReturnType<typeof list>>;
+  let listing: Awaited<ReturnType<typeof listRevision>>;
   try {
-    listing = await list(name, revision, endpoint, authorized as typeof fetch);
+    listing = await listRevision(name, revision, endpoint, authorized as typeof fetch);
   } catch (error) {
     options.signal?.throwIfAborted();
     const found = error instanceof HubApiError && error.statusCode < 500 ? undefined : cached();
@@ -118,7 +118,7 @@ export async function snapshot(id: string, options: SnapshotOptions = {}): Promi
   for (const file of needed) {
     const { path, size, hash } = file;
     const blob = join(folder, "blobs", hash.value);
-    const pointer = join(snapshotOf(commit), path);
+    const pointer = join(snapshotPath(commit), path);
     await mkdir(dirname(blob), { recursive: true });
     await mkdir(dirname(pointer), { recursive: true });
     if (!existsSync(blob)) {
@@ -136,20 +136,20 @@ export async function snapshot(id: string, options: SnapshotOptions = {}): Promi
     before += size;
     options.onProgress?.(before, total);
   }
-  // Last, so that a revision in the cache has all its files.
+  // Last, so a cached revision always has all its files.
   if (revision !== commit) {
     await mkdir(dirname(reference), { recursive: true });
     await writeFile(reference, commit);
   }
-  return snapshotOf(commit);
+  return snapshotPath(commit);
 }
 
 /**
- * The folder of a model that is given by its path or its id; a folder that is there comes before an id.
+ * The folder of a model given by path or hub id; an existing folder takes precedence.
  * @throws if it is neither.
  */
-export async function modelFolder(model: string, options?: SnapshotOptions): Promise<string> {
+export async function resolveModelFolder(model: string, options?: SnapshotOptions): Promise<string> {
   if (existsSync(model)) return resolve(model);
   if (isHubId(model)) return snapshot(model, options);
-  throw new Error(`${model}: there is no such folder, and an id of the hub is org/name`);
+  throw new Error(`${model}: no such folder; expected a path or a hub id (org/name)`);
 }

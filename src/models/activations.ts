@@ -1,4 +1,4 @@
-/** @file What layers are made of: activations by the names of config files, norms and products with biases. */
+/** @file Building blocks of layers: activations by their names in config files, layer norm and linear maps. */
 import { z } from "zod";
 import type { Builder } from "../graph/build.ts";
 import type { Value } from "../graph/ops.ts";
@@ -16,7 +16,7 @@ export const activations = {
   gelu_pytorch_tanh: geluTanh,
 } as const;
 
-/** A field that names one of them. */
+/** A field that names an activation. */
 export const activationName = z.enum(Object.keys(activations) as (keyof typeof activations)[]);
 
 /** Layer norm with scale `name`.weight and bias `name`.bias. */
@@ -30,7 +30,7 @@ export function layerNorm(
   return b.add(b.layerNorm(x, parameter(`${name}.weight`), epsilon), parameter(`${name}.bias`));
 }
 
-/** x·Wᵀ with `name`.weight, and `name`.bias added where there is one. */
+/** x·Wᵀ with `name`.weight, plus `name`.bias if `bias`. */
 export function linear(
   b: Builder,
   x: Value,

@@ -1,49 +1,63 @@
-/** @file What every architecture gives: its parameters, and its forward pass as a graph, written once. */
+/** @file What an architecture provides: parameters, and the forward pass as a graph. */
+import type { JsonObject } from "../files/read.ts";
 import type { Builder } from "../graph/build.ts";
 import type { Shape, Value } from "../graph/ops.ts";
+import type { RopeFields } from "./rope-parameters.ts";
 
-// Shapes: R rows, L row length, T = R·L tokens, D width, H heads, G key-value heads, E head width,
-// F width of the MLP, V vocabulary.
+// Shape suffixes, here and in all architectures: R rows, L row length, T = R·L tokens, S keys, D width,
+// H heads, G key-value heads, E head width, F MLP width, X experts, V vocabulary.
 
-/** A batch of rows as it enters a forward pass. */
+/** A batch of rows as the input of a forward pass. */
 export interface Tokens {
   readonly rows: number;
   readonly length: number;
-  /** Keys that a query meets: L, and with a cache those that came before. */
+  /** S, the keys that each query attends to: L without a cache, L and the cached ones with it. */
   readonly keys: number;
-  /** Most keys, and so positions, that there may be; where `keys` is known, the same. */
+  /** Upper bound of S, and so of positions. */
   readonly maxPositions: number;
   /** i32[T] */
   readonly ids: Value;
-  /** i32[R, L], each token's place in its document */
+  /** i32[R, L], each token's position in its document */
   readonly positions: Value;
-  /** f32[1 or R, 1, L, keys], 0 where a query may see a key and a very large negative number elsewhere */
+  /** f32[1 or R, 1, L, S], 0 where a query may attend to a key, `maskValue` elsewhere */
   readonly mask: Value;
-  /** f32[1 or R, 1, L, keys], as the mask, where a token sees the last `size` tokens, itself included. */
+  /** A mask like `mask`, to be added to it, for attention to the last `size` tokens, the query's own included. */
   window(size: number): Value;
-  /** f32[1 or R, 1, 1, keys], the place of each key in its text, up to a number that is the same for a row. */
+  /** f32[1 or R, 1, 1, S], the position of each key, up to a constant per row */
   keyPositions(): Value;
   /**
-   * Keys and values [R, G, …, E] that a layer's queries meet, in the order of the mask, given those of its
-   * own tokens [R, G, L, E]; without a cache, these alone. Called once in each layer, in their order.
+   * Adds a layer's keys and values [R, G, L, E] to its cache; returns all that its queries attend to, in the
+   * order of the mask, in one or more parts [R, G, …, E]. Absent: there is no cache. Called once per layer, in
+   * order.
    */
-  readonly updateCache?: (keys: Value, values: Value) => readonly (readonly [Value, Value])[];
+  readonly updateCache?: (k_RGLE: Value, v_RGLE: Value) => readonly (readonly [Value, Value])[];
 }
 
-export interface Decoder {
-  /** Rows of the head; may exceed what the tokenizer knows. */
-  readonly vocabulary: number;
-  readonly width: number;
-  /** Most tokens in a row. */
+/** The decoder of a config.json. */
+export interface DecoderSpec {
+  /** Maximum tokens of a row. */
   readonly maxPositions: number;
-  /** Most tokens behind a cache, where keys of longer rows are turned in another way; none: `context`. */
+  /** Maximum tokens with a cache, if it differs because longer rows rotate keys differently. */
   readonly cacheContext?: number | undefined;
-  /** Names, as in the safetensors file, with shapes. */
+  /** Shapes by the names in the safetensors file. */
   readonly parameters: ReadonlyMap<string, Shape>;
-  /** The parameter [V, D] that maps hidden states to logits: the embedding itself where they are tied. */
+  /** The parameter [V, D] that maps hidden states to logits; the embedding itself where they are tied. */
   readonly head: string;
-  /** Logits are cap·tanh(h·W / cap); none: they are h·W. */
+  /** Logits are cap·tanh(h·W / cap); undefined: h·W. */
   readonly logitCap?: number | undefined;
-  /** Hidden states [T, D] after the last norm. */
+  /** Hidden states [T, D] after the final norm. */
   hidden(b: Builder, parameter: (name: string) => Value, tokens: Tokens): Value;
+}
+
+export interface Decoder extends DecoderSpec {
+  /** V, the rows of the head; may exceed the tokenizer's size. */
+  readonly vocabulary: number;
+}
+
+/** An entry of the table in folder.ts. */
+export interface Architecture {
+  /** Where config.json states rotary positions; undefined: the architecture has none. */
+  readonly rope?: RopeFields;
+  /** @throws naming the field, if a setting is not supported. */
+  readDecoder(config: JsonObject): DecoderSpec;
 }

@@ -1,25 +1,25 @@
-/** @file The inference graph of a decoder: logits behind a cache, as Hugging Face's exports have them. */
+/** @file Inference graphs of a decoder, with a KV cache: as in Hugging Face exports, and with slots. */
 import { Builder } from "../graph/build.ts";
 import type { Graph } from "../graph/ops.ts";
 import type { Decoder } from "./decoder.ts";
-import { logitsOf } from "./head.ts";
-import { cachedTokens, parametersOf, slotTokens } from "./tokens.ts";
+import { computeLogits } from "./head.ts";
+import { cachedTokens, addParameters, slotTokens } from "./tokens.ts";
 
 /**
- * Inputs and outputs as `cachedTokens` says, the weights by name, and `logits`
- * [batch_size, sequence_length, V]. Batch, sequence and cache have the lengths that each run gives them.
+ * The graph of a Hugging Face export: inputs and outputs of `cachedTokens`, the weights by name, and `logits`
+ * [batch_size, sequence_length, V]. The lengths of batch, sequence and cache are symbolic.
  */
 export function inferenceGraph(decoder: Decoder): Graph {
   const b = new Builder();
-  const parameters = parametersOf(b, decoder);
+  const parameters = addParameters(b, decoder);
   const tokens = cachedTokens(b, decoder);
-  const hidden = decoder.hidden(b, (name) => parameters.get(name)!, tokens);
-  const logits = logitsOf(b, decoder, hidden, parameters.get(decoder.head)!);
-  b.output("logits", b.reshape(logits, [tokens.rows, tokens.length, decoder.vocabulary]));
+  const hidden_TD = decoder.hidden(b, (name) => parameters.get(name)!, tokens);
+  const logits_TV = computeLogits(b, decoder, hidden_TD, parameters.get(decoder.head)!);
+  b.output("logits", b.reshape(logits_TV, [tokens.rows, tokens.length, decoder.vocabulary]));
   return b.graph();
 }
 
-/** A cache: keys and values of some layers, each of G heads of width E. */
+/** A KV cache: its layers, the G heads of each (`groups`) and their width E. */
 export interface CacheShape {
   readonly layers: number;
   readonly groups: number;
@@ -27,14 +27,14 @@ export interface CacheShape {
 }
 
 /**
- * What graphs of slots have in common: inputs as `slotTokens` says, the weights by name, and `fresh`
- * [2·layers·rows, G, length, E], the keys and then the values of each layer, to be put out.
+ * The common part of graphs with slots: inputs of `slotTokens`, the weights by name, and `fresh`
+ * [2·layers·rows, G, length, E], the new keys and then values of each layer, to be an output.
  */
-export function slotHidden(b: Builder, decoder: Decoder, single: boolean) {
-  const parameters = parametersOf(b, decoder);
+export function forwardSlots(b: Builder, decoder: Decoder, single: boolean) {
+  const parameters = addParameters(b, decoder);
   const { tokens, fresh: parts } = slotTokens(b, decoder, single);
   const hidden_TD = decoder.hidden(b, (name) => parameters.get(name)!, tokens);
-  // As one: each result of a run costs about as much as a small product.
+  // One tensor, since each output of a run costs about as much as a small matrix product.
   const fresh = b.concat(parts, 0);
   const [, groups, , width] = parts[0].shape;
   const cache: CacheShape = { layers: parts.length / 2, groups, width };
@@ -42,16 +42,16 @@ export function slotHidden(b: Builder, decoder: Decoder, single: boolean) {
 }
 
 /**
- * The graph that many texts are generated with at a time: as `slotHidden` says, and besides `ends`
- * i32[rows], which of all tokens is the last of each row; out come the `logits` [rows, V] of those alone.
+ * The graph that generates many texts at once: inputs of `forwardSlots` and `ends` i32[rows], the index in `ids`
+ * of each row's last token. Outputs: the `logits` [rows, V] of those tokens, and `fresh`.
  *
  * @param single each row has one token, and there is no `ends`.
  */
 export function slotGraph(decoder: Decoder, single: boolean): { graph: Graph; cache: CacheShape } {
   const b = new Builder();
-  const { tokens, hidden_TD, head_VD, fresh, cache } = slotHidden(b, decoder, single);
+  const { tokens, hidden_TD, head_VD, fresh, cache } = forwardSlots(b, decoder, single);
   const last_RD = single ? hidden_TD : b.gather(hidden_TD, b.input("ends", [tokens.rows], "i32"));
-  b.output("logits", logitsOf(b, decoder, last_RD, head_VD));
+  b.output("logits", computeLogits(b, decoder, last_RD, head_VD));
   b.output("fresh", fresh);
   return { graph: b.graph(), cache };
 }

@@ -1,12 +1,12 @@
-/** @file Mixtral (Jiang et al., 2024): Mistral with several MLPs in each layer, of which each token takes a few. */
+/** @file Mixtral (Jiang et al., 2024): Mistral with a mixture of experts, a few of which serve each token. */
 import { z } from "zod";
-import type { JsonObject } from "../files/read.ts";
 import type { Shape } from "../graph/ops.ts";
-import type { Decoder } from "./decoder.ts";
+import { configSchema, layerCount, size, sizes } from "./config-schema.ts";
+import type { Architecture } from "./decoder.ts";
 import { type Mlp, common, gatedMlp, llamaLike } from "./llama.ts";
-import { layerCount, configSchema, size, sizes } from "./settings.ts";
+import type { RopeFields } from "./rope-parameters.ts";
 
-/** Defaults of transformers where they are not Llama's. */
+/** With transformers' defaults where they differ from Llama's. */
 const Config = configSchema(
   {
     ...common,
@@ -21,44 +21,48 @@ const Config = configSchema(
   { num_experts: "num_local_experts" },
 );
 
+const rope: RopeFields = { theta: ["rope_theta", 1e6] };
+
 /**
- * Σ over the chosen experts of their share of the router's softmax. Every expert computes all tokens,
- * with weight 0 where it is not chosen: static shapes, at the price of the experts that are not needed.
+ * The sum of the top experts' outputs, weighted by the router's softmax renormalized over them. Every expert
+ * computes all tokens, with weight 0 where it is not chosen: shapes stay static, at the cost of unused experts.
  */
-function experts(D: number, F: number, count: number, chosen: number): Mlp {
-  const all = Array.from({ length: count }, (_, i) => {
+function mixtureOfExperts(D: number, F: number, count: number, perToken: number): Mlp {
+  const experts = Array.from({ length: count }, (_, i) => {
     const [w1, w2, w3] = ["w1", "w2", "w3"].map((name) => `block_sparse_moe.experts.${i}.${name}`);
     return gatedMlp([w1, w3, w2], D, F);
   });
-  const gate = "block_sparse_moe.gate.weight";
+  const router = "block_sparse_moe.gate.weight";
+  const expertParameters = experts.flatMap(({ parameters }) => [...parameters]);
   return {
-    parameters: new Map<string, Shape>([[gate, [count, D]], ...all.flatMap((one) => [...one.parameters])]),
-    apply(b, parameter, x) {
-      const routed = b.softmax(b.gemm(x, parameter(gate), { transposeB: true }));
-      const [best, ids] = b.topK(routed, chosen);
-      const shares = b.div(best, b.reduceSum(best, [1]));
-      const weights = b.scatterElements(b.zeros(routed.shape), ids, shares);
-      const perExpert = b.split(
-        weights,
-        1,
-        all.map(() => 1),
-      );
-      return all.map((one, i) => b.mul(perExpert[i], one.apply(b, parameter, x))).reduce(b.add);
+    parameters: new Map<string, Shape>([[router, [count, D]], ...expertParameters]),
+    apply(b, parameter, x_TD) {
+      const routing_TX = b.softmax(b.gemm(x_TD, parameter(router), { transposeB: true }));
+      const [top, topIds] = b.topK(routing_TX, perToken);
+      const normalized = b.div(top, b.reduceSum(top, [1]));
+      const weights_TX = b.scatterElements(b.zeros(routing_TX.shape), topIds, normalized);
+      const columns = experts.map(() => 1);
+      const weights_T1 = b.split(weights_TX, 1, columns);
+      return experts.map((mlp, i) => b.mul(weights_T1[i], mlp.apply(b, parameter, x_TD))).reduce(b.add);
     },
   };
 }
 
-export function mixtral(json: JsonObject): Decoder {
-  const config = Config.parse(json);
-  if (config.num_experts_per_tok > config.num_local_experts)
-    throw new Error(
-      `num_experts_per_tok: ${config.num_experts_per_tok} of ${config.num_local_experts} experts`,
-    );
-  const { hidden_size: D, intermediate_size: F, num_local_experts, num_experts_per_tok } = config;
-  return llamaLike(json, config, {
-    biases: { qkv: false, output: false },
-    mlp: experts(D, F, num_local_experts, num_experts_per_tok),
-    headNorm: false,
-    window: config.sliding_window ?? undefined,
-  });
-}
+export const mixtral: Architecture = {
+  rope,
+  readDecoder(json) {
+    const config = Config.parse(json);
+    const { hidden_size: D, intermediate_size: F, num_local_experts, num_experts_per_tok } = config;
+    if (num_experts_per_tok > num_local_experts)
+      throw new Error(
+        `num_experts_per_tok: expected at most num_local_experts (${num_local_experts}), got ${num_experts_per_tok}`,
+      );
+    return llamaLike(json, config, {
+      rope,
+      biases: { qkv: false, output: false },
+      mlp: mixtureOfExperts(D, F, num_local_experts, num_experts_per_tok),
+      headNorm: false,
+      window: config.sliding_window ?? undefined,
+    });
+  },
+};

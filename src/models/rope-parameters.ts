@@ -1,58 +1,41 @@
-/** @file Where a config.json states its rotary positions: several places, read and written as transformers does. */
+/** @file Where a config.json states its rotary positions: in several places, read and written as transformers does. */
+import type { JsonObject } from "../files/read.ts";
 
-/** The names that an architecture has at the top level of its config.json, and its defaults. */
-interface RopeFields {
-  readonly theta: readonly [field: string, otherwise: number];
-  /** Where only a part of a head is turned. */
-  readonly partial?: readonly [field: string, otherwise: number];
-  /** Layers are of several kinds, of which each may have positions of its own. */
-  readonly kinds?: true;
+/** An architecture's names at the top level of config.json, with their defaults. */
+export interface RopeFields {
+  readonly theta: readonly [field: string, fallback: number];
+  /** If only part of a head is rotated. */
+  readonly partial?: readonly [field: string, fallback: number];
+  /** If each layer type may have positions of its own. */
+  readonly perLayerType?: true;
 }
 
-const usual: RopeFields = { theta: ["rope_theta", 10000] };
+export const standardRope: RopeFields = { theta: ["rope_theta", 10000] };
 
-const withKinds: RopeFields = { ...usual, kinds: true };
-
-/** Of each architecture that has rotary positions, by its `model_type`. */
-const fieldsOf: Readonly<Record<string, RopeFields>> = {
-  gemma2: withKinds,
-  gpt_neox: { theta: ["rotary_emb_base", 10000], partial: ["rotary_pct", 0.25] },
-  llama: usual,
-  mistral: usual,
-  mixtral: { theta: ["rope_theta", 1e6] },
-  qwen2: withKinds,
-  qwen3: withKinds,
-};
-
-export const ropeFields = ({ model_type }: Config): RopeFields | undefined =>
-  Object.hasOwn(fieldsOf, String(model_type)) ? fieldsOf[String(model_type)] : undefined;
-
-type Config = Readonly<Record<string, unknown>>;
-
-const isFilled = (value: unknown): value is Config =>
+const isFilled = (value: unknown): value is JsonObject =>
   typeof value === "object" && value !== null && Object.keys(value).length > 0;
 
-/** The field that counts: `rope_scaling`, which all but the newest files have, and else `rope_parameters`. */
-export const ropeField = (config: Config) =>
+/** The field in effect: `rope_scaling`, as in all but the newest files, else `rope_parameters`. */
+export const ropeField = (config: JsonObject) =>
   isFilled(config.rope_scaling) || !isFilled(config.rope_parameters) ? "rope_scaling" : "rope_parameters";
 
 /**
- * What transformers 5 makes `rope_parameters` of (`convert_rope_params_to_dict`): `rope_type`, `rope_theta` and what
- * that type needs. Values only move, so that numbers may be given as text.
+ * The `rope_parameters` that transformers 5 makes of a config (`convert_rope_params_to_dict`): `rope_type`,
+ * `rope_theta` and what that type needs. Values are only moved, so numbers may be kept as text.
  *
- * @param otherwise makes a value of a default.
+ * @param fromDefault makes a value of a default.
  */
 export function ropeParameters(
-  config: Config,
+  config: JsonObject,
   { theta, partial }: RopeFields,
-  otherwise: (value: number) => unknown = (value) => value,
-): Config {
+  fromDefault: (value: number) => unknown = (value) => value,
+): JsonObject {
   const given = config[ropeField(config)];
-  const { type, ...rest } = isFilled(given) ? given : ({} as Config);
+  const { type, ...rest } = isFilled(given) ? given : ({} as JsonObject);
   const rope_type = rest.rope_type ?? type ?? "default";
-  const rope_theta = rest.rope_theta ?? config[theta[0]] ?? otherwise(theta[1]);
+  const rope_theta = rest.rope_theta ?? config[theta[0]] ?? fromDefault(theta[1]);
   const partial_rotary_factor = partial
-    ? (rest.partial_rotary_factor ?? config[partial[0]] ?? otherwise(partial[1]))
+    ? (rest.partial_rotary_factor ?? config[partial[0]] ?? fromDefault(partial[1]))
     : (rest.partial_rotary_factor ?? config.partial_rotary_factor);
   const original_max_position_embeddings =
     config.original_max_position_embeddings ??
@@ -69,20 +52,22 @@ export function ropeParameters(
 }
 
 /**
- * A config.json that states its rotary positions, if it has any, in each way that transformers 4 or 5 reads.
- * @param otherwise makes a value of a default.
+ * A config.json that states its rotary positions in every way that transformers 4 or 5 reads.
+ * @param fromDefault makes a value of a default.
  */
-export function withBothSpellings(config: Config, otherwise: (value: number) => unknown): Config {
-  const fields = ropeFields(config);
-  if (!fields) return config;
+export function withBothSpellings(
+  config: JsonObject,
+  fields: RopeFields,
+  fromDefault: (value: number) => unknown,
+): JsonObject {
   const { theta, partial } = fields;
-  const rope = ropeParameters(config, fields, otherwise);
+  const rope = ropeParameters(config, fields, fromDefault);
   const { rope_theta, partial_rotary_factor, ...scaling } = rope;
   const { partial_rotary_factor: _, ...whole } = rope;
   const { partial_rotary_factor: __, ...rest } = config;
   return {
     ...rest,
-    // A part of what is turned whole is not read by transformers 5, and breaks transformers 4.
+    // Where whole heads are rotated, transformers 5 ignores the factor and transformers 4 breaks on it.
     ...(partial && { [partial[0]]: partial_rotary_factor, partial_rotary_factor }),
     rope_theta,
     [theta[0]]: rope_theta,

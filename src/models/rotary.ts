@@ -1,15 +1,17 @@
-/** @file Rotary positions (Su et al., 2021), and the ways in which they are stretched to longer texts. */
+/** @file Rotary position embeddings (Su et al., 2021), and their extensions to longer contexts. */
 import { z } from "zod";
 import type { Builder } from "../graph/build.ts";
 import type { Value } from "../graph/ops.ts";
-import { kinds } from "./layer-kinds.ts";
-import { ropeField, ropeFields, ropeParameters } from "./rope-parameters.ts";
+import type { JsonObject } from "../files/read.ts";
+import type { Tokens } from "./decoder.ts";
+import { layerTypes } from "./layer-types.ts";
+import { type RopeFields, ropeField, ropeParameters } from "./rope-parameters.ts";
 
 const factor = z.number().positive();
 const original = z.int().positive();
 const shared = { rope_theta: factor, partial_rotary_factor: factor.max(1).optional() };
 
-/** What else a type is given changes nothing, and is passed over, as transformers does. */
+/** Other fields of a type have no effect and are ignored, as in transformers. */
 const Rope = z.discriminatedUnion("rope_type", [
   z.object({ rope_type: z.literal("default"), ...shared }),
   z.object({ rope_type: z.literal("linear"), factor, ...shared }),
@@ -24,7 +26,7 @@ const Rope = z.discriminatedUnion("rope_type", [
   }),
   z.object({
     rope_type: z.literal("yarn"),
-    /** None: the ratio of the contexts. */
+    /** null: the ratio of the contexts */
     factor: factor.nullable(),
     original_max_position_embeddings: original,
     attention_factor: factor.nullish(),
@@ -40,30 +42,29 @@ type Rope = z.infer<typeof Rope>;
 type Yarn = Extract<Rope, { rope_type: "yarn" }>;
 
 export interface Rotary {
-  /** E, the numbers of a head that are turned. */
+  /** Rotated dimensions of a head, at most E. */
   readonly width: number;
-  /** Positions that the model was made for. */
+  /** Positions that the model was trained for. */
   readonly context: number;
   readonly rope: Rope;
 }
 
 /**
- * How the heads of width `head` are turned, by what a config.json says.
- * @throws naming the field, where it says what is not supported.
+ * The rotary positions of a config.json, for heads of width E.
+ * @throws naming the field, if a setting is not supported.
  */
-export function readRotary(config: Readonly<Record<string, unknown>>, head: number, context: number): Rotary {
-  const fields = ropeFields(config)!;
+export function readRotary(config: JsonObject, fields: RopeFields, E: number, context: number): Rotary {
   const field = ropeField(config);
   const given = config[field];
   if (given && (typeof given !== "object" || Array.isArray(given)))
     throw new Error(`${field} is not supported: expected an object of settings`);
-  const kind = Object.keys(given ?? {}).find((key) => kinds.some((one) => one === key));
-  if (fields.kinds && kind)
-    throw new Error(`${field}.${kind} is not supported: positions that differ by layer`);
+  const layerType = Object.keys(given ?? {}).find((key) => layerTypes.some((type) => type === key));
+  if (fields.perLayerType && layerType)
+    throw new Error(`${field}.${layerType} is not supported: positions that differ by layer`);
   const parsed = Rope.safeParse(ropeParameters({ ...config, max_position_embeddings: context }, fields));
   if (!parsed.success) {
     const [{ path, message }] = parsed.error.issues;
-    // The base may stand at the top level only.
+    // The base may be at the top level only.
     const inside = given && Object.hasOwn(given, String(path[0]));
     const name = path[0] === "rope_theta" && !inside ? fields.theta[0] : `${field}.${path.join(".")}`;
     throw new Error(`${name} is not supported: ${message}`, { cause: parsed.error });
@@ -73,33 +74,36 @@ export function readRotary(config: Readonly<Record<string, unknown>>, head: numb
     throw new Error(
       `partial_rotary_factor is not supported: ${part} of a head with rope_type ${rope_type}; expected 1`,
     );
-  // transformers reads no part where an architecture turns heads whole.
-  return { width: fields.partial ? Math.floor(head * part) : head, context, rope: parsed.data };
+  // transformers ignores the factor in architectures that rotate whole heads.
+  const width = fields.partial ? Math.floor(E * part) : E;
+  if (width % 2 !== 0)
+    throw new Error(`head_dim: expected an even number of rotary dimensions, got ${width}`);
+  return { width, context, rope: parsed.data };
 }
 
 /** theta^(−2i/E), which the reference computes in float32. */
-const frequencies = (width: number, theta: number) =>
+const standardFrequencies = (width: number, theta: number) =>
   Float32Array.from({ length: width / 2 }, (_, i) => theta ** ((-2 * i) / width));
 
-/** Llama 3.1: long waves are stretched, short ones are left, and those between are in between. */
+/** Llama 3.1: low frequencies are divided by the factor, high ones kept, those between interpolated. */
 function llama3(plain: Float32Array, scaling: Rope & { rope_type: "llama3" }): Float32Array {
   const { factor, low_freq_factor: low, high_freq_factor: high } = scaling;
   return plain.map((frequency) => {
-    const inverseFrequencies = (scaling.original_max_position_embeddings * frequency) / (2 * Math.PI);
-    const smooth = Math.min(1, Math.max(0, (inverseFrequencies - low) / (high - low)));
+    const rotations = (scaling.original_max_position_embeddings * frequency) / (2 * Math.PI);
+    const smooth = Math.min(1, Math.max(0, (rotations - low) / (high - low)));
     return ((1 - smooth) * frequency) / factor + smooth * frequency;
   });
 }
 
-const yarnFactor = ({ factor, original_max_position_embeddings: old }: Yarn, context: number) =>
-  factor ?? context / old;
+const yarnFactor = ({ factor, original_max_position_embeddings: original }: Yarn, context: number) =>
+  factor ?? context / original;
 
-/** YaRN (Peng et al., 2023, section 3.2): as above, with the ends given in turns over the old context. */
+/** YaRN (Peng et al., 2023, section 3.2): as above, with bounds as rotations over the original context. */
 function yarn(plain: Float32Array, { width, context }: Rotary, rope: Yarn): Float32Array {
-  const { original_max_position_embeddings: old, rope_theta: theta, truncate } = rope;
+  const { original_max_position_embeddings: original, rope_theta: theta, truncate } = rope;
   const factor = yarnFactor(rope, context);
-  const dimension = (turns: number) =>
-    (width * Math.log(old / (turns * 2 * Math.PI))) / (2 * Math.log(theta));
+  const dimension = (rotations: number) =>
+    (width * Math.log(original / (rotations * 2 * Math.PI))) / (2 * Math.log(theta));
   const [first, last] = [dimension(rope.beta_fast || 32), dimension(rope.beta_slow || 1)];
   const low = Math.max(0, truncate ? Math.floor(first) : first);
   const high = Math.min(width - 1, truncate ? Math.ceil(last) : last);
@@ -109,47 +113,64 @@ function yarn(plain: Float32Array, { width, context }: Rotary, rope: Yarn): Floa
   });
 }
 
-/** What YaRN multiplies cos and sin by. */
-function yarnScale(rope: Yarn, context: number): number {
+/** YaRN's factor of cos and sin. */
+function yarnScaling(rope: Yarn, context: number): number {
   const factor = yarnFactor(rope, context);
   const scale = (by: number) => (factor > 1 ? 0.1 * by * Math.log(factor) + 1 : 1);
   const { attention_factor, mscale, mscale_all_dim } = rope;
   return attention_factor ?? (mscale && mscale_all_dim ? scale(mscale) / scale(mscale_all_dim) : scale(1));
 }
 
-/** How often a pair of numbers turns per position, and what cos and sin are multiplied by. */
-function waves(rotary: Rotary, positions: number): { turns: Float32Array; scale: number } {
+interface Frequencies {
+  /** [width/2], radians per position of each pair of dimensions */
+  readonly inverseFrequencies: Float32Array;
+  /** The factor of cos and sin. */
+  readonly scaling: number;
+}
+
+function computeFrequencies(rotary: Rotary, positions: number): Frequencies {
   const { width, context, rope } = rotary;
   const theta = rope.rope_theta;
-  const plain = frequencies(width, theta);
+  const plain = standardFrequencies(width, theta);
   switch (rope.rope_type) {
     case "linear":
-      return { turns: plain.map((frequency) => frequency / rope.factor), scale: 1 };
+      return { inverseFrequencies: plain.map((frequency) => frequency / rope.factor), scaling: 1 };
     case "dynamic": {
       const stretch = (rope.factor * positions) / context - (rope.factor - 1);
-      const longer = positions > context ? theta * stretch ** (width / (width - 2)) : theta;
-      return { turns: frequencies(width, longer), scale: 1 };
+      const stretchedTheta = positions > context ? theta * stretch ** (width / (width - 2)) : theta;
+      return { inverseFrequencies: standardFrequencies(width, stretchedTheta), scaling: 1 };
     }
     case "llama3":
-      return { turns: llama3(plain, rope), scale: 1 };
+      return { inverseFrequencies: llama3(plain, rope), scaling: 1 };
     case "yarn":
-      return { turns: yarn(plain, rotary, rope), scale: yarnScale(rope, context) };
+      return { inverseFrequencies: yarn(plain, rotary, rope), scaling: yarnScaling(rope, context) };
     default:
-      return { turns: plain, scale: 1 };
+      return { inverseFrequencies: plain, scaling: 1 };
   }
 }
 
 /** cos and sin [P, E/2] of position · frequency (Su et al., 2021, eq. 15). */
-export function rotaryTables(b: Builder, positions: number, rotary: Rotary): [Value, Value] {
-  const { turns, scale } = waves(rotary, positions);
-  const half = turns.length;
+function rotaryTables(b: Builder, positions: number, rotary: Rotary): [Value, Value] {
+  const { inverseFrequencies, scaling } = computeFrequencies(rotary, positions);
+  const half = inverseFrequencies.length;
   const [cos, sin] = [new Float32Array(positions * half), new Float32Array(positions * half)];
   for (let position = 0; position < positions; position++)
     for (let i = 0; i < half; i++) {
       // The reference multiplies in float32; the rounding matters at large positions.
-      const angle = Math.fround(position * turns[i]);
-      cos[position * half + i] = Math.cos(angle) * scale;
-      sin[position * half + i] = Math.sin(angle) * scale;
+      const angle = Math.fround(position * inverseFrequencies[i]);
+      cos[position * half + i] = Math.cos(angle) * scaling;
+      sin[position * half + i] = Math.sin(angle) * scaling;
     }
   return [b.constant(cos, [positions, half]), b.constant(sin, [positions, half])];
+}
+
+/** A function that rotates queries or keys [R, H, L, E] by their positions; dimensions beyond `width` are kept. */
+export function rotaryEmbedding(b: Builder, tokens: Tokens, rotary: Rotary): (x_RHLE: Value) => Value {
+  const [cos, sin] = rotaryTables(b, tokens.maxPositions, rotary);
+  return (x_RHLE) => {
+    const kept = x_RHLE.shape[3] - rotary.width;
+    if (kept === 0) return b.rotary(x_RHLE, tokens.positions, cos, sin);
+    const [first, rest] = b.split(x_RHLE, 3, [rotary.width, kept]);
+    return b.concat([b.rotary(first, tokens.positions, cos, sin), rest], 3);
+  };
 }

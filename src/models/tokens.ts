@@ -1,30 +1,30 @@
-/** @file How rows of tokens enter a graph: packed with documents, or behind a cache of keys and values. */
+/** @file How tokens enter a graph: as packed rows of documents, or with a KV cache. */
 import type { Builder } from "../graph/build.ts";
 import type { Value } from "../graph/ops.ts";
 import { documentMask, maskValue, paddedMask, slidingMask } from "./attention.ts";
 import type { Decoder, Tokens } from "./decoder.ts";
 
-/** The weights of a decoder as inputs of the graph, by name. */
-export function parametersOf(b: Builder, { parameters }: Decoder): Map<string, Value> {
+/** Adds the weights of a decoder as inputs of the graph; returns them by name. */
+export function addParameters(b: Builder, { parameters }: Decoder): Map<string, Value> {
   return new Map(Array.from(parameters, ([name, shape]) => [name, b.input(name, shape)]));
 }
 
-/** What positions decide, where the last key is that of the last query: places are counted from there. */
-const countedFromEnd = (b: Builder, length: number, keys: number) => ({
+/** Windows and key positions if the last key is the last query's: positions are counted from the end. */
+const endAligned = (b: Builder, length: number, keys: number) => ({
   window: (size: number) => slidingMask(b, length, keys, size),
   keyPositions: () => b.reshape(b.arange(keys, 1, "f32"), [1, 1, 1, keys]),
 });
 
-/** Lengths that a run decides, told from all those of a decoder. */
-function dimensionsOf(b: Builder, { parameters }: Decoder) {
-  const known = [...parameters.values()].flat();
-  return (name: string, sum?: number) => b.dimension(name, known, sum);
+/** A function that adds symbolic dimensions, told apart from all lengths of the decoder's parameters. */
+function dimensionFactory(b: Builder, { parameters }: Decoder) {
+  const staticLengths = [...parameters.values()].flat();
+  return (name: string, sum?: number) => b.dimension(name, staticLengths, sum);
 }
 
-/** Most tokens behind a cache. */
+/** Maximum tokens with a KV cache. */
 export const cacheContext = ({ cacheContext: own, maxPositions }: Decoder): number => own ?? maxPositions;
 
-/** Inputs `ids` i32[T], `positions` and `documents` i32[R, L]: rows in which several documents may lie. */
+/** Inputs `ids` i32[T], `positions` and `documents` i32[R, L]: rows that may hold several documents. */
 export function packedTokens(b: Builder, rows: number, length: number): Tokens {
   return {
     rows,
@@ -34,11 +34,11 @@ export function packedTokens(b: Builder, rows: number, length: number): Tokens {
     ids: b.input("ids", [rows * length], "i32"),
     positions: b.input("positions", [rows, length], "i32"),
     mask: documentMask(b, b.input("documents", [rows, length], "i32")),
-    ...countedFromEnd(b, length, length),
+    ...endAligned(b, length, length),
   };
 }
 
-/** Names of a layer's cache, as transformers.js has them. */
+/** Names of a layer's cache, as in transformers.js. */
 const cacheNames = (layer: number) =>
   (["key", "value"] as const).map((kind) => ({
     past: `past_key_values.${layer}.${kind}`,
@@ -46,14 +46,13 @@ const cacheNames = (layer: number) =>
   }));
 
 /**
- * Rows behind a cache, with the inputs and outputs of Hugging Face's exports: `input_ids` and
- * `position_ids` [batch_size, sequence_length], `attention_mask` [batch_size, total_sequence_length],
- * which is 0 where a key only fills up, and for each layer `past_key_values.i.key` and `.value`
- * [batch_size, G, past_sequence_length, E]; out come `present.i.key` and `.value`, the same with the
- * new tokens behind.
+ * Rows with a cache, with the inputs and outputs of Hugging Face exports: `input_ids` and `position_ids`
+ * [batch_size, sequence_length], `attention_mask` [batch_size, total_sequence_length], which is 0 for padding,
+ * and for each layer `past_key_values.i.key` and `.value` [batch_size, G, past_sequence_length, E]. Outputs:
+ * `present.i.key` and `.value`, the same with the new tokens appended.
  */
 export function cachedTokens(b: Builder, decoder: Decoder): Tokens {
-  const dimension = dimensionsOf(b, decoder);
+  const dimension = dimensionFactory(b, decoder);
   const rows = dimension("batch_size");
   const length = dimension("sequence_length");
   const past = dimension("past_sequence_length");
@@ -67,53 +66,52 @@ export function cachedTokens(b: Builder, decoder: Decoder): Tokens {
     ids: b.reshape(b.input("input_ids", [rows, length], "i32"), [rows * length]),
     positions: b.input("position_ids", [rows, length], "i32"),
     mask: paddedMask(b, b.input("attention_mask", [rows, keys], "i32"), length),
-    ...countedFromEnd(b, length, keys),
-    updateCache(k, v) {
+    ...endAligned(b, length, keys),
+    updateCache(k_RGLE, v_RGLE) {
       const names = cacheNames(layer++);
-      const [all, allValues] = [k, v].map((fresh, i) => {
-        const [, groups, , width] = fresh.shape;
-        const before = b.input(names[i].past, [rows, groups, past, width]);
-        const joined = b.concat([before, fresh], 2);
-        b.output(names[i].present, joined);
-        return joined;
+      const [keys_RGSE, values_RGSE] = [k_RGLE, v_RGLE].map((fresh, i) => {
+        const [, G, , E] = fresh.shape;
+        const all = b.concat([b.input(names[i].past, [rows, G, past, E]), fresh], 2);
+        b.output(names[i].present, all);
+        return all;
       });
-      return [[all, allValues]];
+      return [[keys_RGSE, values_RGSE]];
     },
   };
 }
 
-/** Names of a layer's cache in the graph of slots. */
+/** Names of a layer's cache in graphs with slots. */
 export const slotNames = (layer: number) =>
   (["key", "value"] as const).map((kind) => `cached.${layer}.${kind}`);
 
 /**
- * Rows that each have a slot of a cache, whose tokens are read where they lie: they are not copied, as
- * `cachedTokens` does to put new ones behind them.
+ * Rows that each have a slot of a KV cache. Cached keys and values are read in place, not copied to append new
+ * ones as in `cachedTokens`.
  *
- * Inputs: `ids` i32[rows·length] and `positions` i32[rows, length]; `at` [rows, 1, length, 1], the positions
- * as f32; `places` [rows, 1, 1, length + capacity], the position of each key, those of the new tokens first,
- * and for one that does not count a number above all positions; and for each layer `cached.i.key` and
- * `.value` [rows, G, capacity, E]. What is to be put into the slots comes in `fresh`, once the layers have
- * been built: keys and values [rows, G, length, E] of each.
+ * Inputs: `ids` i32[rows·length] and `positions` i32[rows, length]; `at` [rows, 1, length, 1], the positions as
+ * f32; `places` [rows, 1, 1, length + capacity], the position of each key, new tokens first, and a number above
+ * all positions for an empty entry; and for each layer `cached.i.key` and `.value` [rows, G, capacity, E].
  *
- * @param single the length is 1, which makes for fewer nodes.
+ * @param single the length is 1, which saves nodes.
+ * @returns the tokens, and `fresh`, which the layers fill as they are built: the keys and values
+ *   [rows, G, length, E] of each, to be stored in the slots.
  */
 export function slotTokens(
   b: Builder,
   decoder: Decoder,
   single: boolean,
 ): { tokens: Tokens; fresh: readonly Value[] } {
-  const dimension = dimensionsOf(b, decoder);
+  const dimension = dimensionFactory(b, decoder);
   const rows = dimension("rows");
   const length = single ? 1 : dimension("length");
   const capacity = dimension("capacity");
   const keys = dimension("keys", length + capacity);
   const ids = b.input("ids", [rows * length], "i32");
   const positions = b.input("positions", [rows, length], "i32");
-  const at = b.input("at", [rows, 1, length, 1]);
-  const places = b.input("places", [rows, 1, 1, keys]);
-  const hiddenWhere = (condition: Value) => b.where(condition, b.scalar(maskValue), b.scalar(0));
-  const all: Value[] = [];
+  const queryPositions = b.input("at", [rows, 1, length, 1]);
+  const keyPositions = b.input("places", [rows, 1, 1, keys]);
+  const exclude = (condition: Value) => b.where(condition, b.scalar(maskValue), b.scalar(0));
+  const fresh: Value[] = [];
   const tokens: Tokens = {
     rows,
     length,
@@ -121,21 +119,21 @@ export function slotTokens(
     maxPositions: cacheContext(decoder),
     ids,
     positions,
-    mask: hiddenWhere(b.greater(places, at)),
-    window: (size) => hiddenWhere(b.greater(b.sub(at, b.scalar(size - 1)), places)),
-    keyPositions: () => places,
-    updateCache(k, v) {
-      const names = slotNames(all.length / 2);
-      all.push(k, v);
-      const [before, beforeValues] = [k, v].map(({ shape: [, groups, , width] }, i) =>
-        b.input(names[i], [rows, groups, capacity, width]),
+    mask: exclude(b.greater(keyPositions, queryPositions)),
+    window: (size) => exclude(b.greater(b.sub(queryPositions, b.scalar(size - 1)), keyPositions)),
+    keyPositions: () => keyPositions,
+    updateCache(k_RGLE, v_RGLE) {
+      const names = slotNames(fresh.length / 2);
+      fresh.push(k_RGLE, v_RGLE);
+      const [cachedKeys, cachedValues] = [k_RGLE, v_RGLE].map(({ shape: [, G, , E] }, i) =>
+        b.input(names[i], [rows, G, capacity, E]),
       );
-      // What is new comes first: where the rest begins does not depend on the capacity, nor do roundings.
+      // New tokens come first, so offsets, and with them roundings, do not depend on the capacity.
       return [
-        [k, v],
-        [before, beforeValues],
+        [k_RGLE, v_RGLE],
+        [cachedKeys, cachedValues],
       ];
     },
   };
-  return { tokens, fresh: all };
+  return { tokens, fresh };
 }

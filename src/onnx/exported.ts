@@ -1,7 +1,7 @@
-/** @file Runs ONNX files of decoders that others exported, as they lie on the hub: logits of whole sequences. */
-import { InferenceSession, Tensor } from "onnxruntime-node";
+/** @file Runs decoders exported to ONNX by others, as on the hub: logits of whole sequences. */
 import type { ResolvedDevice } from "./devices.ts";
-import { sessionOptions } from "./session.ts";
+import { InferenceSession, Tensor } from "./runtime.ts";
+import { sessionOptions } from "./session-options.ts";
 
 export interface Logits {
   /** f32[B·S·V] */
@@ -12,7 +12,7 @@ export interface Logits {
 export interface ExportedDecoder {
   /**
    * Logits of B rows of S tokens.
-   * @param ids, mask i32[B·S]; the mask is 0 where a row only fills up, behind its tokens.
+   * @param ids, mask i32[B·S]; the mask is 0 at padding, which follows the tokens of a row.
    */
   run(rows: number, ids: Int32Array, mask: Int32Array): Promise<Logits>;
   close(): Promise<void>;
@@ -22,7 +22,7 @@ type Metadata = Extract<InferenceSession.ValueMetadata, { isTensor: true }>;
 
 const toInt64 = (values: Int32Array) => BigInt64Array.from(values, BigInt);
 
-/** What an input gets for B rows of S tokens that nothing comes before; undefined if it is not known. */
+/** What to feed an input for B rows of S tokens with an empty cache; undefined for an unknown input. */
 function feed(
   { name, type, shape }: Metadata,
   rows: number,
@@ -37,9 +37,9 @@ function feed(
   if (name === "input_ids") return tokens(ids);
   if (name === "attention_mask") return tokens(mask);
   if (name === "position_ids") return tokens(ids.map((_, i) => i % length));
-  // Of two graphs in one file, the one without a cache.
+  // Selects the graph without a cache, of the two in one file.
   if (name === "use_cache_branch") return new Tensor("bool", [false], [1]);
-  // 0: the logits of all tokens.
+  // 0 keeps the logits of all tokens.
   if (name === "num_logits_to_keep") return new Tensor("int64", [0n], []);
   if (!name.startsWith("past_key_values.")) return undefined;
   const dimensions = shape.map((size, axis) =>
@@ -57,10 +57,10 @@ function toFloat32(tensor: Tensor): Float32Array | undefined {
 }
 
 /**
- * Opens a file in the layout of Hugging Face's exports: `input_ids`, `attention_mask`, maybe
- * `position_ids` and a cache go in, `logits` come out. Weights in files beside it are mapped.
+ * Opens a file with the inputs and outputs of Hugging Face's exports: `input_ids`, `attention_mask` and maybe
+ * `position_ids` and a cache in, `logits` out. External weight files are mapped.
  *
- * @throws naming the file, if it is damaged or has another layout.
+ * @throws naming the file, if it is damaged or has other inputs or outputs.
  */
 export async function openExported(
   path: string,
@@ -74,14 +74,15 @@ export async function openExported(
     fail(`cannot be loaded: ${cause.message}`, cause),
   );
   const inputs = session.inputMetadata.filter((input): input is Metadata => input.isTensor);
-  const none = new Int32Array(1);
+  const probe = new Int32Array(1);
   const unknown = session.inputNames.find((name) => {
     const input = inputs.find((other) => other.name === name);
-    return !input || !feed(input, 1, none, none);
+    return !input || !feed(input, 1, probe, probe);
   });
   if (unknown !== undefined)
-    fail(`its input ${unknown} is not known; expected a decoder as transformers.js has it`);
-  if (!session.outputNames.includes("logits")) fail(`it has no output named logits`);
+    fail(`unknown input ${unknown}; expected a decoder exported for transformers.js`);
+  if (!session.outputNames.includes("logits"))
+    fail("no output named logits; expected a decoder exported for transformers.js");
   return {
     async run(rows, ids, mask) {
       const feeds = Object.fromEntries(inputs.map((input) => [input.name, feed(input, rows, ids, mask)!]));
@@ -90,7 +91,7 @@ export async function openExported(
       const data = toFloat32(logits);
       if (!data || batch * length !== ids.length)
         return fail(
-          `its logits are ${logits.type} [${logits.dims}], expected numbers for [${rows}, ${ids.length / rows}] tokens`,
+          `logits are ${logits.type} [${logits.dims}], expected floats for [${rows}, ${ids.length / rows}] tokens`,
         );
       return { data, vocabulary };
     },

@@ -1,43 +1,43 @@
 /** @file Each op of the graph as ONNX nodes, in one table. */
-import type { Node, Op, Shape, Value } from "../graph/ops.ts";
+import type { ComputedOp, Node, Shape, Value } from "../graph/ops.ts";
+import { type Attribute, dataTypes } from "./messages.ts";
 
-export type Attribute = number | string | { readonly float: number } | readonly number[];
-
-/** What a lowering may emit into. Names of tensors are strings, as in ONNX. */
+/** What a lowering emits into. Names of tensors are strings, as in ONNX. */
 export interface Target {
   /** ONNX Runtime's fused kernels for transposed products exist on the CPU and CUDA only. */
   readonly fusedProducts: boolean;
   readonly name: (value: Value) => string;
   /** A fresh name for a tensor between two emitted nodes. */
   readonly temporary: () => string;
+  /** i64[n] */
   readonly integers: (values: readonly number[]) => string;
-  readonly scalar: (value: number) => string;
   /** i64[] */
-  readonly wide: (value: number) => string;
-  /** i64[rank] of a shape in which lengths may be known to a run only */
+  readonly int64: (value: number) => string;
+  readonly scalar: (value: number) => string;
+  /** i64[rank] of a shape that may have symbolic dimensions. */
   readonly shape: (shape: Shape) => string;
-  /** Whether a length is known to a run only. */
-  readonly open: (length: number) => boolean;
-  /** i64[1] of such a length */
+  /** Whether only a run decides a length. */
+  readonly isSymbolic: (length: number) => boolean;
+  /** i64[1] of a length that may be symbolic. */
   readonly length: (length: number) => string;
   /** Type number of floating-point values. */
   readonly float: number;
-  /** A weight that rows are gathered from, as its file has it, and whether what is gathered is to be widened. */
-  readonly table: (value: Value) => { readonly name: string; readonly widen: boolean } | undefined;
-  /** A weight of which the file has 16-bit numbers, as they are, where products widen them one at a time. */
-  readonly half: (value: Value) => string | undefined;
-  /** A weight [K, N], or transposed, as int8 [K, N] with scales and zeros per column, where products are to use it. */
+  /** A weight that rows are gathered from, as stored, and whether those rows are to be cast. */
+  readonly table: (value: Value) => { readonly name: string; readonly cast: boolean } | undefined;
+  /** A weight stored in 16 bits, if each product is to cast its own, one at a time. */
+  readonly halfWeight: (value: Value) => string | undefined;
+  /** A weight [K, N], or transposed, as int8 [K, N] with scales and zeros per column, if products are to use it. */
   readonly quantized: (value: Value, transposed: boolean) => readonly [string, string, string] | undefined;
-  emit(
+  readonly emit: (
     type: string,
     inputs: readonly string[],
     outputs: readonly string[],
     attributes?: Readonly<Record<string, Attribute>>,
     domain?: "com.microsoft",
-  ): void;
+  ) => void;
 }
 
-type Lowering<O extends Op> = (target: Target, node: Node<O>) => void;
+type Lowering<O extends ComputedOp> = (target: Target, node: Node<O>) => void;
 
 /** Ops that are one ONNX node with the same inputs and no attributes. */
 const same =
@@ -50,7 +50,7 @@ const reduce =
   (target: Target, { inputs: [x], outputs: [y], attributes }: Node<"reduceSum" | "reduceMean">): void =>
     target.emit(type, [target.name(x), target.integers(attributes.axes)], [target.name(y)], { keepdims: 1 });
 
-/** One intermediate result: emits a node and returns the name of its output. */
+/** Emits a node with one output and returns the name of it. */
 function step(
   target: Target,
   type: string,
@@ -70,20 +70,20 @@ function transposeLast(target: Target, value: Value, transposed: boolean): strin
 }
 
 /**
- * A 16-bit weight as float32, once the other factor of its product is there. ONNX Runtime orders nodes
- * by their data alone, and would widen all weights before the first product: the shape that the weight
- * is given (which moves nothing) therefore depends on the other factor.
+ * Casts a 16-bit weight to float32 once the other factor of its product is computed. ONNX Runtime orders nodes by
+ * their data alone and would cast all weights before the first product, so the weight is reshaped (which moves
+ * nothing) to a shape computed from the other factor.
  */
-function widenedAfter(target: Target, weight: Value, other: Value): string | undefined {
-  const half = target.half(weight);
-  if (half === undefined) return undefined;
+function castAfter(target: Target, weight: Value, other: Value): string | undefined {
+  const stored = target.halfWeight(weight);
+  if (stored === undefined) return undefined;
   const rows = step(target, "Shape", [target.name(other)], { start: 0, end: 1 });
   const zero = step(target, "Mul", [rows, target.integers([0])]);
   const shape = step(target, "Add", [zero, target.integers(weight.shape)]);
-  return step(target, "Cast", [step(target, "Reshape", [half, shape])], { to: target.float });
+  return step(target, "Cast", [step(target, "Reshape", [stored, shape])], { to: target.float });
 }
 
-export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Lowering<O> } = {
+export const lowerings: { readonly [O in ComputedOp]: Lowering<O> } = {
   add: same("Add"),
   sub: same("Sub"),
   mul: same("Mul"),
@@ -101,11 +101,11 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
     target.emit("Clip", [target.name(x), target.scalar(-limit), target.scalar(limit)], [target.name(y)]),
   equal: same("Equal"),
   greater: same("Greater"),
-  fromEnd: (target, { outputs: [y], attributes: { length, offset, dtype } }) => {
+  arange: (target, { outputs: [y], attributes: { length, offset, dtype } }) => {
     const scalar = step(target, "Reshape", [target.length(length), target.integers([])]);
-    const start = step(target, "Sub", [target.wide(offset), scalar]);
-    const range = step(target, "Range", [start, target.wide(offset), target.wide(1)]);
-    target.emit("Cast", [range], [target.name(y)], { to: dtype === "f32" ? target.float : 6 });
+    const start = step(target, "Sub", [target.int64(offset), scalar]);
+    const range = step(target, "Range", [start, target.int64(offset), target.int64(1)]);
+    target.emit("Cast", [range], [target.name(y)], { to: dtype === "f32" ? target.float : dataTypes.i32 });
   },
   where: same("Where"),
   softmax: same("Softmax"),
@@ -114,8 +114,10 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
   sumOfSquares: (target, { inputs: [x], outputs: [y] }) =>
     target.emit("ReduceSumSquare", [target.name(x)], [target.name(y)], { keepdims: 0 }),
   reshape: (target, { inputs: [x], outputs: [y], attributes: { shape } }) => {
-    // 0 is the input's length at the same axis, −1 what is left: mostly these say it, and nothing is computed.
-    const lengths = shape.map((size, axis) => (!target.open(size) ? size : size === x.shape[axis] ? 0 : -1));
+    // 0 stands for the input's length at the same axis, −1 for what is left: with these, most shapes are constants.
+    const lengths = shape.map((size, axis) =>
+      !target.isSymbolic(size) ? size : size === x.shape[axis] ? 0 : -1,
+    );
     const plain = lengths.filter((size) => size === -1).length <= 1 && !shape.includes(0);
     const to = plain ? target.integers(lengths) : target.shape(shape);
     target.emit("Reshape", [target.name(x), to], [target.name(y)], plain ? {} : { allowzero: 1 });
@@ -152,15 +154,15 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
       target.emit("DynamicQuantizeMatMul", factors, [target.name(y)], {}, "com.microsoft");
       return;
     }
-    const factor = widenedAfter(target, b, a) ?? target.name(b);
+    const factor = castAfter(target, b, a) ?? target.name(b);
     target.emit("Gemm", [target.name(a), factor, ...rest.map(target.name)], [target.name(y)], {
       transA: +transposeA,
       transB: +transposeB,
     });
   },
   gather: (target, { inputs: [values, ids], outputs: [y] }) => {
-    const { name, widen } = target.table(values) ?? { name: target.name(values), widen: false };
-    if (!widen) target.emit("Gather", [name, target.name(ids)], [target.name(y)]);
+    const { name, cast } = target.table(values) ?? { name: target.name(values), cast: false };
+    if (!cast) target.emit("Gather", [name, target.name(ids)], [target.name(y)]);
     else {
       const rows = step(target, "Gather", [name, target.name(ids)]);
       target.emit("Cast", [rows], [target.name(y)], { to: target.float });
@@ -184,7 +186,7 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
   topK: (target, { inputs: [x], outputs: [values, indices], attributes: { k } }) => {
     const long = target.temporary();
     target.emit("TopK", [target.name(x), target.integers([k])], [target.name(values), long], { axis: -1 });
-    target.emit("Cast", [long], [target.name(indices)], { to: 6 });
+    target.emit("Cast", [long], [target.name(indices)], { to: dataTypes.i32 });
   },
   rmsNorm: (target, { inputs, outputs: [y], attributes: { epsilon } }) =>
     target.emit("SimplifiedLayerNormalization", inputs.map(target.name), [target.name(y)], {
@@ -195,10 +197,10 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
       epsilon: { float: epsilon },
     }),
   /**
-   * x + 0·(one element of each dependency): ONNX Runtime orders nodes by their data alone. Where a
-   * dependency is not finite, x becomes NaN, in a run that is lost anyway.
+   * x + 0·(one element of each dependency), since ONNX Runtime orders nodes by their data alone. If a dependency is
+   * not finite, x becomes NaN; such a run is lost anyway.
    */
-  after: (target, { inputs: [x, ...dependencies], outputs: [y] }) => {
+  barrier: (target, { inputs: [x, ...dependencies], outputs: [y] }) => {
     const zeros = dependencies.map((value) => {
       const first = value.shape.map(() => 0);
       const bounds = [first, first.map(() => 1), [...first.keys()]].map(target.integers);
@@ -210,7 +212,7 @@ export const lowerings: { readonly [O in Exclude<Op, "input" | "constant">]: Low
     target.emit("Add", [target.name(x), sum], [target.name(y)]);
   },
   rotary: (target, { inputs: [x, positions, cos, sin], outputs: [y] }) => {
-    const long = step(target, "Cast", [target.name(positions)], { to: 7 });
+    const long = step(target, "Cast", [target.name(positions)], { to: dataTypes.i64 });
     const inputs = [target.name(x), long, target.name(cos), target.name(sin)];
     target.emit("RotaryEmbedding", inputs, [target.name(y)], {}, "com.microsoft");
   },

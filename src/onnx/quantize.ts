@@ -1,7 +1,7 @@
-/** @file Weights as 8-bit integers, for products that quantize their other factor as they run. */
-import type { Tensor } from "../weights/stored.ts";
+/** @file Quantizes weights to 8 bits, for products that quantize their other factor at run time. */
+import type { Tensor } from "../weights/tensor-ref.ts";
 
-/** A matrix [K, N] as int8 · scale of its column. */
+/** A matrix [K, N] as int8 values times a scale per column. */
 export interface Quantized {
   readonly rows: number;
   readonly columns: number;
@@ -12,7 +12,7 @@ export interface Quantized {
 }
 
 /**
- * Rounds each column to 255 steps that reach to its largest magnitude.
+ * Rounds each column to 255 levels, up to its largest magnitude.
  * @param transposed the tensor is [N, K]
  */
 export function quantize({ shape: [first, second], data }: Tensor, transposed: boolean): Quantized {

@@ -1,15 +1,15 @@
-/** @file Which device to run on. */
+/** @file Chooses the device to run on. Loads ONNX Runtime: for workers only. */
 import { existsSync, readdirSync } from "node:fs";
-import { listSupportedBackends } from "onnxruntime-node";
 import { Builder } from "../graph/build.ts";
 import type { Device, ResolvedDevice } from "./devices.ts";
+import { listSupportedBackends } from "./runtime.ts";
 import { compile } from "./session.ts";
 
 /** Where the Vulkan loader looks for drivers: https://github.com/KhronosGroup/Vulkan-Loader (LoaderDriverInterface) */
 const driverFolders = ["/etc", "/usr/share", "/usr/local/share", `${process.env.HOME}/.local/share`];
 const driverVariables = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "VK_ADD_DRIVER_FILES"];
 
-/** Dawn, the WebGPU of ONNX Runtime, prints warnings where Vulkan has no driver; asking first keeps it quiet. */
+/** Dawn, which implements WebGPU, prints warnings if Vulkan has no driver; this is checked first to keep it quiet. */
 function hasGraphicsDriver(): boolean {
   if (process.platform !== "linux") return true;
   if (driverVariables.some((name) => process.env[name])) return true;
@@ -18,7 +18,7 @@ function hasGraphicsDriver(): boolean {
   );
 }
 
-/** Whether a session on this device can be created and computes 1 + 1 = 2. */
+/** Whether a session can be created on a device and computes 1 + 1 = 2. */
 async function works(device: ResolvedDevice): Promise<boolean> {
   if (device === "webgpu" && !hasGraphicsDriver()) return false;
   const b = new Builder();
@@ -35,16 +35,16 @@ async function works(device: ResolvedDevice): Promise<boolean> {
 }
 
 /**
- * The device to run on: the one asked for, or with "auto" the best one that works.
- * @throws one line that names what is there, if the device asked for is not.
+ * The device to run on: the one asked for, or with "auto" the fastest one that works.
+ * @throws naming the available devices, if the one asked for does not work.
  */
 export async function resolveDevice(device: Device): Promise<ResolvedDevice> {
-  const known = new Set(listSupportedBackends().map(({ name }) => name));
-  const candidates = (["cuda", "webgpu", "cpu"] as const).filter((name) => known.has(name));
+  const supported = new Set(listSupportedBackends().map(({ name }) => name));
+  const candidates = (["cuda", "webgpu", "cpu"] as const).filter((name) => supported.has(name));
   const wanted = device === "auto" ? candidates : candidates.filter((name) => name === device);
   for (const candidate of wanted) if (await works(candidate)) return candidate;
   const others = candidates.filter((name) => name !== device);
   const working: string[] = [];
   for (const candidate of others) if (await works(candidate)) working.push(candidate);
-  throw new Error(`device: ${device} does not work here; what works: ${working.join(", ") || "none"}`);
+  throw new Error(`device ${device} is unavailable (available: ${working.join(", ") || "none"})`);
 }

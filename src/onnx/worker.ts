@@ -1,13 +1,12 @@
 /**
- * @file A typed message port to a worker, since a run of ONNX Runtime blocks the thread it is on.
+ * @file Typed calls to a worker, since a run of ONNX Runtime blocks its thread.
  *
- * A worker file calls `serve(handlers)`; the other side calls `spawn(url)`. A worker is never
- * terminated in the middle of a run, which would abort the process: it is asked to stop, finishes
- * what it is doing, and is terminated idle.
+ * A worker file calls `serve(handlers)`; the other side calls `spawn(url)`. Terminating a worker during a run would
+ * abort the process, so closing one waits until it is idle.
  */
 
-/** A handler may report how far it is. */
-export type Report = (share: number) => void;
+/** Reports the fraction of a call that is done. */
+export type Report = (fraction: number) => void;
 
 // oxlint-disable-next-line typescript/no-explicit-any -- each handler names its own argument
 export type Handlers = Record<string, (argument: any, report: Report) => unknown>;
@@ -19,19 +18,19 @@ interface Request {
 }
 
 type Reply = { readonly id: number } & (
-  { readonly value: unknown } | { readonly error: Error } | { readonly share: number }
+  { readonly value: unknown } | { readonly error: Error } | { readonly fraction: number }
 );
 
 declare const self: Worker;
 
-/** Answers requests one after the other, in the order in which they came. */
+/** Answers requests one at a time, in order of arrival. */
 export function serve(handlers: Handlers): void {
   let last: Promise<unknown> = Promise.resolve();
   self.onmessage = ({ data }: MessageEvent<Request>) => {
     last = last.then(async () => {
       let reply: Reply;
       try {
-        const report = (share: number) => self.postMessage({ id: data.id, share } satisfies Reply);
+        const report = (fraction: number) => self.postMessage({ id: data.id, fraction } satisfies Reply);
         reply = { id: data.id, value: await handlers[data.name](data.argument, report) };
       } catch (error) {
         reply = { id: data.id, error: error instanceof Error ? error : new Error(String(error)) };
@@ -42,30 +41,29 @@ export function serve(handlers: Handlers): void {
 }
 
 export interface Remote<H extends Handlers> {
-  /** Rejects with the handler's error, or where the worker died. */
+  /** Rejects with the handler's error, or if the worker has died or is closed. */
   call<K extends keyof H & string>(
     name: K,
     argument: Parameters<H[K]>[0],
     onReport?: Report,
   ): Promise<Awaited<ReturnType<H[K]>>>;
-  /** Waits for what is under way and ends the worker; afterwards calls reject. */
+  /** Waits for calls in flight and terminates the worker. Later calls reject. */
   close(): Promise<void>;
 }
 
-/** Workers that are alive in this process. */
+/** Workers alive in this process; for tests. */
 export const liveWorkers = new Set<Worker>();
 
 export function spawn<H extends Handlers>(url: URL): Remote<H> {
   const worker = new Worker(url);
   liveWorkers.add(worker);
   const pending = new Map<number, PromiseWithResolvers<unknown> & { onReport?: Report | undefined }>();
-  let ids = 0;
-  let end: Error | undefined;
-  const idle = () => Promise.allSettled(Array.from(pending.values(), ({ promise }) => promise));
+  let nextId = 0;
+  let failure: Error | undefined;
   worker.onmessage = ({ data }: MessageEvent<Reply>) => {
     const request = pending.get(data.id);
-    if ("share" in data) {
-      request?.onReport?.(data.share);
+    if ("fraction" in data) {
+      request?.onReport?.(data.fraction);
       return;
     }
     pending.delete(data.id);
@@ -73,22 +71,22 @@ export function spawn<H extends Handlers>(url: URL): Remote<H> {
     else request?.resolve(data.value);
   };
   worker.onerror = ({ message }) => {
-    end = new Error(`worker: ${message}`);
-    for (const { reject } of pending.values()) reject(end);
+    failure = new Error(`worker: ${message}`);
+    for (const { reject } of pending.values()) reject(failure);
     pending.clear();
   };
   return {
     call(name, argument, onReport) {
-      if (end) return Promise.reject(end);
+      if (failure) return Promise.reject(failure);
       const request = { ...Promise.withResolvers<unknown>(), onReport };
-      const id = ids++;
+      const id = nextId++;
       pending.set(id, request);
       worker.postMessage({ id, name, argument } satisfies Request);
       return request.promise as never;
     },
     async close() {
-      end ??= new Error("worker: it is closed");
-      await idle();
+      failure ??= new Error("worker: closed");
+      await Promise.allSettled(Array.from(pending.values(), ({ promise }) => promise));
       worker.terminate();
       liveWorkers.delete(worker);
     },

@@ -2,7 +2,7 @@
 
 export interface Schedule {
   readonly peak: number;
-  /** Share of the peak at the end. */
+  /** Fraction of the peak at the end. */
   readonly floor: number;
   readonly warmupSteps: number;
   readonly steps: number;

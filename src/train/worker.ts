@@ -7,28 +7,33 @@ import { resolveDevice } from "../onnx/resolve-device.ts";
 import { type Report, serve } from "../onnx/worker.ts";
 import { type Batch, type StepResult, Trainer, type TrainerOptions } from "./trainer.ts";
 
-interface Load extends Omit<TrainerOptions, "device"> {
+interface LoadOptions extends Omit<TrainerOptions, "device"> {
   readonly folder: string;
   readonly device: Device;
-  /** A file that an earlier run wrote, to go on from. */
+  /** A checkpoint to continue from, and the steps it was written after. */
   readonly checkpoint?: { readonly path: string; readonly steps: number };
 }
 
 let trainer: Trainer;
+/** The folder of the model that training began with. */
 let origin: string;
 
+/** Adds how many seconds something took. */
 async function timed<T>(work: Promise<T>): Promise<T & { seconds: number }> {
   const start = performance.now();
   return { ...(await work), seconds: (performance.now() - start) / 1000 };
 }
 
 const handlers = {
-  async load({ folder, checkpoint, ...options }: Load, report: Report): Promise<{ device: ResolvedDevice }> {
+  async load(
+    { folder, checkpoint, ...options }: LoadOptions,
+    report: Report,
+  ): Promise<{ device: ResolvedDevice }> {
     const decoder = readDecoder(folder);
     const device = await resolveDevice(options.device);
     const parameters = await readParameters(folder, decoder, report);
     const wrong = describeNonFinite(parameters);
-    if (wrong) throw new Error(`${folder}: ${wrong}; a model with such a weight cannot be trained`);
+    if (wrong) throw new Error(`${folder}: ${wrong}; such a model cannot be trained`);
     trainer = await Trainer.create(decoder, parameters, { ...options, device });
     origin = folder;
     if (checkpoint) trainer.restore(checkpoint.path, checkpoint.steps);

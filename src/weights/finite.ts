@@ -1,9 +1,9 @@
-/** @file Finds what is no number in tensors: NaN and infinities, which spread to all that is computed with them. */
-import { type Tensor, type Weights, toTensor } from "./stored.ts";
+/** @file Finds NaN and infinities in tensors, which spread to everything computed from them. */
+import { type Tensor, type Weights, toTensor } from "./tensor-ref.ts";
 
-/** Index of the first NaN, infinity or number whose magnitude is not below a limit; −1 if there is none. */
+/** Index of the first NaN, infinity or value of a magnitude not below the limit; −1 if there is none. */
 export function findNonFinite(values: Float32Array, limit = Infinity): number {
-  // A sum of float32 numbers does not overflow a float64. Four sums are three times as fast as one.
+  // A sum of float32 values does not overflow float64. Four sums are three times as fast as one.
   let a = 0;
   let b = 0;
   let c = 0;
@@ -19,7 +19,8 @@ export function findNonFinite(values: Float32Array, limit = Infinity): number {
   return a + b + c + d < limit ? -1 : values.findIndex((value) => !(Math.abs(value) < limit));
 }
 
-const indices = (flat: number, shape: Tensor["shape"]): number[] =>
+/** The index along each axis of an element in row-major order. */
+const unravelIndex = (flat: number, shape: Tensor["shape"]): number[] =>
   shape
     .toReversed()
     .map((length) => {
@@ -30,15 +31,15 @@ const indices = (flat: number, shape: Tensor["shape"]): number[] =>
     .toReversed();
 
 /**
- * The first number of weights that is none, or not below a limit, as "name[5, 7] is NaN"; those in files are read one
- * at a time.
+ * Describes the first value that is not finite, or of a magnitude not below the limit, as "name[5, 7] is NaN".
+ * Weights in files are read one tensor at a time. Undefined: there is none.
  */
 export function describeNonFinite(weights: Weights, limit = Infinity): string | undefined {
   for (const [name, weight] of weights) {
     const { data, shape } = toTensor(weight);
     const at = findNonFinite(data, limit);
     if (at >= 0)
-      return `${"path" in weight ? `${weight.path}: ` : ""}${name}[${indices(at, shape).join(", ")}] is ${data[at]}`;
+      return `${"path" in weight ? `${weight.path}: ` : ""}${name}[${unravelIndex(at, shape).join(", ")}] is ${data[at]}`;
   }
   return undefined;
 }

@@ -1,4 +1,4 @@
-/** @file Names of ONNX files in a model's folder, by the dtypes of transformers.js. */
+/** @file The dtypes of transformers.js: the ONNX file of each, and those that plain weights serve too. */
 
 const suffixes = {
   fp32: "",
@@ -14,5 +14,12 @@ const suffixes = {
 export type OnnxDtype = keyof typeof suffixes;
 export const onnxDtypes = Object.keys(suffixes) as [OnnxDtype, ...OnnxDtype[]];
 
-/** Within the model's folder; weights beside it have "_data" behind the name. */
+/** Relative to the model folder; external weights add "_data" to the name. */
 export const onnxFile = (dtype: OnnxDtype) => `onnx/model${suffixes[dtype]}.onnx`;
+
+/** Dtypes that need no ONNX file: weights are used as they are, or quantized to 8 bits while loading. */
+export const weightsDtypes: readonly OnnxDtype[] = ["fp32", "q8"];
+
+/** Whether a folder's weights can be run in a dtype; the default is theirs. */
+export const weightsServe = (dtype: OnnxDtype | undefined): boolean =>
+  dtype === undefined || weightsDtypes.includes(dtype);

@@ -1,10 +1,10 @@
 /**
  * @file A restricted reader of Python pickles (protocols 2 to 5). It executes nothing: a pickle may build
- * plain values and call the few functions that the caller gives it, and all else is refused by name.
+ * plain values and call the functions that the caller allows; everything else is rejected by name.
  * Opcodes: https://github.com/python/cpython/blob/main/Lib/pickletools.py
  */
 
-/** A name that a pickle refers to, such as "torch.FloatStorage". */
+/** A global name, such as "torch.FloatStorage". */
 export class Global {
   readonly name: string;
   constructor(name: string) {
@@ -12,24 +12,25 @@ export class Global {
   }
 }
 
-export interface Known {
-  /** Functions that may be called, by their full names; the arguments are not checked. */
+/** What a pickle may use. */
+export interface Allowed {
+  /** Callable functions by full name; their arguments are not checked. */
   readonly functions: Readonly<Record<string, (...args: unknown[]) => unknown>>;
-  /** Whether a name may be mentioned, which does nothing. */
-  readonly mentions: (name: string) => boolean;
-  /** What a persistent id stands for. */
-  readonly persistent: (id: unknown) => unknown;
+  /** Whether a name may be referred to, which has no effect. */
+  readonly isName: (name: string) => boolean;
+  /** Resolves a persistent id. */
+  readonly resolveId: (id: unknown) => unknown;
 }
 
-/** Opcodes that are obeyed: a file of 50,000 tensors has fewer. Each makes one value at most. */
-const mostOpcodes = 2_000_000;
-/** Of _rebuild_tensor_v2, with room. */
-const mostArguments = 16;
-/** Bytes of a name. */
-const longestText = 2 ** 16;
+/** More than a file of 50,000 tensors has. Each opcode makes at most one value. */
+const maxOpcodes = 2_000_000;
+/** More than _rebuild_tensor_v2 takes. */
+const maxArguments = 16;
+/** Of names. */
+const maxTextBytes = 2 ** 16;
 
-/** A value in a message. A tuple may hold one twice, and that another twice: its text would never end. */
-export const shown = (value: unknown): string =>
+/** A value for an error message. Tuples are not printed: nested references can make their text exponentially long. */
+export const format = (value: unknown): string =>
   typeof value === "string" || typeof value === "number" ? String(value).slice(0, 100) : "a value";
 
 const mark = Symbol("mark");
@@ -46,7 +47,7 @@ class Reader {
   }
 
   take(length: number): Uint8Array {
-    if (length > this.#bytes.length - this.#at) throw new Error("it ends in the middle");
+    if (length > this.#bytes.length - this.#at) throw new Error("unexpected end");
     this.#at += length;
     return this.#bytes.subarray(this.#at - length, this.#at);
   }
@@ -69,7 +70,7 @@ class Reader {
 
   line(): string {
     const end = this.#bytes.indexOf(10, this.#at);
-    if (end < 0) throw new Error("it ends in the middle");
+    if (end < 0) throw new Error("unexpected end");
     const text = this.text(end - this.#at);
     this.#at++;
     return text;
@@ -77,12 +78,11 @@ class Reader {
 
   text(length: number): string {
     const bytes = this.take(length);
-    if (length > longestText)
-      throw new Error(`it has a text of ${length} bytes, expected at most ${longestText}`);
+    if (length > maxTextBytes) throw new Error(`string of ${length} bytes, expected at most ${maxTextBytes}`);
     return decoder.decode(bytes);
   }
 
-  /** Two's complement, little-endian, of any length that a size or stride may have. */
+  /** A little-endian two's complement integer of any length. */
   long(length: number): number {
     let value = 0n;
     const bytes = this.take(length);
@@ -93,17 +93,17 @@ class Reader {
 
 class Machine {
   readonly #in: Reader;
-  readonly #known: Known;
+  readonly #allowed: Allowed;
   readonly #stack: unknown[] = [];
   readonly #memo = new Map<number, unknown>();
 
-  constructor(bytes: Uint8Array, known: Known) {
+  constructor(bytes: Uint8Array, allowed: Allowed) {
     this.#in = new Reader(bytes);
-    this.#known = known;
+    this.#allowed = allowed;
   }
 
   #pop(): unknown {
-    if (this.#stack.length === 0) throw new Error("it takes more values than it has made");
+    if (this.#stack.length === 0) throw new Error("stack underflow");
     return this.#stack.pop();
   }
 
@@ -115,7 +115,7 @@ class Machine {
 
   #untilMark(): unknown[] {
     const at = this.#stack.lastIndexOf(mark);
-    if (at < 0) throw new Error("it takes more values than it has made");
+    if (at < 0) throw new Error("stack underflow");
     return this.#stack.splice(at).slice(1);
   }
 
@@ -125,36 +125,36 @@ class Machine {
 
   #set(entries: readonly unknown[]): void {
     const map = this.#top();
-    if (!(map instanceof Map)) throw new Error("it sets an item of what is no dict");
+    if (!(map instanceof Map)) throw new Error("item set on a value that is not a dict");
     for (let i = 0; i < entries.length; i += 2) map.set(entries[i], entries[i + 1]);
   }
 
   #append(values: readonly unknown[]): void {
     const list = this.#top();
-    if (!Array.isArray(list)) throw new Error("it appends to what is no list");
+    if (!Array.isArray(list)) throw new Error("append to a value that is not a list");
     for (const value of values) list.push(value);
   }
 
   #recall(index: number): void {
-    if (!this.#memo.has(index)) throw new Error(`it recalls value ${index}, which it did not keep`);
+    if (!this.#memo.has(index)) throw new Error(`memo entry ${index} is not set`);
     this.#stack.push(this.#memo.get(index));
   }
 
-  #mention(name: string): void {
-    if (!Object.hasOwn(this.#known.functions, name) && !this.#known.mentions(name))
-      throw new Error(`it asks for ${shown(name)}, which is no tensor`);
+  #global(name: string): void {
+    if (!Object.hasOwn(this.#allowed.functions, name) && !this.#allowed.isName(name))
+      throw new Error(`global ${format(name)} is not allowed`);
     this.#stack.push(new Global(name));
   }
 
   #call(): void {
     const [callee, args] = this.#tuple(2);
     const name = callee instanceof Global ? callee.name : "";
-    if (!Object.hasOwn(this.#known.functions, name) || !Array.isArray(args) || args.length > mostArguments)
-      throw new Error(`it calls ${name || "a value"}, which makes no tensor`);
-    this.#stack.push(this.#known.functions[name](...args));
+    if (!Object.hasOwn(this.#allowed.functions, name) || !Array.isArray(args) || args.length > maxArguments)
+      throw new Error(`call of ${name || "a value"} is not allowed`);
+    this.#stack.push(this.#allowed.functions[name](...args));
   }
 
-  /** What each opcode does, but for STOP. */
+  /** All supported opcodes except STOP. */
   readonly #operations: Readonly<Record<string, () => unknown>> = {
     "\x80": () => this.#in.take(1), // PROTO
     "\x95": () => this.#in.take(8), // FRAME
@@ -187,29 +187,28 @@ class Machine {
     "\x94": () => this.#memo.set(this.#memo.size, this.#top()), // MEMOIZE
     h: () => this.#recall(this.#in.integer(1)),
     j: () => this.#recall(this.#in.integer(4)),
-    c: () => this.#mention(`${this.#in.line()}.${this.#in.line()}`), // GLOBAL
-    "\x93": () => this.#mention(this.#tuple(2).map(shown).join(".")), // STACK_GLOBAL
-    Q: () => this.#stack.push(this.#known.persistent(this.#pop())), // BINPERSID
+    c: () => this.#global(`${this.#in.line()}.${this.#in.line()}`), // GLOBAL
+    "\x93": () => this.#global(this.#tuple(2).map(format).join(".")), // STACK_GLOBAL
+    Q: () => this.#stack.push(this.#allowed.resolveId(this.#pop())), // BINPERSID
     R: () => this.#call(), // REDUCE
-    // BUILD gives an object its attributes, of which a dict of tensors needs none.
+    // BUILD sets an object's attributes, which a dict of tensors does not need.
     b: () => this.#pop(),
   };
 
   run(): unknown {
     for (let count = 0; ; count++) {
-      if (count > mostOpcodes) throw new Error(`it has more than ${mostOpcodes} opcodes`);
+      if (count > maxOpcodes) throw new Error(`more than ${maxOpcodes} opcodes`);
       const opcode = String.fromCharCode(this.#in.integer(1));
       if (opcode === ".") return this.#pop();
       const operation = this.#operations[opcode];
-      if (!operation)
-        throw new Error(`it has opcode 0x${opcode.charCodeAt(0).toString(16)}, which no tensor needs`);
+      if (!operation) throw new Error(`opcode 0x${opcode.charCodeAt(0).toString(16)} is not allowed`);
       operation();
     }
   }
 }
 
 /**
- * The value that a pickle describes: dicts as Maps; lists and tuples as arrays.
- * @throws saying what it did, if it is damaged or does anything but describe plain values.
+ * The value of a pickle: dicts as Maps; lists and tuples as arrays.
+ * @throws naming the cause, if the pickle is damaged or uses anything that is not allowed.
  */
-export const unpickle = (bytes: Uint8Array, known: Known): unknown => new Machine(bytes, known).run();
+export const unpickle = (bytes: Uint8Array, allowed: Allowed): unknown => new Machine(bytes, allowed).run();

@@ -1,27 +1,50 @@
 /** @file The command `bun run fuse`. */
 import { relative, resolve } from "node:path";
-import { command, interruptible, parseOptions } from "../../src/cli/command.ts";
+import { command, interruptible } from "../../src/cli/command.ts";
+import { type Options, describe, parse } from "../../src/cli/options.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import { type Assignment, readConfig } from "../config/config-file.ts";
 import { progressLines, report } from "../run/progress.ts";
-import type { Listener } from "../run/journal.ts";
+import type { Listener } from "../run/run-log.ts";
 import { run } from "../run/run.ts";
+
+const options = {
+  set: {
+    type: "string",
+    value: "path=value",
+    multiple: true,
+    default: [] as string[],
+    help: "overrides a setting of the config; repeatable",
+  },
+  out: { type: "string", value: "DIR", help: "folder of the result" },
+  "max-steps": { type: "string", value: "N", help: "optimizer steps, in place of train.steps" },
+  "on-bad-row": {
+    type: "string",
+    value: "skip",
+    help: "skips and counts rows and files that cannot be read, in place of data.onBadRow",
+  },
+  resume: {
+    type: "boolean",
+    default: false,
+    help:
+      "continues the run in DIR from its newest checkpoint, or trains a finished one further. The models, the text " +
+      "and the fusion must be as they were; steps, the optimizer's numbers, devices, evaluation and saving may change",
+  },
+  restart: { type: "boolean", default: false, help: "replaces the run in DIR" },
+  json: {
+    type: "boolean",
+    default: false,
+    help: "one JSON object per line on stdout in place of the progress line",
+  },
+  help: { type: "boolean", short: "h", default: false, help: "prints this help" },
+} as const satisfies Options;
 
 const help = `Fuses the knowledge of several language models into one, in one streaming process:
 text → split → tokenize → forward ×N → align → fuse → pack → train.
 
   bun run fuse [config.yaml] [options]        without a config: demo/fuse.yaml
 
-  --set path=value    changes a setting of the config; may be given several times
-  --out DIR           where the result goes
-  --max-steps N       optimizer steps, in place of train.steps
-  --on-bad-row skip   leaves out rows and files that cannot be read, and counts them
-  --resume            goes on from the newest checkpoint of the run in DIR; also of a finished one, with more
-                      steps. What its steps were made of (models, text, fusion) must be as it was; steps, the
-                      optimizer's numbers, devices, evaluation and saving may change
-  --restart           replaces the run in DIR
-  --json              one JSON object per line on stdout in place of the progress line
-  --help
+${describe(options)}
 
   bun run fuse                                              the demo, a few minutes on a laptop
   bun run fuse --set target=demo/models/pocket-mpt \\
@@ -33,17 +56,6 @@ text → split → tokenize → forward ×N → align → fuse → pack → trai
 DIR then holds model/ (a Hugging Face folder), summary.json, events/ (tensorboard --logdir DIR) and the last
 checkpoint. Ctrl-C finishes the step under way and writes a checkpoint; so do SIGTERM and a terminal that
 closes. Settings with their meaning: streams/config/config.ts`;
-
-const options = {
-  set: { type: "string", multiple: true, default: [] as string[] },
-  out: { type: "string" },
-  "max-steps": { type: "string" },
-  "on-bad-row": { type: "string" },
-  resume: { type: "boolean", default: false },
-  restart: { type: "boolean", default: false },
-  json: { type: "boolean", default: false },
-  help: { type: "boolean", short: "h", default: false },
-} as const;
 
 const print = (text: string) => void process.stdout.write(`${text}\n`);
 const event = (name: string, values: object) => print(JSON.stringify({ event: name, ...values }));
@@ -57,7 +69,7 @@ const jsonLines: Listener = {
 };
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parseOptions(args, options);
+  const { values, positionals } = parse(args, options, { allowPositionals: true });
   if (values.help) {
     print(help);
     return 0;
@@ -65,19 +77,18 @@ async function main(args: readonly string[]): Promise<number> {
   if (positionals.length > 1)
     throw new UserError(`${positionals[1]}: expected one config file (--help shows how)`);
   const [path = resolve(import.meta.dir, "../../demo/fuse.yaml")] = positionals;
-  const assignments: Assignment[] = [...values.set];
   const steps = values["max-steps"];
   const shorthands = [
     { option: "--out", key: "out", value: values.out },
     { option: "--max-steps", key: "train.steps", value: Number(steps) || steps },
     { option: "--on-bad-row", key: "data.onBadRow", value: values["on-bad-row"] },
-  ];
-  assignments.push(...shorthands.filter(({ value }) => value !== undefined));
+  ].filter(({ value }) => value !== undefined);
+  const assignments: Assignment[] = [...values.set, ...shorthands];
   const config = readConfig(path, assignments);
   const lines = progressLines(process.stderr);
+  const listener = values.json ? jsonLines : lines;
+  const { resume, restart } = values;
   try {
-    const { resume, restart } = values;
-    const listener = values.json ? jsonLines : lines;
     return await interruptible("finishing the step under way", async (signal) => {
       const summary = await run(config, { resume, restart, signal, listener });
       lines.end();

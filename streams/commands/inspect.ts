@@ -1,44 +1,46 @@
 /** @file The command `bun run inspect`. */
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { command, parseOptions } from "../../src/cli/command.ts";
+import { command } from "../../src/cli/command.ts";
+import { type Options, describe, parse, wholeNumber } from "../../src/cli/options.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import { readConfig } from "../config/config-file.ts";
-import { page, terminalTable } from "../inspect/report.ts";
 import { inspect } from "../inspect/inspect.ts";
+import { page } from "../inspect/page.ts";
+import { terminalTable } from "../inspect/terminal-table.ts";
 
-const help = `Shows what the teachers say of a text, token by token, and what is fused of it.
+const options = {
+  text: { type: "string", value: "TEXT", help: "the text" },
+  set: {
+    type: "string",
+    value: "path=value",
+    multiple: true,
+    default: [] as string[],
+    help: "overrides a setting of the config; repeatable",
+  },
+  top: { type: "string", value: "N", default: "3", help: "candidates to show of each teacher" },
+  html: { type: "string", value: "FILE", help: "also writes a page with colours" },
+  help: { type: "boolean", short: "h", default: false, help: "prints this help" },
+} as const satisfies Options;
+
+const help = `Shows what each teacher predicts of a text, token by token, and what is fused of it.
 
   bun run inspect --text "…" [config.yaml] [options]     without a config: demo/fuse.yaml
 
-  --text TEXT        the text
-  --set path=value   changes a setting of the config; may be given several times
-  --top N            candidates shown of each teacher (3)
-  --html FILE        writes a page with the same, in colours
-  --help
+${describe(options)}
 
-Each line is about one token of the target's. A star stands before the teacher with the largest part in
-the fused target. Numbers are percent: of each teacher its own probabilities, and at the end what none of
-its candidates has, which "tail: text" leaves to the text.`;
-
-const options = {
-  text: { type: "string" },
-  set: { type: "string", multiple: true, default: [] as string[] },
-  top: { type: "string", default: "3" },
-  html: { type: "string" },
-  help: { type: "boolean", short: "h", default: false },
-} as const;
+Each line is about one token of the target's. A star marks the teacher with the largest part in the fused
+target. Numbers are percent: of each teacher its own probabilities, and at the end the rest that none of its
+candidates has, which "tail: text" leaves to the text.`;
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parseOptions(args, options);
+  const { values, positionals } = parse(args, options, { allowPositionals: true });
   if (values.help) {
     console.log(help);
     return 0;
   }
   if (!values.text) throw new UserError('--text: expected a text, such as --text "In the beginning"');
-  const top = Number(values.top);
-  if (!(Number.isInteger(top) && top > 0))
-    throw new UserError(`--top ${values.top}: expected a number from 1 on`);
+  const top = wholeNumber("--top", values.top);
   const [path = resolve(import.meta.dir, "../../demo/fuse.yaml")] = positionals;
   const found = await inspect(readConfig(path, values.set), values.text, top);
   console.log(terminalTable(found, process.stdout.columns || 140));

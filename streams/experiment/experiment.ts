@@ -1,19 +1,20 @@
 /** @file Several ways to learn from the same text, side by side: what the fusion is worth. */
-import { bitsPerByte } from "../../src/evaluate/bits-per-byte.ts";
-import { onCommonBoundaries } from "../../src/evaluate/ensemble.ts";
-import { dataFiles } from "../../src/data/files.ts";
-import { findNonFiniteScore, wholeGroup } from "../../src/score/scores.ts";
 import { UserError } from "../../src/cli/user-error.ts";
-import type { Config } from "../config/config.ts";
-import { evaluateSamples, readBlocks, readSamples } from "../run/evaluate.ts";
-import { tee } from "../../src/flow/tee.ts";
+import { dataFiles } from "../../src/data/files.ts";
 import { Stages } from "../../src/flow/stages.ts";
-import { type LoadedTeacher, Models, entriesOf, bindTeachers } from "../models/models.ts";
+import { tee } from "../../src/flow/tee.ts";
+import type { Config } from "../config/config.ts";
+import { createAligners, maxTargetEntries } from "../models/aligners.ts";
+import { Models } from "../models/models.ts";
+import type { RunModel } from "../models/sources.ts";
+import type { LoadedTrainer } from "../models/trainer.ts";
 import { distill, teacherScores } from "../pipeline.ts";
+import type { Scored } from "../records.ts";
+import { type Sample, evaluateSamples, readSamples } from "../run/evaluate.ts";
 import { type FusionSummary, TeacherStatistics } from "../run/statistics.ts";
-
-/** Bits per byte per domain. */
-export type Bits = Readonly<Record<string, number>>;
+import type { Bits } from "../run/summary.ts";
+import { maxBlockTokens } from "../stages/split.ts";
+import { measureBounds } from "./bounds.ts";
 
 export interface Outcome {
   readonly arm: string;
@@ -24,7 +25,7 @@ export interface Outcome {
 }
 
 export interface Results {
-  /** What no training gives, and as bounds each teacher and the average of all of them. */
+  /** Without training: the target, and as bounds each teacher and the average of all of them. */
   readonly untrained: Bits;
   readonly bounds: Readonly<Record<string, Bits>>;
   readonly outcomes: readonly Outcome[];
@@ -36,10 +37,12 @@ export interface ExperimentListener {
   outcome?(outcome: Outcome): void;
 }
 
-type Arms = readonly (readonly [string, Config])[];
+export type Arm = readonly [name: string, config: Config];
+
+const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 
 /** A configuration whose teachers are those of all arms. */
-function union(arms: Arms): Config {
+function unite(arms: readonly Arm[], seed: number): Config {
   const configs = arms.map(([, config]) => config);
   const sources = new Map(configs.flatMap((config) => config.sources.map((s) => [JSON.stringify(s), s])));
   const topK = Math.max(...configs.map(({ fusion }) => fusion.topK));
@@ -47,102 +50,96 @@ function union(arms: Arms): Config {
   if (!evaluate) throw new UserError("evaluate: an experiment needs text to measure on");
   return {
     ...first,
-    data: { ...data, files: dataFiles(data.files) },
+    data: { ...data, seed, files: dataFiles(data.files) },
     evaluate: { ...evaluate, files: dataFiles(evaluate.files) },
     sources: [...sources.values()],
     fusion: { ...first.fusion, topK, lmWeight: 0, withTarget: true },
   };
 }
 
-/** What each teacher alone, and the average of them, makes of the text that is measured on. */
-async function measureBounds(
-  config: Config,
-  models: Models,
-  teachers: readonly LoadedTeacher[],
-): Promise<Record<string, Bits>> {
-  const limit = config.blockSize - config.slack;
-  const blocks = await readBlocks(config.evaluate!, models.tokenizers, limit);
-  const nlls = await Promise.all(
-    teachers.map(async ({ name, encoding, score, explain }) => {
-      const [scores] = await score([wholeGroup(blocks.map(({ encodings }) => encodings[encoding].ids))]);
-      if (findNonFiniteScore(scores))
-        throw new UserError(`${name}: its scores are not finite: ${await explain()}`);
-      return scores.map(({ nll }) => nll);
-    }),
-  );
-  const texts = blocks.map(({ domain, encodings }, i) =>
-    onCommonBoundaries(
-      teachers.map(({ encoding }, m) => ({ ...encodings[encoding], domain, nll: nlls[m][i] })),
-    ),
-  );
-  const names = [...teachers.map(({ name }) => name), "average of all"];
-  return Object.fromEntries(names.map((name, i) => [name, bitsPerByte(texts.map((text) => text[i]))]));
-}
-
-/** Whether an arm listens to a teacher, whose place among all sources is one before its encoding's. */
-function usesTeacher(
-  { fusion, sources }: Config,
-  all: Config["sources"],
-  { encoding }: LoadedTeacher,
-): boolean {
+/** Whether an arm has a teacher, which may be the frozen target. */
+function usesTeacher({ fusion, sources }: Config, teacher: RunModel, target: RunModel): boolean {
   if (fusion.lmWeight === 1) return false;
-  if (encoding === 0) return fusion.withTarget;
-  return sources.some((source) => JSON.stringify(source) === JSON.stringify(all[encoding - 1]));
+  if (teacher.tokenizer === target.tokenizer) return fusion.withTarget;
+  return sources.some((source) => isSame(source, teacher.given));
 }
 
-/** Trains every arm from the same start on the same tokens in the same order, which the seed decides. */
+/** What all arms of an experiment share. */
+interface Shared {
+  readonly models: Models;
+  readonly data: Config["data"];
+  readonly samples: readonly Sample[];
+  readonly signal: AbortSignal;
+}
+
+interface ArmListener {
+  readonly onLoaded?: (trainer: LoadedTrainer) => Promise<void>;
+  readonly onStep?: (step: number, steps: number) => void;
+}
+
+/** Trains one arm and measures it. */
+async function trainArm(
+  [arm, config]: Arm,
+  scored: AsyncIterable<Scored>,
+  { models, data, samples, signal }: Shared,
+  { onLoaded, onStep }: ArmListener,
+): Promise<Outcome> {
+  const { target, vocabulary } = models;
+  const teachers = models.teachers.filter((teacher) => usesTeacher(config, teacher, target));
+  const aligners = await createAligners(teachers, target.tokenizer, { ...config, data });
+  const trainer = await models.openTrainer(config, maxTargetEntries(config.fusion, teachers.length));
+  await onLoaded?.(trainer);
+  const statistics = new TeacherStatistics([...aligners.keys()]);
+  // Stages of one name have one clock, so each arm has its own.
+  const stages = new Stages(signal, config.prefetchBytes);
+  const execution = { stages, onBlock: statistics.add };
+  let tokens = 0;
+  for await (const step of distill(scored, config, { vocabulary, aligners, trainer }, execution)) {
+    tokens += step.tokens;
+    onStep?.(step.step, config.train.steps);
+  }
+  const bits = await evaluateSamples(samples, trainer.nll);
+  await trainer.close();
+  return { arm, seed: data.seed, tokens, bits, fusion: statistics.summary() };
+}
+
+/** Trains every arm from the same weights on the same tokens in the same order, which the seed decides. */
 export async function experiment(
-  arms: Arms,
+  arms: readonly Arm[],
   seed: number,
   signal: AbortSignal,
   listener: ExperimentListener = {},
 ): Promise<Results> {
-  const whole = union(arms);
-  const config = { ...whole, data: { ...whole.data, seed } };
+  const config = unite(arms, seed);
   const abort = new AbortController();
-  const meter = new Stages(AbortSignal.any([signal, abort.signal]), config.prefetchBytes);
-  const models = new Models(config, meter);
+  const either = AbortSignal.any([signal, abort.signal]);
+  const models = new Models(config);
   try {
     const { tokenizers } = models;
-    const teachers = await models.teachers();
-    const bounds = await measureBounds(config, models, teachers);
+    const teachers = await models.openTeachers();
+    const bounds = await measureBounds(config, tokenizers, teachers);
     listener.bounds?.(bounds);
-    const limit = config.blockSize - config.slack;
-    const samples = await readSamples(config.evaluate!, tokenizers[0], limit);
-    const scored = teacherScores(config, tokenizers, teachers, meter, () => {});
-    const shared = tee(scored, arms.length);
+    const samples = await readSamples(config.evaluate!, tokenizers.target, maxBlockTokens(config));
+    const stages = new Stages(either, config.prefetchBytes);
+    const scored = tee(teacherScores(config, { tokenizers, teachers }, { stages }), arms.length);
+    const shared = { models, data: config.data, samples, signal: either };
     let untrained: Bits = {};
-    const learnAs = async ([arm, own]: Arms[number], i: number): Promise<Outcome> => {
-      const settings = { ...own, data: config.data };
-      const chosen = await bindTeachers(teachers, tokenizers[0], settings, (teacher) =>
-        usesTeacher(own, config.sources, teacher),
-      );
-      const entries = entriesOf(own.fusion, chosen.length);
-      const trainer = await models.trainer(own, entries);
-      if (i === 0) untrained = await evaluateSamples(samples, trainer.nll);
-      const statistics = new TeacherStatistics(chosen.map(({ name }) => name));
-      // Stages of one name have one clock, so that each arm needs its own.
-      const clock = new Stages(AbortSignal.any([signal, abort.signal]), config.prefetchBytes);
-      const to = { vocabulary: models.vocabulary, entries, step: trainer.step };
-      let tokens = 0;
-      for await (const step of distill(shared[i], own, chosen, to, clock, statistics)) {
-        tokens += step.tokens;
-        if (i === 0) listener.step?.(step.step, own.train.steps);
-      }
-      const bits = await evaluateSamples(samples, trainer.nll);
-      await trainer.close();
-      const outcome = { arm, seed, tokens, bits, fusion: statistics.summary() };
-      listener.outcome?.(outcome);
-      return outcome;
+    const first: ArmListener = {
+      onLoaded: async ({ nll }) => void (untrained = await evaluateSamples(samples, nll)),
+      onStep: (step, steps) => listener.step?.(step, steps),
     };
     const outcomes = await Promise.all(
-      arms.map((arm, i) =>
-        learnAs(arm, i).catch((error) => {
+      arms.map(async (arm, i) => {
+        try {
+          const outcome = await trainArm(arm, scored[i], shared, i === 0 ? first : {});
+          listener.outcome?.(outcome);
+          return outcome;
+        } catch (error) {
           // The others would wait for this one.
           abort.abort(error);
           throw error;
-        }),
-      ),
+        }
+      }),
     );
     return { untrained, bounds, outcomes };
   } finally {

@@ -1,30 +1,29 @@
-/** @file Models of a configuration that are given by a hub id: downloaded before anything starts. */
+/** @file Downloads the models of a configuration that are given by a hub id. */
 import { isHubId, snapshot } from "../../src/hub/snapshot.ts";
-import { UserError } from "../../src/cli/user-error.ts";
-import { type Config, type Model, optionsOf } from "../config/config.ts";
+import { asUserError } from "../../src/cli/user-error.ts";
+import { type Config, type Model, expandModel } from "../config/config.ts";
 
-/** @param share of the bytes that are there */
-export type Loading = (model: string, share: number) => void;
+/** @param fraction of the model that has been downloaded or loaded */
+export type Loading = (model: string, fraction: number) => void;
 
 async function fetchModel(model: Model, onLoading: Loading, signal?: AbortSignal): Promise<Model> {
-  const given = optionsOf(model);
+  const given = expandModel(model);
   if (!isHubId(given.path)) return model;
-  try {
+  const download = async () => {
     const path = await snapshot(given.path, {
       dtype: given.dtype,
       onProgress: (bytes, total) => onLoading(given.path, bytes / total),
       ...(signal && { signal }),
     });
     return { name: given.path, ...given, path };
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw new UserError(`${(error as Error).message} (nor is there a folder of this name)`, { cause: error });
-  }
+  };
+  const describe = ({ message }: Error) => `${message} (and there is no folder of this name)`;
+  return asUserError(download, { signal, describe });
 }
 
 /**
- * A configuration with folders in place of hub ids.
- * @throws UserError in one line, if a model is neither here nor there.
+ * The configuration with folders in place of hub ids.
+ * @throws UserError if a model is neither a folder nor on the hub.
  */
 export async function fetchModels(
   config: Config,

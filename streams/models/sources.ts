@@ -1,41 +1,40 @@
 /** @file What is known of a run's models before any is loaded, and whether they fit each other and the settings. */
-import type { OnnxDtype } from "../../src/weights/onnx-files.ts";
-import { hasWeights } from "../../src/weights/weights.ts";
-import type { Device } from "../../src/onnx/devices.ts";
-import { readFrozen } from "../../src/score/frozen.ts";
-import { type Tokenizer, readTokenizer } from "../../src/text/tokenizer.ts";
-import { UserError } from "../../src/cli/user-error.ts";
-import { type Config, type Model, optionsOf } from "../config/config.ts";
+import { UserError, asUserError } from "../../src/cli/user-error.ts";
+import { type DescribedTeacher, type TeacherSpec } from "../../src/teachers/teacher.ts";
+import { describeTeacher } from "../../src/teachers/open.ts";
+import { hasWeights } from "../../src/weights/read-weights.ts";
+import { type Config, type Model, expandModel } from "../config/config.ts";
 import { maxBlockTokens } from "../stages/split.ts";
 
-export interface ModelSpec {
-  readonly name: string;
-  readonly folder: string;
-  readonly device: Device;
-  readonly dtype: OnnxDtype | undefined;
-  /** Most tokens of a sequence. */
-  readonly context: number;
-  readonly tokenizer: Tokenizer;
+export interface RunModel extends DescribedTeacher {
+  /** As the configuration gives it. */
+  readonly given: Model;
 }
 
-/** What the target is called where it is one of the teachers. */
-export const frozenName = (target: string) => `${target} (frozen)`;
+export interface RunModels {
+  readonly target: RunModel;
+  /** The frozen target, if it is one of the teachers, and the sources. None where the fusion loss has no weight. */
+  readonly teachers: readonly RunModel[];
+}
+
+/** The target's name as one of the teachers. */
+const frozenName = (target: string) => `${target} (frozen)`;
 
 /**
- * What reports call the target and the sources, each name once: the one that is given, or else the folder's, with as
- * many of the folders around it in front as tell it apart (every fused model is called `model`).
+ * The names of the target and the sources in reports, all different: the given one, or else the folder's, with as
+ * many parent folders in front as tell it apart (every fused model is called `model`).
  *
- * @throws UserError if names that are given are equal, or a folder is there twice.
+ * @throws UserError if given names are equal, or a folder is given twice.
  */
 export function nameModels(models: readonly Model[]): string[] {
-  const parts = models.map((model) => optionsOf(model).path.split("/").filter(Boolean));
+  const parts = models.map((model) => expandModel(model).path.split("/").filter(Boolean));
   const depths = models.map(() => 1);
   for (;;) {
-    const names = models.map((model, i) => optionsOf(model).name ?? parts[i].slice(-depths[i]).join("/"));
+    const names = models.map((model, i) => expandModel(model).name ?? parts[i].slice(-depths[i]).join("/"));
     const all = [...names, frozenName(names[0])];
     const deeper = models.flatMap((model, i) =>
       all.indexOf(names[i]) !== all.lastIndexOf(names[i]) &&
-      optionsOf(model).name === undefined &&
+      expandModel(model).name === undefined &&
       depths[i] < parts[i].length
         ? [i]
         : [],
@@ -45,7 +44,7 @@ export function nameModels(models: readonly Model[]): string[] {
     const twice = all.find((name, i) => all.indexOf(name) !== i);
     if (twice !== undefined)
       throw new UserError(
-        `sources: two models are called ${twice}; leave one out, or give it another name, as in {path: …, name: …}`,
+        `sources: two models are called ${twice}; remove one, or name it, as in {path: …, name: …}`,
       );
     const odd = names.find((name) => name.trim() === "" || /\p{Cc}/u.test(name));
     if (odd !== undefined)
@@ -57,46 +56,55 @@ export function nameModels(models: readonly Model[]): string[] {
 }
 
 /** Reads a folder's config and tokenizer, and checks that they fit each other and the run. */
-function readSource(model: Model, name: string, config: Config): ModelSpec {
-  const { path: folder, device = config.device, dtype } = optionsOf(model);
-  const { vocabulary, context } = readFrozen(folder, dtype);
-  const tokenizer = readTokenizer(folder);
-  const known = tokenizer.vocabulary.tokens.length;
-  if (known > vocabulary)
+function describeModel(given: Model, name: string, config: Config): RunModel {
+  const { path: folder, device = config.device, dtype } = expandModel(given);
+  const spec: TeacherSpec = { name, folder, dtype, device };
+  const model = describeTeacher(spec);
+  const { vocabulary, maxPositions, tokenizer } = model;
+  const tokens = tokenizer.vocabulary.tokens.length;
+  if (tokens > vocabulary)
     throw new UserError(
-      `${folder}: its tokenizer has ${known} tokens, its config.json a vocabulary of ${vocabulary}`,
+      `${folder}: its tokenizer has ${tokens} tokens, its config.json a vocabulary of ${vocabulary}`,
     );
-  if (config.blockSize > context)
+  if (config.blockSize > maxPositions)
     throw new UserError(
-      `blockSize: ${config.blockSize} is more than the ${context} tokens that ${folder} takes`,
+      `blockSize: ${config.blockSize} is more than the ${maxPositions} tokens that ${folder} takes`,
     );
-  if (config.fusion.topK > known)
-    throw new UserError(`fusion.topK: ${config.fusion.topK} is more than the ${known} tokens of ${folder}`);
-  return { name, folder, device, dtype, context, tokenizer };
+  if (config.fusion.topK > tokens)
+    throw new UserError(`fusion.topK: ${config.fusion.topK} is more than the ${tokens} tokens of ${folder}`);
+  return { ...model, given };
 }
 
-/** Everything about the models that can be wrong is found here, before a worker starts. */
-export function resolveModels(config: Config): { target: ModelSpec; sources: ModelSpec[] } {
-  const { fusion, pack, blockSize, slack } = config;
+function checkTarget({ dtype, folder, maxPositions }: RunModel, { pack }: Config): void {
+  if (dtype !== undefined)
+    throw new UserError(`target.dtype: expected none, got ${dtype}: a target is trained in float32`);
+  if (!hasWeights(folder))
+    throw new UserError(`${folder}: a target needs weights to train; it has only ONNX files`);
+  if (pack.rowLength > maxPositions)
+    throw new UserError(
+      `pack.rowLength: ${pack.rowLength} is more than the ${maxPositions} tokens that ${folder} takes`,
+    );
+}
+
+/**
+ * The models of a configuration, checked before a worker starts.
+ * @throws UserError if files or settings do not fit each other.
+ */
+export function resolveModels(config: Config): RunModels {
+  const { fusion, blockSize, slack } = config;
   if (maxBlockTokens(config) < 1)
     throw new UserError(`slack: ${slack} leaves nothing of a blockSize of ${blockSize}`);
-  try {
+  return asUserError(() => {
+    // With λ = 1 the fusion loss has no weight: no teacher runs.
     const used = fusion.lmWeight === 1 ? [] : config.sources;
     const [name, ...names] = nameModels([config.target, ...used]);
-    const target = readSource(config.target, name, config);
-    if (target.dtype !== undefined)
-      throw new UserError(`target.dtype: ${target.dtype} is of no use: a target is trained in float32`);
-    if (!hasWeights(target.folder))
-      throw new UserError(`${target.folder}: a target needs weights to train; there are only ONNX files`);
-    if (pack.rowLength > target.context)
-      throw new UserError(
-        `pack.rowLength: ${pack.rowLength} is more than the ${target.context} tokens that ${target.folder} takes`,
-      );
-    const sources = used.map((source, i) => readSource(source, names[i], config));
-    if (fusion.lmWeight < 1 && sources.length === 0 && !fusion.withTarget)
+    const target = describeModel(config.target, name, config);
+    checkTarget(target, config);
+    const sources = used.map((source, i) => describeModel(source, names[i], config));
+    const frozen = fusion.lmWeight < 1 && fusion.withTarget ? [{ ...target, name: frozenName(name) }] : [];
+    const teachers = [...frozen, ...sources];
+    if (fusion.lmWeight < 1 && teachers.length === 0)
       throw new UserError(`fusion.lmWeight: ${fusion.lmWeight} needs a teacher; add sources, or set it to 1`);
-    return { target, sources };
-  } catch (error) {
-    throw error instanceof UserError ? error : new UserError((error as Error).message, { cause: error });
-  }
+    return { target, teachers };
+  });
 }

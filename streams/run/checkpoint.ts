@@ -1,79 +1,85 @@
 /**
  * @file The checkpoints of a run: `checkpoint-N` in its folder, after N steps. Each is written beside the
- * others, flushed, and renamed into place before an older one goes, so that at every moment the newest
- * complete one is there. What is in it is told by hashes, and checked when it is read.
+ * others, flushed, and renamed into place before an older one is removed, so that there is a complete one at
+ * every moment. Its files are checked against their hashes when it is read.
  */
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { sync, writeDurably } from "../../src/files/durable.ts";
-import { sha256Of } from "../../src/files/hash.ts";
+import { sha256File } from "../../src/files/hash.ts";
 import { UserError } from "../../src/cli/user-error.ts";
+import type { ResumePoint } from "../records.ts";
 import { Inputs } from "./inputs.ts";
-import type { Position } from "../records.ts";
 import { Skipped } from "./skipped-rows.ts";
 import type { TeacherTotals } from "./statistics.ts";
 
 const bits = z.record(z.string(), z.number());
 const natural = z.int().nonnegative();
 
+/** Of the state's format; it changes with everything in it that an earlier version could not resume from. */
+export const stateVersion = 2;
+
 const RunState = z.object({
-  steps: natural,
+  /** Where the stream resumes, and after how many steps. */
+  resume: z.looseObject({
+    steps: natural,
+    cursor: z.looseObject({ epoch: natural, file: natural, row: natural }),
+    textOffset: natural,
+    tokensBefore: natural,
+    tokensTaken: natural,
+  }) as unknown as z.ZodType<ResumePoint>,
   tokens: natural,
   seconds: z.number().nonnegative(),
-  /** Where the stream goes on. */
-  position: z.looseObject({
-    cursor: z.looseObject({ epoch: natural, file: natural, row: natural }),
-    start: natural,
-    before: natural,
-    taken: natural,
-  }) as unknown as z.ZodType<Position>,
-  /** Bits per byte per domain before the first step, and of which text. */
+  /** Bits per byte per domain before the first step, and the id of the text that they are of. */
   baseline: z.object({ bits, text: z.string() }).optional(),
-  /** What came of the teachers so far. */
-  /** Rows that were left out before that place. */
+  /** Before the cursor. */
   skipped: Skipped,
-  heard: z.array(z.looseObject({})) as unknown as z.ZodType<TeacherTotals>,
-  /** What the steps so far were made of. */
+  teachers: z.array(z.looseObject({})) as unknown as z.ZodType<TeacherTotals>,
+  /** What the steps were made of. */
   inputs: Inputs,
 });
 export type RunState = z.infer<typeof RunState>;
 
 const weightsFile = "state.safetensors";
 const partSize = z.object({ bytes: natural, sha256: z.string() });
-/** state.json: the state, and what the files beside it and the state itself must hash to. */
-const Stored = z.object({ state: RunState, parts: z.record(z.string(), partSize), sha256: z.string() });
+/** state.json: the state, the sizes and hashes of the files beside it, and the hash of both. */
+const Stored = z.object({
+  version: z.literal(stateVersion),
+  state: RunState,
+  parts: z.record(z.string(), partSize),
+  sha256: z.string(),
+});
 
 export interface Checkpoint {
   readonly folder: string;
   readonly state: RunState;
-  /** Weights and the optimizer's moments. */
+  /** The file with the weights and the optimizer's state. */
   readonly weights: string;
 }
 
-const hashOf = (state: unknown, parts: unknown) =>
+const hashState = (state: unknown, parts: unknown) =>
   new Bun.CryptoHasher("sha256").update(JSON.stringify([state, parts])).digest("hex");
 
-const stepOf = (name: string) => /^checkpoint-(\d+)$/.exec(name)?.[1];
-const partial = (folder: string) => `${folder}.partial`;
+const parseStep = (name: string) => /^checkpoint-(\d+)$/.exec(name)?.[1];
+const partialPath = (folder: string) => `${folder}.partial`;
 
-/** Folders of complete checkpoints, the newest first. Nothing in them has been checked. */
+/** Folders of complete checkpoints, the newest first, with unchecked contents. */
 export function checkpointFolders(out: string): string[] {
   if (!existsSync(out)) return [];
-  const names = readdirSync(out).filter((name) => stepOf(name) !== undefined);
-  return names.sort((a, b) => Number(stepOf(b)) - Number(stepOf(a))).map((name) => join(out, name));
+  const names = readdirSync(out).filter((name) => parseStep(name) !== undefined);
+  return names.sort((a, b) => Number(parseStep(b)) - Number(parseStep(a))).map((name) => join(out, name));
 }
 
 /** The step of the newest checkpoint. */
 export function newestStep(out: string): number | undefined {
   const [newest] = checkpointFolders(out);
-  return newest === undefined ? undefined : Number(stepOf(basename(newest)));
+  return newest === undefined ? undefined : Number(parseStep(basename(newest)));
 }
 
-/** @throws naming the file and what is wrong with it. */
-async function readCheckpoint(folder: string, signal?: AbortSignal): Promise<Checkpoint> {
-  const path = join(folder, "state.json");
+/** @throws UserError if another version of Tributary has written it; else naming what is wrong with the file. */
+function readState(path: string): z.infer<typeof Stored> {
   if (!existsSync(path)) throw new Error(`${path}: not found`);
   let json: unknown;
   try {
@@ -81,31 +87,43 @@ async function readCheckpoint(folder: string, signal?: AbortSignal): Promise<Che
   } catch (cause) {
     throw new Error(`${path}: not JSON`, { cause });
   }
+  const { version = 1 } = (json ?? {}) as { version?: unknown };
+  if (version !== stateVersion)
+    throw new UserError(
+      `${path}: expected a checkpoint of version ${stateVersion}, got ${String(version)}; ` +
+        `finish this run with the Tributary that began it, or begin again with --restart`,
+    );
   const result = Stored.safeParse(json);
   if (!result.success) {
     const [{ path: field, message }] = result.error.issues;
     throw new Error(`${path}: ${field.join(".") || "its content"}: ${message}`);
   }
   const { state, parts } = json as z.infer<typeof Stored>;
-  if (hashOf(state, parts) !== result.data.sha256)
-    throw new Error(`${path}: its content does not match the hash in it`);
+  if (hashState(state, parts) !== result.data.sha256)
+    throw new Error(`${path}: its content does not match its hash`);
+  return result.data;
+}
+
+/** @throws naming the file and what is wrong with it. */
+async function readCheckpoint(folder: string, signal?: AbortSignal): Promise<Checkpoint> {
+  const { state, parts } = readState(join(folder, "state.json"));
   for (const [name, { bytes, sha256 }] of Object.entries(parts)) {
     const part = join(folder, name);
     if (!existsSync(part)) throw new Error(`${part}: not found`);
     const { size } = await stat(part);
     if (size !== bytes) throw new Error(`${part}: expected ${bytes} bytes, got ${size}`);
-    if ((await sha256Of(part, signal)) !== sha256)
-      throw new Error(`${part}: its SHA-256 is not the one that was written`);
+    if ((await sha256File(part, signal)) !== sha256)
+      throw new Error(`${part}: its SHA-256 does not match the checkpoint`);
   }
-  return { folder, state: result.data.state, weights: join(folder, weightsFile) };
+  return { folder, state, weights: join(folder, weightsFile) };
 }
 
 /**
- * The newest checkpoint that is as it was written, if there is any. Newer ones that are not are set aside
- * under another name, so that they do not count as the newest again.
+ * The newest intact checkpoint, if there is any. Damaged ones that are newer are renamed, so that they do not
+ * count as the newest again.
  *
- * @param onDamaged is told of those.
- * @throws UserError if there are checkpoints but each is damaged.
+ * @param onDamaged gets a sentence about each of those.
+ * @throws UserError if all checkpoints are damaged, or one is of another version.
  */
 export async function findCheckpoint(
   out: string,
@@ -119,11 +137,12 @@ export async function findCheckpoint(
       found = await readCheckpoint(folder, signal);
     } catch (error) {
       signal?.throwIfAborted();
+      if (error instanceof UserError) throw error;
       damaged.push({ folder, reason: (error as Error).message });
       continue;
     }
     for (const { folder, reason } of damaged) {
-      onDamaged(`${reason}; going on from step ${found.state.steps}`);
+      onDamaged(`${reason}; resuming from step ${found.state.resume.steps}`);
       await rm(`${folder}.damaged`, { recursive: true, force: true });
       await rename(folder, `${folder}.damaged`);
     }
@@ -135,14 +154,14 @@ export async function findCheckpoint(
   );
 }
 
-/** Takes a folder out of sight in one step, then its files. */
+/** Renames a folder in one step, so that it no longer counts, then removes its files. */
 async function remove(folder: string): Promise<void> {
-  await rm(partial(folder), { recursive: true, force: true });
-  await rename(folder, partial(folder));
-  await rm(partial(folder), { recursive: true, force: true });
+  await rm(partialPath(folder), { recursive: true, force: true });
+  await rename(folder, partialPath(folder));
+  await rm(partialPath(folder), { recursive: true, force: true });
 }
 
-/** What a process that was killed has left half written or half removed. */
+/** Removes what a killed process has left half written or half removed. */
 export async function removePartial(out: string): Promise<void> {
   for (const name of readdirSync(out))
     if (/^checkpoint-\d+\.partial$/.test(name)) await rm(join(out, name), { recursive: true, force: true });
@@ -155,7 +174,7 @@ export async function pruneCheckpoints(out: string, keep: number): Promise<void>
 
 /**
  * Writes a checkpoint, and then removes all but the newest `keep`.
- * @throws what the file system says; then nothing is left of this one, and the older ones are as they were.
+ * @throws what the file system throws; then nothing is left of this one, and the older ones are untouched.
  */
 export async function writeCheckpoint(
   out: string,
@@ -163,16 +182,16 @@ export async function writeCheckpoint(
   saveWeights: (path: string) => Promise<void>,
   keep: number,
 ): Promise<void> {
-  const folder = join(out, `checkpoint-${state.steps}`);
-  const next = partial(folder);
+  const folder = join(out, `checkpoint-${state.resume.steps}`);
+  const next = partialPath(folder);
   try {
     await rm(next, { recursive: true, force: true });
     await mkdir(next);
     const weights = join(next, weightsFile);
     await saveWeights(weights);
     await sync(weights);
-    const parts = { [weightsFile]: { bytes: (await stat(weights)).size, sha256: await sha256Of(weights) } };
-    const stored = { state, parts, sha256: hashOf(state, parts) };
+    const parts = { [weightsFile]: { bytes: (await stat(weights)).size, sha256: await sha256File(weights) } };
+    const stored = { version: stateVersion, state, parts, sha256: hashState(state, parts) };
     await writeDurably(join(next, "state.json"), `${JSON.stringify(stored, null, 2)}\n`);
     await rename(next, folder);
     await sync(out);

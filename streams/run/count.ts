@@ -1,37 +1,36 @@
-/** @file How many tokens of text there are, so that the learning rate's schedule fits them. */
+/** @file Counts the tokens of the data, so that the learning rate's schedule fits them. */
 import { statSync } from "node:fs";
-import type { Tokenizer } from "../../src/text/tokenizer.ts";
 import type { Config } from "../config/config.ts";
 import { read } from "../stages/read.ts";
 import { maxBlockTokens, split } from "../stages/split.ts";
-import { tokenize } from "../stages/tokenize.ts";
+import { type Tokenizers, listTokenizers, tokenize } from "../stages/tokenize.ts";
 
-/** Bytes of a file per token: with more than that there is text enough, whatever the language or compression. */
-const amplyBytes = 16;
+/** More bytes of files per token than this are enough, whatever the language or compression. */
+const ampleBytes = 16;
 
 /**
- * Target tokens of the data, all times through, counted until there are `enough`: more are not told apart.
- * Text that is obviously enough is not counted.
+ * Target tokens of the data, all epochs together, or `enough` if there are more.
+ * Files that are obviously large enough are not read.
  *
- * @param onProgress gets the share of `enough` that is there.
+ * @param onProgress gets the fraction of `enough` that has been counted.
  * @throws what reading throws, naming file and row.
  */
 export async function countTokens(
   config: Config,
-  tokenizers: readonly Tokenizer[],
+  tokenizers: Tokenizers,
   enough: number,
-  onProgress: (share: number) => void,
+  onProgress: (fraction: number) => void,
   signal?: AbortSignal,
 ): Promise<number> {
   const { data } = config;
   const bytes = data.files.reduce((sum, file) => sum + statSync(file).size, 0);
-  if (bytes * data.epochs >= amplyBytes * enough) return enough;
+  if (bytes * data.epochs >= ampleBytes * enough) return enough;
   const once = Math.ceil(enough / data.epochs);
   let tokens = 0;
-  const blocks = split(read({ ...data, epochs: 1 }), tokenizers, maxBlockTokens(config));
-  for await (const { encodings } of tokenize(blocks, tokenizers)) {
+  const blocks = split(read({ ...data, epochs: 1 }), listTokenizers(tokenizers), maxBlockTokens(config));
+  for await (const { target } of tokenize(blocks, tokenizers)) {
     signal?.throwIfAborted();
-    tokens += encodings[0].ids.length;
+    tokens += target.ids.length;
     onProgress(Math.min(1, tokens / once));
     if (tokens >= once) return enough;
   }

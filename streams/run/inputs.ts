@@ -1,10 +1,10 @@
-/** @file What a run's steps are made of: settings, and the content of its models and data. */
+/** @file What a run's steps are made of: settings, and hashes of its models and data. */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
 import { z } from "zod";
-import { sha256Of } from "../../src/files/hash.ts";
+import { sha256File } from "../../src/files/hash.ts";
 import { readConfig } from "../../src/models/folder.ts";
-import { type Config, optionsOf } from "../config/config.ts";
+import { type Config, expandModel } from "../config/config.ts";
 
 const file = z.object({ path: z.string(), bytes: z.number(), sha256: z.string() });
 
@@ -16,19 +16,19 @@ export const Inputs = z.object({
 });
 export type Inputs = z.infer<typeof Inputs>;
 
-/** Files that decide what a model computes and into which tokens it cuts text. */
-const decisive =
+/** Files that decide what a model computes and how it tokenizes text. */
+const decisiveFiles =
   /^(config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json$|^(merges\.txt|tokenizer\.model)$|\.(safetensors|bin|onnx|onnx_data.*)$/;
 
 /**
- * Settings that decided what was computed up to a checkpoint, by their keys. Others only decide how the run
- * goes on (steps, the optimizer's numbers, how long through the data), how fast, or what is reported.
+ * Settings, by their keys, that decide what is computed up to a checkpoint. The others only decide how the run
+ * continues (steps, the optimizer's numbers, epochs), how fast, or what is reported.
  */
-function settingsOf({ target, sources, data, blockSize, slack, pack, fusion, train }: Config) {
+function decisiveSettings({ target, sources, data, blockSize, slack, pack, fusion, train }: Config) {
   const dtypes = Object.fromEntries(
     [target, ...sources].map((model, i) => [
       i === 0 ? "target.dtype" : `sources.${i - 1}.dtype`,
-      optionsOf(model).dtype,
+      expandModel(model).dtype,
     ]),
   );
   const under = (group: string, values: object) =>
@@ -48,42 +48,54 @@ function settingsOf({ target, sources, data, blockSize, slack, pack, fusion, tra
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
 }
 
-async function fileAt(path: string, name: string, signal?: AbortSignal) {
-  return { path: name, bytes: statSync(path).size, sha256: await sha256Of(path, signal) };
+async function hashFile(path: string, name: string, signal?: AbortSignal) {
+  return { path: name, bytes: statSync(path).size, sha256: await sha256File(path, signal) };
 }
 
-/** Reads all of the models and data once: gigabytes take seconds. */
+/** Hashes all of the models and data: gigabytes take seconds. */
 export async function readInputs(config: Config, signal?: AbortSignal): Promise<Inputs> {
   const models: Inputs["models"] = [];
-  for (const { path } of [config.target, ...config.sources].map(optionsOf)) {
+  for (const { path } of [config.target, ...config.sources].map(expandModel)) {
     readConfig(path);
     const names = ["", "onnx/"].flatMap((below) =>
       existsSync(join(path, below)) ? readdirSync(join(path, below)).map((name) => below + name) : [],
     );
     const read = names.filter(
       (name) =>
-        decisive.test(name.replace(/^onnx\//, "")) &&
+        decisiveFiles.test(name.replace(/^onnx\//, "")) &&
         statSync(join(path, name), { throwIfNoEntry: false })?.isFile(),
     );
     const files: Inputs["data"] = [];
-    for (const name of read.sort()) files.push(await fileAt(join(path, name), name, signal));
+    for (const name of read.sort()) files.push(await hashFile(join(path, name), name, signal));
     models.push({ path, files });
   }
   const data: Inputs["data"] = [];
-  for (const path of config.data.files) data.push(await fileAt(path, path, signal));
-  return { settings: settingsOf(config), models, data };
+  for (const path of config.data.files) data.push(await hashFile(path, path, signal));
+  return { settings: decisiveSettings(config), models, data };
 }
 
-const shown = (value: unknown) => (value === undefined ? "not set" : JSON.stringify(value));
+/** The hashes of a run's inputs, made while its models load and its first steps run. */
+export class InputHashes {
+  readonly done: Promise<Inputs>;
+  #failure: Error | undefined;
 
-/**
- * What is other than it was, a clause each: settings by their keys, files by their paths. A file that was
- * moved is the same file.
- */
+  constructor(config: Config, signal: AbortSignal) {
+    this.done = readInputs(config, signal);
+    this.done.catch((error: Error) => (this.#failure = error));
+  }
+
+  throwIfFailed(): void {
+    if (this.#failure) throw this.#failure;
+  }
+}
+
+const show = (value: unknown) => (value === undefined ? "not set" : JSON.stringify(value));
+
+/** The differences, a clause each: settings by their keys, files by their paths. A moved file is no difference. */
 export function inputChanges(before: Inputs, now: Inputs): string[] {
   const changes: string[] = [];
   for (const key of new Set([...Object.keys(before.settings), ...Object.keys(now.settings)])) {
-    const [was, is] = [shown(before.settings[key]), shown(now.settings[key])];
+    const [was, is] = [show(before.settings[key]), show(now.settings[key])];
     if (was !== is) changes.push(`${key} was ${was}, now ${is}`);
   }
   const compare = (subject: string, was: Inputs["data"], is: Inputs["data"], base?: string) => {
@@ -92,7 +104,7 @@ export function inputChanges(before: Inputs, now: Inputs): string[] {
       for (const [i, { path, bytes, sha256 }] of is.entries())
         if (sha256 !== was[i].sha256 || (base !== undefined && path !== was[i].path))
           changes.push(
-            `the content of ${base === undefined ? path : join(relative(process.cwd(), base), path)} is another ` +
+            `the content of ${base === undefined ? path : join(relative(process.cwd(), base), path)} changed ` +
               `(${was[i].bytes} bytes then, ${bytes} now)`,
           );
   };

@@ -1,4 +1,4 @@
-/** @file One process at a time in a folder: a file that tells who it is, and counts only while that one lives. */
+/** @file A lock for one process at a time: a file that names its holder, and is void once that process has ended. */
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { z } from "zod";
@@ -7,11 +7,11 @@ import { UserError } from "../../src/cli/user-error.ts";
 const Holder = z.object({ pid: z.int(), host: z.string(), started: z.string() });
 type Holder = z.infer<typeof Holder>;
 
-/** When a process of this machine began, in the kernel's units; undefined if it is not there (or a zombie). */
-function startOf(pid: number): string | undefined {
+/** Start time of a process on this machine, in the kernel's units; undefined if it does not run, or is a zombie. */
+function readStart(pid: number): string | undefined {
   if (process.platform === "linux")
     try {
-      // The name in parentheses may hold anything; the state is the first field behind it, the start the 20th.
+      // The name in parentheses may contain anything; after it the state is the first field, the start time the 20th.
       const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
         .replace(/^.*\) /s, "")
         .split(" ");
@@ -27,7 +27,7 @@ function startOf(pid: number): string | undefined {
   }
 }
 
-/** What the lock file says, undefined where there is none (any more). */
+/** The contents of the lock file; undefined if there is none. */
 function read(path: string): { text: string; holder: Holder | undefined } | undefined {
   let text: string;
   try {
@@ -42,7 +42,7 @@ function read(path: string): { text: string; holder: Holder | undefined } | unde
   }
 }
 
-/** Makes the file, whole, if there is none. */
+/** Creates the file, with its contents, unless it exists. */
 function create(path: string, text: string): boolean {
   const own = `${path}.${process.pid}`;
   try {
@@ -57,7 +57,7 @@ function create(path: string, text: string): boolean {
   }
 }
 
-/** Removes the file if it still says what was read: another process may have taken it over meanwhile. */
+/** Removes the file if it still has these contents: another process may have taken it over meanwhile. */
 function removeStale(path: string, text: string): void {
   const stale = `${path}.${process.pid}.stale`;
   try {
@@ -70,17 +70,17 @@ function removeStale(path: string, text: string): void {
 }
 
 /**
- * Takes the lock at `path`. One whose process was killed is taken over.
- * @returns what gives it back.
+ * Takes the lock at `path`, also from a process that was killed.
+ * @returns a function that releases it.
  * @throws UserError naming the process and host that hold it.
  */
 export function lock(path: string): () => void {
-  const text = JSON.stringify({ pid: process.pid, host: hostname(), started: startOf(process.pid) ?? "" });
+  const text = JSON.stringify({ pid: process.pid, host: hostname(), started: readStart(process.pid) ?? "" });
   while (!create(path, text)) {
     const found = read(path);
     if (!found) continue;
     const { holder } = found;
-    if (!holder || holder.host !== hostname() || startOf(holder.pid) === holder.started)
+    if (!holder || holder.host !== hostname() || readStart(holder.pid) === holder.started)
       throw new UserError(
         `${path}: ${holder ? `process ${holder.pid} on ${holder.host}` : "another process"} writes to this ` +
           `folder; give another --out, or remove the file if that process is gone`,

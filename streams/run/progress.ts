@@ -1,13 +1,13 @@
-/** @file What a person sees while a run goes on: one line on a terminal, now and then a line elsewhere. */
-import type { Listener, Progress } from "./journal.ts";
+/** @file What a person sees of a run: one live line on a terminal, a line now and then elsewhere, and a report. */
+import type { Listener, Progress } from "./run-log.ts";
 import type { Summary } from "./summary.ts";
 
 /** Seconds between lines where the output is not a terminal. */
 const quietSeconds = 10;
-/** Models that are loaded sooner are not worth a word. */
+/** Loading is shown once it takes longer than this. */
 const shortSeconds = 1;
 
-const percent = (share: number | null) => (share === null ? "–" : `${Math.round(share * 100)} %`);
+const percent = (fraction: number | null) => (fraction === null ? "–" : `${Math.round(fraction * 100)} %`);
 
 function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
@@ -16,7 +16,7 @@ function duration(seconds: number): string {
   return minutes ? `${minutes} min ${whole % 60} s` : `${whole} s`;
 }
 
-/** As a clock shows it. */
+/** In clock format. */
 function clock(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
   const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
@@ -24,15 +24,15 @@ function clock(seconds: number): string {
   return shown.map((part, i) => (i ? `${part}`.padStart(2, "0") : part)).join(":");
 }
 
-/** Each stage's share of the time that all of them worked, the largest first. */
-function shares(stages: Progress["stages"]): string[] {
+/** Each stage's fraction of the time that all of them worked, the largest first. */
+function stageTimes(stages: Progress["stages"]): string[] {
   const seconds = Object.entries(stages).map(([name, stage]) => [name, stage.seconds] as const);
   const total = seconds.reduce((sum, [, own]) => sum + own, 0) || 1;
   const sorted = seconds.toSorted(([, a], [, b]) => b - a).filter(([, own]) => own / total >= 0.005);
   return sorted.map(([name, own]) => `${name} ${percent(own / total)}`);
 }
 
-/** Cut off where it is wider, by what the whole takes: signs side by side may take more or less than alone. */
+/** Truncates by the width of the whole: characters side by side may be wider or narrower than each alone. */
 function fit(text: string, columns: number): string {
   if (Bun.stringWidth(text) <= columns) return text;
   for (let kept = columns - 1; kept > 0; kept--) {
@@ -43,21 +43,21 @@ function fit(text: string, columns: number): string {
 }
 
 /**
- * A step in one line. What does not fit is given up in this order: how the stages share the time, the smallest
- * first; long words; the loss of the fusion; all teachers but the one that won most, and the end of its name.
+ * A step in one line. What does not fit is dropped in this order: the stages' times, the smallest first; long words;
+ * the fusion loss; all teachers but the one that won most, and the end of its name.
  *
- * @param columns that there are; a line is never wider.
+ * @param columns max width of the line.
  */
 export function progressLine(progress: Progress, columns: number): string {
   const { step, steps, lmLoss, fusionLoss, tokensPerSecond, eta, stages, fusion } = progress;
   const teachers = Object.entries(fusion.teachers).toSorted(([, a], [, b]) => (b.won ?? 0) - (a.won ?? 0));
   const won = Object.entries(fusion.teachers).map(([name, teacher]) => `${name} ${percent(teacher.won)}`);
-  const [best, most] = [teachers[0]?.[0] ?? "", percent(teachers[0]?.[1].won ?? null)];
+  const [best, bestWon] = [teachers[0]?.[0] ?? "", percent(teachers[0]?.[1].won ?? null)];
   const [rate, text] = [Math.round(tokensPerSecond), lmLoss?.toFixed(3) ?? "–"];
   const fused = fusionLoss?.toFixed(3);
   const join = (parts: readonly (string | false | undefined)[]) => parts.filter(Boolean).join(" · ");
 
-  const times = shares(stages);
+  const times = stageTimes(stages);
   const full = (kept: number) =>
     join([
       `step ${step}/${steps}`,
@@ -73,13 +73,13 @@ export function progressLine(progress: Progress, columns: number): string {
     ...Array.from({ length: times.length + 1 }, (_, i) => full(times.length - i)),
     short(fused === undefined ? text : `${text}, fusion ${fused}`, won.join(", ")),
     short(text, won.join(", ")),
-    short(text, best && `${best} ${most} won`),
+    short(text, best && `${best} ${bestWon} won`),
   ];
-  const line = lines.find((one) => Bun.stringWidth(one) <= columns);
-  if (line !== undefined) return line;
+  const fitting = lines.find((line) => Bun.stringWidth(line) <= columns);
+  if (fitting !== undefined) return fitting;
   const bare = short(text, "");
-  const room = columns - Bun.stringWidth(`${bare} ·  ${most}`);
-  const named = `${bare} · ${fit(best, room)} ${most}`;
+  const room = columns - Bun.stringWidth(`${bare} ·  ${bestWon}`);
+  const named = `${bare} · ${fit(best, room)} ${bestWon}`;
   return best && room >= 4 && Bun.stringWidth(named) <= columns ? named : fit(bare, columns);
 }
 
@@ -93,18 +93,18 @@ export function progressLines(stream: NodeJS.WriteStream): Listener & { end(): v
   const live = stream.isTTY;
   let shown = false;
   let last = -Infinity;
-  const began = new Map<string, number>();
-  // A terminal may break the line after its last column.
+  const started = new Map<string, number>();
+  // A terminal may wrap after its last column.
   const room = () => (stream.columns || 200) - 1;
   const clear = () => {
     if (shown) stream.write("\r\x1b[K");
     shown = false;
   };
   return {
-    loading(model, share) {
-      const text = `loading ${model}: ${percent(share)}`;
-      if (!began.has(model)) began.set(model, performance.now());
-      if (performance.now() - began.get(model)! < shortSeconds * 1000) return;
+    loading(model, fraction) {
+      const text = `loading ${model}: ${percent(fraction)}`;
+      if (!started.has(model)) started.set(model, performance.now());
+      if (performance.now() - started.get(model)! < shortSeconds * 1000) return;
       if (live) {
         clear();
         stream.write(fit(text, room()));
@@ -140,7 +140,7 @@ export function progressLines(stream: NodeJS.WriteStream): Listener & { end(): v
   };
 }
 
-/** What a run came to, for a person: nothing that was not measured. */
+/** The outcome of a run for a person; what was not measured is left out. */
 export function report(summary: Summary, out: string): string {
   const { steps, tokens, seconds, tokensPerSecond, bitsPerByte, fusion, skippedRows } = summary;
   const { skippedReasons, notes } = summary;
@@ -168,7 +168,7 @@ export function report(summary: Summary, out: string): string {
       : []),
     ...(skippedRows
       ? [
-          `${skippedRows} rows or files could not be read and were left out${more ? ", such as" : ""}`,
+          `${skippedRows} rows or files could not be read and were skipped${more ? ", such as" : ""}`,
           ...skippedReasons.map((reason) => `  ${reason}`),
         ]
       : []),
@@ -176,7 +176,7 @@ export function report(summary: Summary, out: string): string {
     summary.finished
       ? `the model is in ${out}/model`
       : steps
-        ? "stopped; go on with --resume"
+        ? "stopped; continue with --resume"
         : "stopped before the first step",
   ].join("\n");
 }

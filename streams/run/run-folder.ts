@@ -1,4 +1,4 @@
-/** @file The folder of a run: whose it is, what may be replaced in it, and where an earlier run in it stopped. */
+/** @file The folder of a run: who holds it, what may be replaced in it, and where an earlier run stopped. */
 import { existsSync, mkdirSync, readFileSync, readdirSync, realpathSync, rmSync, rmdirSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { z } from "zod";
@@ -11,45 +11,45 @@ import {
   pruneCheckpoints,
   removePartial,
 } from "./checkpoint.ts";
-import { UserError } from "../../src/cli/user-error.ts";
-import { type Config, optionsOf } from "../config/config.ts";
+import { UserError, asUserError } from "../../src/cli/user-error.ts";
+import { type Config, expandModel } from "../config/config.ts";
 import { lock } from "./lock.ts";
 
-/** Everything that a run writes. The first shows that the others are of a run, too. */
+/** Everything that a run writes. The marker shows that the others were written by a run. */
 const marker = "run.json";
 const lockFile = "run.lock";
-const written = /^(run\.json(\.partial)?|summary\.json|model|model\.next|events|checkpoint(-\d+)?(\..*)?)$/;
+const runFiles = /^(run\.json(\.partial)?|summary\.json|model|model\.next|events|checkpoint(-\d+)?(\..*)?)$/;
 
 const Marker = z.object({ finishedAtStep: z.int().nullable() });
 
 export interface RunFolder {
-  /** What an earlier run in it reached, where this one goes on from there. */
+  /** Where this run resumes an earlier one. */
   readonly checkpoint: Checkpoint | undefined;
-  /** From here on an earlier run is replaced, or gone on with: all that was given fits. */
+  /** Call it once everything given fits: an earlier run is replaced, or resumed. */
   readonly begin: () => Promise<void>;
-  /** Notes that the model is complete, after so many steps. */
+  /** Marks the run as finished, with its model complete after so many steps. */
   readonly finish: (step: number) => Promise<void>;
-  /** Forgets a run that has not begun: its mark, and the folder if it is empty. */
+  /** Removes the traces of a run that has not begun: its marker, and the folder if it is empty. */
   readonly discard: () => void;
   readonly close: () => void;
 }
 
-const real = (path: string) => (existsSync(path) ? realpathSync(path) : resolve(path));
+const realPath = (path: string) => (existsSync(path) ? realpathSync(path) : resolve(path));
 const isWithin = (path: string, folder: string) =>
   path === folder || !relative(folder, path).match(/^\.\.($|\/)|^\//);
 
-/** @throws UserError if something that the run reads lies in what it replaces. */
-function checkInputs({ out, target, sources, data, evaluate }: Config): void {
+/** @throws UserError if the run reads something that it replaces. */
+function checkNotReplaced({ out, target, sources, data, evaluate }: Config): void {
   const inputs = [
-    ["target", optionsOf(target).path],
-    ...sources.map((source) => ["sources", optionsOf(source).path]),
+    ["target", expandModel(target).path],
+    ...sources.map((source) => ["sources", expandModel(source).path]),
     ...data.files.map((file) => ["data.files", file]),
     ...(evaluate?.files ?? []).map((file) => ["evaluate.files", file]),
   ];
-  const replaced = readdirSync(out).filter((name) => written.test(name));
+  const replaced = readdirSync(out).filter((name) => runFiles.test(name));
   for (const [key, path] of inputs)
     for (const name of replaced)
-      if (isWithin(real(path), real(join(out, name))))
+      if (isWithin(realPath(path), realPath(join(out, name))))
         throw new UserError(
           `${key}: ${path} lies in ${join(out, name)}, which this run replaces; give another --out`,
         );
@@ -58,48 +58,47 @@ function checkInputs({ out, target, sources, data, evaluate }: Config): void {
 function readMarker(out: string): z.infer<typeof Marker> | undefined {
   const path = join(out, marker);
   if (!existsSync(path)) return undefined;
-  try {
-    return Marker.parse(JSON.parse(readFileSync(path, "utf8")));
-  } catch (cause) {
-    throw new UserError(`${path}: is not what a run writes; remove it, or give another --out`, { cause });
-  }
+  return asUserError(() => Marker.parse(JSON.parse(readFileSync(path, "utf8"))), {
+    describe: () => `${path}: expected what a run writes; remove it, or give another --out`,
+  });
 }
 
 /**
- * What an earlier run in it left as its mark.
- * @throws UserError if it holds what no run wrote, or a run that neither option is about.
+ * Checks that the run may write into its folder.
+ * @returns the marker of an earlier run.
+ * @throws UserError if the folder holds what no run wrote, or an earlier run without an option that allows for it.
  */
-function checkFree(config: Config, { resume, restart }: { resume: boolean; restart: boolean }) {
+function checkFolder(config: Config, { resume, restart }: { resume: boolean; restart: boolean }) {
   const { out, train } = config;
-  checkInputs(config);
+  checkNotReplaced(config);
   const found = readMarker(out);
-  if (resume && !found) throw new UserError(`${out}: there is no run to go on with`);
-  const foreign = found ? [] : readdirSync(out).filter((name) => written.test(name));
+  if (resume && !found) throw new UserError(`${out}: there is no run to resume`);
+  const foreign = found ? [] : readdirSync(out).filter((name) => runFiles.test(name));
   if (foreign.length > 0)
     throw new UserError(
-      `${out}: holds ${foreign.join(", ")}, but no ${marker} that shows it to be of a run; give another --out, ` +
-        `or remove what is not needed`,
+      `${out}: holds ${foreign.join(", ")}, but no ${marker} that shows that a run wrote it; give another --out, ` +
+        `or remove it`,
     );
   const finishedAt = found?.finishedAtStep ?? undefined;
   const reached = newestStep(out);
   if (resume && finishedAt !== undefined && train.steps <= finishedAt)
     throw new UserError(
-      `${out}: the run finished at step ${finishedAt}; to go on, give a train.steps larger than that`,
+      `${out}: the run finished at step ${finishedAt}; to train further, give a larger train.steps`,
     );
   if (resume || restart) return found;
   if (finishedAt !== undefined)
     throw new UserError(
       `${out}: holds a finished run of ${finishedAt} steps; give another --out, replace it with --restart, ` +
-        `or go on with --resume and a larger train.steps`,
+        `or train further with --resume and a larger train.steps`,
     );
   if (reached !== undefined)
     throw new UserError(
-      `${out}: holds an unfinished run at step ${reached}; go on with --resume, or begin again with --restart`,
+      `${out}: holds an unfinished run at step ${reached}; continue with --resume, or begin again with --restart`,
     );
   return found;
 }
 
-/** What an earlier run left, but for its model, which stays until there is another. */
+/** Removes what an earlier run left, except its model, which stays until there is a new one. */
 async function clear(out: string): Promise<void> {
   await pruneCheckpoints(out, 0);
   for (const name of readdirSync(out))
@@ -112,10 +111,10 @@ async function clear(out: string): Promise<void> {
 }
 
 /**
- * Takes hold of the folder, for one process at a time.
+ * Locks the folder for this process.
  *
- * @param note is told of a damaged checkpoint that an older one stands in for.
- * @throws UserError if it is in use, holds what no run wrote, or an earlier run that neither option is about.
+ * @param note gets a sentence about a damaged checkpoint that an older one replaces.
+ * @throws UserError if the folder is in use, or holds what the run may not replace.
  */
 export async function openRunFolder(
   config: Config,
@@ -125,24 +124,21 @@ export async function openRunFolder(
 ): Promise<RunFolder> {
   const { out } = config;
   if (resume && restart) throw new UserError("--resume and --restart: expected one of them");
-  if (resume && !existsSync(out)) throw new UserError(`${out}: not found; there is no run to go on with`);
-  let made: string | undefined;
-  try {
-    made = mkdirSync(out, { recursive: true });
-  } catch (cause) {
-    throw new UserError(`${out}: cannot be made: ${(cause as Error).message}`, { cause });
-  }
+  if (resume && !existsSync(out)) throw new UserError(`${out}: not found; there is no run to resume`);
+  const created = asUserError(() => mkdirSync(out, { recursive: true }), {
+    describe: ({ message }) => `${out}: cannot be created: ${message}`,
+  });
   const unlock = lock(join(out, lockFile));
   try {
-    const earlier = checkFree(config, { resume, restart });
+    const earlier = checkFolder(config, { resume, restart });
     await removePartial(out);
     const checkpoint = resume ? await findCheckpoint(out, note, signal) : undefined;
     if (resume && !checkpoint) {
       if (earlier?.finishedAtStep != null)
         throw new UserError(
-          `${out}: the run finished at step ${earlier.finishedAtStep}, but its checkpoint is gone; begin again with --restart`,
+          `${out}: the run finished at step ${earlier.finishedAtStep}, but its checkpoint is missing; begin again with --restart`,
         );
-      note("the run had not got to a checkpoint: it begins again");
+      note("the earlier run has no checkpoint: it begins again");
     }
     const mark = (step: number | null) =>
       writeDurably(join(out, marker), `${JSON.stringify({ finishedAtStep: step }, null, 2)}\n`);
@@ -155,7 +151,7 @@ export async function openRunFolder(
       if (earlier) return;
       rmSync(join(out, marker), { force: true });
       unlock();
-      if (made !== undefined && readdirSync(out).length === 0) rmdirSync(out);
+      if (created !== undefined && readdirSync(out).length === 0) rmdirSync(out);
     };
     return { checkpoint, begin, finish: mark, discard, close: unlock };
   } catch (error) {
@@ -164,8 +160,8 @@ export async function openRunFolder(
   }
 }
 
-/** What of a run is safe if it ends now, and what to do with it. */
-export function whatIsSafe(out: string): string {
+/** What is left of a run that fails now, and how to continue it. */
+export function describeLastCheckpoint(out: string): string {
   const [newest] = checkpointFolders(out);
-  return newest === undefined ? "there is no checkpoint yet" : `${newest} is safe: go on with --resume`;
+  return newest === undefined ? "there is no checkpoint yet" : `${newest} is safe: continue with --resume`;
 }

@@ -1,15 +1,18 @@
-/** @file What came of each teacher. */
+/** @file What each teacher contributed, over all blocks of a run. */
 import type { BlockStatistics, TeacherBlockStatistics } from "../records.ts";
 
-/** null where there was nothing to measure it on. */
+/** null if there was nothing to measure it on. */
 type Measured = number | null;
 
 export interface TeacherSummary {
-  /** Shares of the positions that have a next token: won, aligned, and spelled by the chain rule. */
+  /**
+   * Fractions of the positions that have a next token: its mean part in the fused distribution, those it aligns with,
+   * and those where the next token takes several of its own, by the chain rule.
+   */
   readonly won: Measured;
   readonly aligned: Measured;
   readonly spelled: Measured;
-  /** Mean probability per aligned position of kept candidates without a place, and outside of them. */
+  /** Mean probability per aligned position: of candidates that match no target token, and outside the candidates. */
   readonly dropped: Measured;
   readonly tail: Measured;
   /** Mean −log p of the text that it predicts, in nats per byte. */
@@ -17,15 +20,15 @@ export interface TeacherSummary {
 }
 
 export interface FusionSummary {
-  /** Share of the positions at which all teachers were silent. */
+  /** Fraction of the positions without any teacher's prediction. */
   readonly withoutTeacher: Measured;
   readonly teachers: Readonly<Record<string, TeacherSummary>>;
 }
 
-/** What was heard so far in each domain of the data: a checkpoint keeps it. */
+/** Sums per domain of the data, which a checkpoint keeps. */
 export type TeacherTotals = readonly BlockStatistics[];
 
-const added = (a: TeacherBlockStatistics, b: TeacherBlockStatistics): TeacherBlockStatistics => ({
+const addTeachers = (a: TeacherBlockStatistics, b: TeacherBlockStatistics): TeacherBlockStatistics => ({
   credit: a.credit + b.credit,
   aligned: a.aligned + b.aligned,
   multiToken: a.multiToken + b.multiToken,
@@ -39,37 +42,37 @@ export class TeacherStatistics {
   readonly #names: readonly string[];
   readonly #domains: Map<string, BlockStatistics>;
 
-  /** @param earlier what the steps before had come to, where a run goes on. */
+  /** @param earlier totals of the steps before, if the run resumes. */
   constructor(names: readonly string[], earlier: TeacherTotals = []) {
     this.#names = names;
-    this.#domains = new Map(earlier.map((heard) => [heard.domain, heard]));
+    this.#domains = new Map(earlier.map((sums) => [sums.domain, sums]));
   }
 
-  add = (heard: BlockStatistics): void => {
-    const { domain } = heard;
+  add = (block: BlockStatistics): void => {
+    const { domain } = block;
     const before = this.#domains.get(domain);
     this.#domains.set(
       domain,
       before
         ? {
             domain,
-            positions: before.positions + heard.positions,
-            unaligned: before.unaligned + heard.unaligned,
-            teachers: before.teachers.map((teacher, i) => added(teacher, heard.teachers[i])),
+            positions: before.positions + block.positions,
+            unaligned: before.unaligned + block.unaligned,
+            teachers: before.teachers.map((teacher, i) => addTeachers(teacher, block.teachers[i])),
           }
-        : heard,
+        : block,
     );
   };
 
-  get soFar(): TeacherTotals {
+  get totals(): TeacherTotals {
     return [...this.#domains.values()];
   }
 
   #summarize(all: readonly BlockStatistics[]): FusionSummary {
     const ratio = (value: number, of: number): Measured => (of > 0 ? value / of : null);
-    const total = (value: (heard: BlockStatistics) => number) =>
-      all.reduce((sum, heard) => sum + value(heard), 0);
-    const positions = total((heard) => heard.positions);
+    const total = (value: (sums: BlockStatistics) => number) =>
+      all.reduce((sum, sums) => sum + value(sums), 0);
+    const positions = total(({ positions }) => positions);
     const teachers = this.#names.map((name, i): [string, TeacherSummary] => {
       const sum = (field: keyof TeacherBlockStatistics) => total(({ teachers }) => teachers[i][field]);
       const aligned = sum("aligned");
@@ -86,7 +89,7 @@ export class TeacherStatistics {
       ];
     });
     const withoutTeacher = ratio(
-      total((heard) => heard.unaligned),
+      total(({ unaligned }) => unaligned),
       positions,
     );
     return { withoutTeacher, teachers: Object.fromEntries(teachers) };
@@ -96,10 +99,10 @@ export class TeacherStatistics {
     return this.#summarize([...this.#domains.values()]);
   }
 
-  /** The same for each domain of the data. */
+  /** The same per domain of the data. */
   byDomain(): Record<string, FusionSummary> {
     return Object.fromEntries(
-      Array.from(this.#domains, ([domain, heard]) => [domain, this.#summarize([heard])]),
+      Array.from(this.#domains, ([domain, sums]) => [domain, this.#summarize([sums])]),
     );
   }
 }

@@ -1,4 +1,4 @@
-/** @file What a run came to: summary.json. */
+/** @file The outcome of a run: summary.json. */
 import { join } from "node:path";
 import { writeDurably } from "../../src/files/durable.ts";
 import type { StageStatistics } from "../../src/flow/stages.ts";
@@ -13,18 +13,18 @@ export interface Summary {
   readonly seconds: number;
   readonly tokensPerSecond: number;
   readonly stages: Readonly<Record<string, StageStatistics>>;
-  /** Before the first step and after the last one; empty where it was not measured. */
+  /** Before the first step and after the last one; empty if not measured. */
   readonly bitsPerByte: { readonly start: Bits; readonly end: Bits };
   readonly fusion: FusionSummary;
   readonly fusionByDomain: Readonly<Record<string, FusionSummary>>;
   readonly devices: Readonly<Record<string, string>>;
   readonly skippedRows: number;
-  /** Why, for the first few. */
+  /** The first few. */
   readonly skippedReasons: readonly string[];
   readonly peakRssBytes: number;
-  /** What else is to be known, a sentence each. */
+  /** What else the user should know, a sentence each. */
   readonly notes: readonly string[];
-  /** Whether all steps were done, or the data ended before. */
+  /** Whether the run came to its end: all steps done, or the data exhausted. */
   readonly finished: boolean;
 }
 

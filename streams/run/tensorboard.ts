@@ -4,7 +4,18 @@
  */
 import { appendFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { Message } from "../../src/onnx/protobuf.ts";
+import { Writer } from "protobufjs/minimal";
+
+/** Fields of an Event, a Summary and its Value: each a number with its wire type. */
+const fields = {
+  wallTime: (1 << 3) | 1,
+  step: 2 << 3,
+  fileVersion: (3 << 3) | 2,
+  summary: (5 << 3) | 2,
+  value: (1 << 3) | 2,
+  tag: (1 << 3) | 2,
+  simpleValue: (2 << 3) | 5,
+} as const;
 
 /** CRC-32C (Castagnoli), which is not the CRC-32 of zlib. */
 const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
@@ -34,25 +45,35 @@ function frame(data: Uint8Array): Uint8Array {
 export class EventFile {
   readonly #path: string;
 
-  /** @param folder is made where it is missing; a file of its own is begun in it. */
+  /** @param folder is created if missing; the file in it is new. */
   constructor(folder: string) {
     mkdirSync(folder, { recursive: true });
     this.#path = join(
       folder,
       `events.out.tfevents.${Math.floor(Date.now() / 1000)}.tributary.${process.pid}`,
     );
-    this.#append(new Message().string(3, "brain.Event:2"));
+    this.#append(Writer.create().uint32(fields.fileVersion).string("brain.Event:2"));
   }
 
-  /** Appends one event, complete on return, so that nothing is lost where the run is cut off. */
+  /** Appends one event; it is in the file on return, so nothing is lost if the run is killed. */
   scalars(step: number, values: Readonly<Record<string, number>>): void {
-    const summary = new Message();
-    for (const [tag, value] of Object.entries(values))
-      summary.message(1, new Message().string(1, tag).float(2, value));
-    this.#append(new Message().integer(2, step).message(5, summary));
+    const event = Writer.create().uint32(fields.step).int64(step).uint32(fields.summary).fork();
+    for (const [tag, value] of Object.entries(values)) {
+      event.uint32(fields.value).fork();
+      event.uint32(fields.tag).string(tag).uint32(fields.simpleValue).float(value).ldelim();
+    }
+    this.#append(event.ldelim());
   }
 
-  #append(event: Message): void {
-    appendFileSync(this.#path, frame(event.double(1, Date.now() / 1000).encode()));
+  #append(event: Writer): void {
+    appendFileSync(
+      this.#path,
+      frame(
+        event
+          .uint32(fields.wallTime)
+          .double(Date.now() / 1000)
+          .finish(),
+      ),
+    );
   }
 }

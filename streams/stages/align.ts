@@ -1,33 +1,37 @@
-/** @file Stage 5: what each teacher says, in target tokens. */
+/** @file Stage 5: each teacher's predictions over target tokens. */
 import { type Unit, meanNll, nllAtTokens, predictedBytes } from "../../src/fusion/nll.ts";
-import type { Aligner } from "../../src/fusion/teach.ts";
-import type { Aligned, Scored } from "../records.ts";
+import type { Aligner } from "../../src/fusion/targets.ts";
+import type { Encoding } from "../../src/text/tokenizer.ts";
+import type { Aligned, AlignedTeacher, Scored, TeacherScores } from "../records.ts";
 
-/** One teacher of those that were scored. */
-export interface TeacherBinding {
-  /** Its place in the scores, and that of its tokens in the encodings. */
-  readonly score: number;
-  readonly encoding: number;
-  readonly align: Aligner;
+function alignTeacher(
+  { name, encoding, scores }: TeacherScores,
+  target: Encoding,
+  aligner: Aligner,
+  unit: Unit,
+): AlignedTeacher {
+  const { nll } = scores;
+  return {
+    name,
+    ...aligner(encoding, target, scores),
+    nll: meanNll(encoding, nll, unit),
+    nllPerByte: meanNll(encoding, nll, "byte"),
+    bytes: predictedBytes(encoding),
+    nlls: nllAtTokens(encoding, nll, target),
+  };
 }
 
+/** @param aligners by the names of the teachers; those without one are left out. */
 export async function* align(
   scored: AsyncIterable<Scored>,
-  teachers: readonly TeacherBinding[],
+  aligners: ReadonlyMap<string, Aligner>,
   unit: Unit,
 ): AsyncGenerator<Aligned> {
-  for await (const { block, group, encodings, scores } of scored) {
-    const [target] = encodings;
-    const targets = teachers.map(({ score, encoding, align }) => {
-      const [source, { nll }] = [encodings[encoding], scores[score]];
-      return {
-        ...align(source, target, scores[score]),
-        nll: meanNll(source, nll, unit),
-        nllPerByte: meanNll(source, nll, "byte"),
-        bytes: predictedBytes(source),
-        nlls: nllAtTokens(source, nll, target),
-      };
+  for await (const { block, origin, target, teachers } of scored) {
+    const aligned = teachers.flatMap((teacher) => {
+      const aligner = aligners.get(teacher.name);
+      return aligner ? [alignTeacher(teacher, target, aligner, unit)] : [];
     });
-    yield { block, group, target, teachers: targets };
+    yield { block, origin, target, teachers: aligned };
   }
 }

@@ -1,120 +1,129 @@
-/** @file Stage 4: what every teacher says about every position, each teacher in its own worker. */
-import { type Group, type Scores, findNonFiniteScore } from "../../src/score/scores.ts";
+/** @file Stage 4: every teacher's scores of every position, each teacher in a worker or a service of its own. */
 import { batch } from "../../src/flow/operators.ts";
 import { parallelMap } from "../../src/flow/parallel.ts";
-import type { Block, Encoded, Scored } from "../records.ts";
+import type { Group, Scores } from "../../src/score/scores.ts";
+import { type Teacher, checkFinite } from "../../src/teachers/teacher.ts";
+import type { Encoded, Scored } from "../records.ts";
 
-export interface Teacher {
-  /** Which of a block's encodings it reads. */
-  readonly encoding: number;
-  /** As reports call it. */
-  readonly name: string;
-  readonly score: (groups: readonly Group[]) => Promise<Scores[][]>;
-  /** Why it may say what is no number. */
-  readonly explain: () => Promise<string>;
-}
+/** What the stage needs of a teacher. */
+export type ForwardTeacher = Pick<Teacher, "name" | "score" | "explain">;
 
 export interface ForwardOptions {
   readonly blockSize: number;
-  /** Rows of a teacher's batch, and how many calls of the teachers are under way at a time: both change no result. */
+  /** Rows of a teacher's batch, and calls of the teachers in flight: neither changes a result. */
   readonly rows: number;
   readonly concurrency: number;
-  /** Target tokens, counted from the first block on: blocks within the first `had` are left out. */
-  readonly had: number;
-  /** The stream ends with the block that reaches so many. */
-  readonly enough: number;
+  /** Target tokens at the start that are not wanted: blocks within them are skipped, but groups stay the same. */
+  readonly skipTokens: number;
+  /** The stream ends with the block that reaches this many target tokens, the skipped ones included. */
+  readonly maxTokens: number;
 }
 
-/** A group fills some so many rows, so that few places in them stay empty. */
+/** Size of a group, in rows of blockSize tokens: large enough to be packed with little padding. */
 const groupRows = 16;
-/** Batches of a call. */
-const batches = 4;
+const batchesPerCall = 4;
 
 type Sizes = Pick<ForwardOptions, "blockSize" | "rows" | "concurrency">;
-const groupsPerCall = ({ rows }: Sizes) => Math.ceil((batches * rows) / groupRows);
+const groupsPerCall = ({ rows }: Sizes) => Math.ceil((batchesPerCall * rows) / groupRows);
 
-/** Target tokens of the calls under way. */
-export const tokensUnderWay = (sizes: Sizes) =>
+/** Target tokens of all calls in flight. */
+export const tokensInFlight = (sizes: Sizes) =>
   sizes.concurrency * groupsPerCall(sizes) * groupRows * sizes.blockSize;
 
-export const tokensOf = ({ encodings }: Encoded) => encodings[0].ids.length;
+export const countTokens = ({ target }: Encoded) => target.ids.length;
 
-/** Groups are whole, whatever is wanted of the first and of the last one: from ≤ i < to. */
-async function* groupsOf(
+/** Blocks that are scored together, of which those from ≤ i < to are wanted. */
+interface BlockGroup {
+  readonly items: readonly Encoded[];
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Groups are always whole, even the first and the last one, so that scores do not depend on what is wanted. */
+async function* groupBlocks(
   encoded: AsyncIterable<Encoded>,
-  { blockSize, had, enough }: ForwardOptions,
-): AsyncGenerator<{ items: Encoded[]; from: number; to: number }> {
+  { blockSize, skipTokens, maxTokens }: ForwardOptions,
+): AsyncGenerator<BlockGroup> {
   let tokens = 0;
-  if (enough <= 0) return;
-  for await (const items of batch(encoded, groupRows * blockSize, tokensOf)) {
+  if (maxTokens <= 0) return;
+  for await (const items of batch(encoded, groupRows * blockSize, countTokens)) {
     let [from, to] = [0, 0];
-    while (to < items.length && tokens < enough) {
-      tokens += tokensOf(items[to++]);
-      if (tokens <= had) from = to;
+    while (to < items.length && tokens < maxTokens) {
+      tokens += countTokens(items[to++]);
+      if (tokens <= skipTokens) from = to;
     }
     yield { items, from, to };
-    if (tokens >= enough) return;
+    if (tokens >= maxTokens) return;
   }
 }
 
-/** @throws naming the teacher, the place and a reason, if what it says of blocks is not finite. */
-async function checkFinite({ name, explain }: Teacher, scores: readonly Scores[], blocks: readonly Block[]) {
-  const wrong = findNonFiniteScore(scores);
-  if (!wrong) return;
-  const { id, textOffset } = blocks[wrong.sequence];
-  throw new Error(
-    `${name}: what it says of token ${wrong.token} of document ${id} from character ${textOffset} on is ${wrong.value}: ${await explain()}`,
-  );
+/** Scores per group, of the wanted blocks. @throws if a score is not finite, naming teacher, document and reason. */
+async function scoreGroups(
+  teacher: ForwardTeacher,
+  groups: readonly BlockGroup[],
+  onSeconds: (seconds: number) => void,
+): Promise<Scores[][]> {
+  const requests = groups.map(({ items, from, to }): Group => ({
+    sequences: items.map(({ encodings }) => encodings.get(teacher.name)!.ids),
+    from,
+    to,
+  }));
+  const { scores, seconds } = await teacher.score(requests);
+  onSeconds(seconds);
+  for (const [g, { items, from }] of groups.entries())
+    await checkFinite(teacher, scores[g], (sequence) => {
+      const { id, textOffset } = items[from + sequence].block;
+      return `document ${id} from character ${textOffset} on`;
+    });
+  return scores;
 }
 
-/** The wanted items of a group, each with its place and what each teacher says. */
-function* placed(
-  { items, from, to }: { items: readonly Encoded[]; from: number; to: number },
-  perTeacher: readonly (readonly Scores[])[],
+/** The wanted blocks of a group with all teachers' scores. */
+function* withScores(
+  { items, from, to }: BlockGroup,
+  scored: readonly { readonly name: string; readonly scores: readonly Scores[] }[],
 ): Generator<Scored> {
-  const { cursor, textOffset: start } = items[0].block;
-  let before = 0;
+  const { cursor, textOffset } = items[0].block;
+  let tokensBefore = 0;
   for (const [i, item] of items.entries()) {
+    const { block, target, encodings } = item;
     if (i >= from && i < to)
       yield {
-        ...item,
-        group: { cursor, start, before },
-        scores: perTeacher.map((scores) => scores[i - from]),
+        block,
+        origin: { cursor, textOffset, tokensBefore },
+        target,
+        teachers: scored.map(({ name, scores }) => ({
+          name,
+          encoding: encodings.get(name)!,
+          scores: scores[i - from],
+        })),
       };
-    before += tokensOf(item);
+    tokensBefore += countTokens(item);
   }
 }
 
-/** Blocks go to the teachers in groups, large enough that each teacher can fill its rows. */
+/**
+ * Blocks go to the teachers in groups, large enough that each teacher can fill its rows.
+ * @param onSeconds gets the time that a teacher spent on a call.
+ */
 export async function* forward(
   encoded: AsyncIterable<Encoded>,
-  teachers: readonly Teacher[],
+  teachers: readonly ForwardTeacher[],
   options: ForwardOptions,
+  onSeconds: (seconds: number) => void = () => {},
 ): AsyncGenerator<Scored> {
-  const calls = batch(groupsOf(encoded, options), groupsPerCall(options), () => 1);
+  const calls = batch(groupBlocks(encoded, options), groupsPerCall(options), () => 1);
   const scored = parallelMap(calls, options.concurrency, async (groups) => {
     const perTeacher = await Promise.all(
-      teachers.map(async (teacher) => {
-        const scores = await teacher.score(
-          groups.map(({ items, from, to }) => ({
-            sequences: items.map(({ encodings }) => encodings[teacher.encoding].ids),
-            from,
-            to,
-          })),
-        );
-        for (const [g, { items, from, to }] of groups.entries())
-          await checkFinite(
-            teacher,
-            scores[g],
-            items.slice(from, to).map(({ block }) => block),
-          );
-        return scores;
-      }),
+      teachers.map(async (teacher) => ({
+        name: teacher.name,
+        scores: await scoreGroups(teacher, groups, onSeconds),
+      })),
     );
     return groups.flatMap((group, g) => [
-      ...placed(
+      ...withScores(
         group,
-        perTeacher.map((scores) => scores[g]),
+        perTeacher.map(({ name, scores }) => ({ name, scores: scores[g] })),
       ),
     ]);
   });

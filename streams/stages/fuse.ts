@@ -1,19 +1,16 @@
 /** @file Stage 6: the teachers and the true text as one soft target per position. */
-import {
-  Fuser,
-  type LmWeight,
-  type Scope,
-  type Selection,
-  scheduleLmWeight,
-  teacherWeights,
-} from "../../src/fusion/select.ts";
-import type { Aligned, Fused } from "../records.ts";
+import { Fuser } from "../../src/fusion/fuser.ts";
+import { type LmWeight, scheduleLmWeight } from "../../src/fusion/lm-schedule.ts";
+import { type NllsAt, RowMeans } from "../../src/fusion/row-means.ts";
+import { type Method, rules } from "../../src/fusion/rules.ts";
+import type { Scope } from "../../src/fusion/scope.ts";
+import type { WeightOptions } from "../../src/fusion/teacher-weights.ts";
+import { type Aligned, type Fused, type ResumePoint, startOfData } from "../records.ts";
 
-// T target tokens of a block, M teachers.
-
-export interface FuseOptions extends Selection, LmWeight {
-  readonly scope: Scope;
-  /** Ids of a target at most, the true token's included. */
+export interface FuseOptions extends WeightOptions, LmWeight {
+  readonly method: Method;
+  readonly scope: Scope["kind"];
+  /** Max ids of a soft target, the true token's included. */
   readonly entries: number;
   /** Of the target. */
   readonly vocabulary: number;
@@ -22,93 +19,38 @@ export interface FuseOptions extends Selection, LmWeight {
   readonly steps: number;
 }
 
-/** Where the stream goes on: after so many steps, and within the first block after so many tokens. */
-interface Start {
-  readonly steps: number;
-  readonly taken: number;
-}
-
-/** The teachers' nlls [M] at a position of a block. */
-type NllsAt = (t: number) => readonly number[];
-
-/** Means over the tokens of each row, which is known once all of its blocks are there. */
-async function* byRows(
-  aligned: AsyncIterable<Aligned>,
-  rowLength: number,
-  taken: number,
-): AsyncGenerator<[Aligned, NllsAt]> {
-  const sums = new Map<number, { tokens: number; nlls: number[] }>();
-  let waiting: { item: Aligned; start: number }[] = [];
-  let place = -taken;
-  const rowOf = (at: number) => Math.max(0, Math.floor(at / rowLength));
-  const release = ({ item, start }: (typeof waiting)[number]): [Aligned, NllsAt] => {
-    const means = new Map<number, number[]>();
-    for (let row = rowOf(start); row <= rowOf(start + item.target.ids.length - 1); row++) {
-      // None of a block's tokens is in these rows where all were in rows before the stream's start.
-      const { tokens, nlls } = sums.get(row) ?? { tokens: 1, nlls: item.teachers.map(({ nll }) => nll) };
-      means.set(
-        row,
-        nlls.map((nll) => nll / tokens),
-      );
-    }
-    for (const row of sums.keys()) if (row < rowOf(start)) sums.delete(row);
-    return [item, (t) => means.get(rowOf(start + t))!];
-  };
-  for await (const item of aligned) {
-    const start = place;
-    place += item.target.ids.length;
-    waiting.push({ item, start });
-    for (let at = Math.max(0, start); at < place;) {
-      const row = rowOf(at);
-      const tokens = Math.min(place, (row + 1) * rowLength) - at;
-      const sum = sums.get(row) ?? { tokens: 0, nlls: item.teachers.map(() => 0) };
-      sum.tokens += tokens;
-      item.teachers.forEach(({ nll }, i) => (sum.nlls[i] += tokens * nll));
-      sums.set(row, sum);
-      at += tokens;
-    }
-    const complete = waiting.filter(
-      ({ item, start }) => start + item.target.ids.length <= rowOf(place) * rowLength,
-    );
-    waiting = waiting.slice(complete.length);
-    yield* complete.map(release);
-  }
-  yield* waiting.map(release);
-}
-
+/** Each block with the nlls that its teachers are compared by. */
 async function* withNlls(
   aligned: AsyncIterable<Aligned>,
-  { scope, rowLength }: FuseOptions,
-  { taken }: Start,
+  { scope, rowLength }: Pick<FuseOptions, "scope" | "rowLength">,
+  tokensTaken: number,
 ): AsyncGenerator<[Aligned, NllsAt]> {
-  if (scope === "row") return yield* byRows(aligned, rowLength, taken);
+  const rows = new RowMeans<Aligned>(rowLength, tokensTaken);
   for await (const item of aligned) {
     const whole = item.teachers.map(({ nll }) => nll);
-    yield [item, scope === "token" ? (t) => item.teachers.map(({ nlls }) => nlls[t]) : () => whole];
+    if (scope === "row") yield* rows.add(item, item.target.ids.length, whole);
+    else yield [item, scope === "token" ? (t) => item.teachers.map(({ nlls }) => nlls[t]) : () => whole];
   }
+  yield* rows.finish();
 }
 
 export async function* fuse(
   aligned: AsyncIterable<Aligned>,
   options: FuseOptions,
-  start: Start = { steps: 0, taken: 0 },
+  { steps: stepsBefore, tokensTaken }: Pick<ResumePoint, "steps" | "tokensTaken"> = startOfData,
 ): AsyncGenerator<Fused> {
   const { method, vocabulary, entries, tokensPerStep, steps } = options;
   const fuser = new Fuser(method, vocabulary, entries);
-  let before = start.steps * tokensPerStep - start.taken;
-  for await (const [{ block, group, target, teachers }, nllsAt] of withNlls(aligned, options, start)) {
-    const tokensBefore = before;
+  let tokens = stepsBefore * tokensPerStep - tokensTaken;
+  for await (const [{ block, origin, target, teachers }, nllsAt] of withNlls(aligned, options, tokensTaken)) {
+    const tokensBefore = tokens;
     const λ = (t: number) => {
       const step = Math.floor((tokensBefore + t) / tokensPerStep);
       return scheduleLmWeight(options, method, step / steps, () => nllsAt(t));
     };
-    const rows = teachers.map((teaching) => teaching.rows);
-    // Weights of teachers far behind the best are all 0 in float64; which of those is best their nlls still tell.
-    const trust =
-      method === "minCE"
-        ? (t: number) => nllsAt(t).map((nll) => -nll)
-        : (t: number) => teacherWeights(options, nllsAt(t));
-    yield { block, group, ids: target.ids, teachers, ...fuser.fuse(rows, trust, target.ids, λ) };
-    before += target.ids.length;
+    const rows = teachers.map((teacher) => teacher.rows);
+    const weigh = (t: number) => rules[method].weigh(nllsAt(t), options);
+    yield { block, origin, ids: target.ids, teachers, ...fuser.fuse(rows, weigh, target.ids, λ) };
+    tokens += target.ids.length;
   }
 }

@@ -1,13 +1,13 @@
 /** @file Stage 7: blocks to rows of equal length. */
-import type { Fused, BlockStatistics, Packed, Position } from "../records.ts";
+import { type BlockStatistics, type Fused, type Packed, type ResumePoint, startOfData } from "../records.ts";
 
 export interface PackOptions {
   readonly rowLength: number;
-  /** Entries of each soft target; shorter ones are filled up with probability 0. */
+  /** Entries of each soft target; shorter ones are padded with probability 0. */
   readonly entries: number;
   /**
-   * true: a token sees its own block only and positions restart with it. false: rows are plain text
-   * one after the other, as in the reference, and a block's end predicts the next one's begin.
+   * true: a token attends to its own block only, and positions restart with each block. false: rows are
+   * concatenated text, as in the reference, and a block's last token predicts the next block's first.
    */
   readonly boundaries: boolean;
 }
@@ -30,7 +30,7 @@ class Row {
     this.#options = options;
     this.ids = new Int32Array(rowLength);
     this.positions = new Int32Array(rowLength);
-    // Places that stay empty see each other, and no text sees them.
+    // Padding attends to padding only, and no text attends to it.
     this.documents = new Int32Array(rowLength).fill(-1);
     this.targets = new Int32Array(rowLength * entries);
     this.probabilities = new Float32Array(rowLength * entries);
@@ -38,34 +38,34 @@ class Row {
     this.weights = new Float32Array(rowLength);
   }
 
-  /** A block, or what is left of one, begins at the next place. */
+  /** The next token is the first of a block, or of the rest of one. */
   startBlock({ ids }: Fused): void {
     const { boundaries, entries } = this.#options;
     if (boundaries || this.#document < 0) {
       this.#document++;
       this.#positionBase = this.length;
     }
-    // What is left of a block begins a row, so that nothing before it predicts its first token again.
+    // The rest of a block begins a row, so nothing before it predicts its first token a second time.
     if (boundaries || this.length === 0) return;
     this.targets[(this.length - 1) * entries] = ids[0];
     this.weights[this.length - 1] = 1;
   }
 
   push({ ids, targets, weights }: Fused, t: number): void {
-    const place = this.length++;
+    const at = this.length++;
     const { entries } = this.#options;
-    this.ids[place] = ids[t];
-    this.documents[place] = this.#document;
-    this.positions[place] = place - this.#positionBase;
+    this.ids[at] = ids[t];
+    this.documents[at] = this.#document;
+    this.positions[at] = at - this.#positionBase;
     const [from, to] = [targets.offsets[t], targets.offsets[t + 1]];
     if (from === to) return;
-    this.weights[place] = weights[t];
-    this.targets.set(targets.ids.subarray(from, to), place * entries);
-    this.probabilities.set(targets.values.subarray(from, to), place * entries);
+    this.weights[at] = weights[t];
+    this.targets.set(targets.ids.subarray(from, to), at * entries);
+    this.probabilities.set(targets.values.subarray(from, to), at * entries);
   }
 }
 
-/** What of a block goes into a run's figures. */
+/** A block's part in a run's statistics. */
 export function countBlock({ block: { domain }, ids, credit, unaligned, teachers }: Fused): BlockStatistics {
   const counted = teachers.map(({ aligned, multiToken, dropped, tail, nllPerByte, bytes }, i) => ({
     credit: credit[i],
@@ -79,15 +79,15 @@ export function countBlock({ block: { domain }, ids, credit, unaligned, teachers
   return { domain, positions: Math.max(0, ids.length - 1), unaligned, teachers: counted };
 }
 
-/** @param skip tokens of the first block to leave out, where the stream goes on in the middle of one. */
+/** @param resume tokens of the first block that are in earlier rows. */
 export async function* pack(
   fused: AsyncIterable<Fused>,
   options: PackOptions,
-  skip = 0,
+  resume: Pick<ResumePoint, "tokensTaken"> = startOfData,
 ): AsyncGenerator<Packed> {
   let row = new Row(options);
-  let next: Position | undefined;
-  let from = skip;
+  let next: Packed["next"] | undefined;
+  let first = resume.tokensTaken;
   let statistics: BlockStatistics[] = [];
   const finish = (): Packed => {
     const { ids, positions, documents, targets, probabilities, weights, length } = row;
@@ -97,14 +97,14 @@ export async function* pack(
     return { ...filled, next: next! };
   };
   for await (const item of fused) {
-    for (let t = from; t < item.ids.length; t++) {
-      if (t === from || row.length === 0) row.startBlock(item);
+    for (let t = first; t < item.ids.length; t++) {
+      if (t === first || row.length === 0) row.startBlock(item);
       if (t === 0) statistics.push(countBlock(item));
       row.push(item, t);
-      next = { ...item.group, taken: t + 1 };
+      next = { ...item.origin, tokensTaken: t + 1 };
       if (row.length === options.rowLength) yield finish();
     }
-    from = 0;
+    first = 0;
   }
   if (row.length > 0) yield finish();
 }

@@ -1,35 +1,33 @@
 /** @file Stage 1: files to documents. */
-import { formatOf } from "../../src/data/files.ts";
+import { detectFormat } from "../../src/data/files.ts";
 import { readJson, readJsonl, readText } from "../../src/data/lines.ts";
 import { readParquet } from "../../src/data/parquet.ts";
-import { type Row, type RowOptions, listColumns, pathsOf, valueAt } from "../../src/data/row.ts";
-import type { Cursor, Document } from "../records.ts";
+import { type Row, type RowOptions, getValue, listPaths, missingColumn } from "../../src/data/row.ts";
+import { type Cursor, type Document, firstCursor } from "../records.ts";
 
 export interface ReadOptions {
   readonly files: readonly string[];
   /**
-   * Columns by name, or by path such as `meta.source` or `messages.0.content`; where there is no domain
-   * column every document is of the domain "all".
+   * Columns by name, or by path such as `meta.source` or `messages.0.content`. Without a domain column every
+   * document belongs to the domain "all".
    */
   readonly text: string;
   readonly domain?: string | undefined;
   readonly id?: string | undefined;
-  /** Most bytes of a row; none: `defaultRowBytes`. */
+  /** Max bytes of a row; undefined: `defaultRowBytes`. */
   readonly maxRowBytes?: number | undefined;
   readonly epochs: number;
   readonly onBadRow: "fail" | "skip";
 }
 
-export const firstCursor: Cursor = { epoch: 0, file: 0, row: 0 };
-
-function rowsOf(
+function readRows(
   path: string,
   from: number,
   { text, domain, id }: ReadOptions,
   options: RowOptions,
 ): AsyncGenerator<Row> {
   const columns = [text, domain, id].filter((name) => name !== undefined);
-  switch (formatOf(path)) {
+  switch (detectFormat(path)) {
     case "jsonl":
       return readJsonl(path, from, options);
     case "json":
@@ -41,29 +39,28 @@ function rowsOf(
   }
 }
 
-const label = (value: unknown) =>
+const toLabel = (value: unknown) =>
   typeof value === "string" || typeof value === "number" || typeof value === "bigint"
     ? `${value}`
     : undefined;
 
-function kindOf(value: unknown): string {
+function describeType(value: unknown): string {
   if (value === null) return "null";
   if (value instanceof Uint8Array) return "bytes";
   return Array.isArray(value) ? `a list of ${value.length}` : typeof value;
 }
 
-/** The text of a row; a list of one text is that text. */
-function textOf(values: Readonly<Record<string, unknown>>, column: string): string {
-  const found = valueAt(values, column);
+/** The text of a row; a list of one string counts as that string. */
+function findText(values: Readonly<Record<string, unknown>>, column: string): string {
+  const found = getValue(values, column);
   const text: unknown = Array.isArray(found) && found.length === 1 ? found[0] : found;
   if (typeof text === "string") {
     if (text.isWellFormed()) return text;
-    throw new Error(`column "${column}" holds half of a surrogate pair, which is no text`);
+    throw new Error(`column "${column}" holds half of a surrogate pair, which is not valid text`);
   }
-  if (text === undefined)
-    throw new Error(`it has no column "${column}"; its columns: ${listColumns(pathsOf(values))}`);
-  const remedy = Array.isArray(text) ? `; a path may number one of them, such as messages.0.content` : "";
-  throw new Error(`column "${column}" is ${kindOf(text)}, expected a string${remedy}`);
+  if (text === undefined) throw missingColumn(column, listPaths(values));
+  const remedy = Array.isArray(text) ? ` (a path selects one of them, such as messages.0.content)` : "";
+  throw new Error(`column "${column}" is ${describeType(text)}, expected a string${remedy}`);
 }
 
 function toDocument(
@@ -73,35 +70,39 @@ function toDocument(
   path: string,
   options: ReadOptions,
 ): Document {
-  const text = textOf(values, options.text);
-  const named = (column: string | undefined) =>
-    column === undefined || formatOf(path) === "text" ? undefined : label(valueAt(values, column));
-  return { id: named(options.id) ?? `${path}:${row}`, domain: named(options.domain) ?? "all", text, cursor };
+  const text = findText(values, options.text);
+  const labelAt = (column: string | undefined) =>
+    column === undefined || detectFormat(path) === "text" ? undefined : toLabel(getValue(values, column));
+  return {
+    id: labelAt(options.id) ?? `${path}:${row}`,
+    domain: labelAt(options.domain) ?? "all",
+    text,
+    cursor,
+  };
 }
 
 /**
- * Documents of all files, `epochs` times, from a cursor on.
+ * Documents of all files, `epochs` times, starting at a cursor.
  *
- * @param skipped is told of each bad row and where it is, and of what a file lacks where it cannot be read further, where
- *   `onBadRow` is "skip".
- * @param signal ends the reading, also in the middle of a row.
- * @throws naming file and row, at a bad row or file otherwise.
+ * @param onSkip with `onBadRow: "skip"`, called for each bad row, and once for the rest of a file that cannot be read on.
+ * @param signal ends the reading, even within a row.
+ * @throws with `onBadRow: "fail"`, naming the file and the row.
  */
 export async function* read(
   options: ReadOptions,
   from: Cursor = firstCursor,
-  skipped: (reason: string, at: Cursor) => void = () => {},
+  onSkip: (reason: string, at: Cursor) => void = () => {},
   signal?: AbortSignal,
 ): AsyncGenerator<Document> {
-  const bad = (place: string, cause: unknown, at: Cursor, rows = 1) => {
+  const reject = (place: string, cause: unknown, at: Cursor, rows = 1) => {
     const reason = `${place}: ${cause instanceof Error ? cause.message : cause}`;
     if (options.onBadRow === "fail" || signal?.aborted) throw new Error(reason, { cause });
-    for (let i = 0; i < rows; i++) skipped(reason, { ...at, row: at.row + i });
+    for (let i = 0; i < rows; i++) onSkip(reason, { ...at, row: at.row + i });
   };
   for (let { epoch, file, row: first } = from; epoch < options.epochs; epoch++, file = 0)
     for (; file < options.files.length; file++, first = 0) {
       const path = options.files[file];
-      const rows = rowsOf(path, first, options, { maxRowBytes: options.maxRowBytes, signal });
+      const rows = readRows(path, first, options, { maxRowBytes: options.maxRowBytes, signal });
       let reached = first;
       try {
         for (;;) {
@@ -111,7 +112,11 @@ export async function* read(
             if (next.done) break;
             row = next.value;
           } catch (error) {
-            bad(reached ? `${path}: after row ${reached - 1}` : path, error, { epoch, file, row: reached });
+            reject(reached ? `${path}: after row ${reached - 1}` : path, error, {
+              epoch,
+              file,
+              row: reached,
+            });
             break;
           }
           const { row: number } = row;
@@ -120,14 +125,14 @@ export async function* read(
             const { rows: lost = 1 } = row;
             reached = number + lost;
             const place = lost > 1 ? `rows ${number} to ${reached - 1}` : `row ${number}`;
-            bad(`${path}: ${place}`, row.error, { epoch, file, row: number }, lost);
+            reject(`${path}: ${place}`, row.error, { epoch, file, row: number }, lost);
             continue;
           }
           let document: Document;
           try {
             document = toDocument(number, row.values, { epoch, file, row: number }, path, options);
           } catch (error) {
-            bad(`${path}: row ${number}`, error, { epoch, file, row: number });
+            reject(`${path}: row ${number}`, error, { epoch, file, row: number });
             continue;
           }
           yield document;

@@ -1,25 +1,15 @@
-/** @file Stage 1½: documents in another order, a window of them at a time. */
+/** @file Stage 1½: documents in shuffled order, one window at a time. */
+import { type Random, mulberry32 } from "../../src/random/prng.ts";
 import type { Cursor, Document } from "../records.ts";
 
-/** Numbers in [0, 1) from a seed (mulberry32, T. Ettinger, public domain). */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-function permute<T>(items: T[], next: () => number): void {
+function permute<T>(items: T[], random: Random): void {
   for (let i = items.length - 1; i > 0; i--) {
-    const j = Math.floor(next() * (i + 1));
+    const j = Math.floor(random() * (i + 1));
     [items[i], items[j]] = [items[j], items[i]];
   }
 }
 
-/** Groups of documents of one time through the data: so that how many times follow decides nothing. */
+/** Windows do not cross epochs, so that the order does not depend on the number of epochs. */
 async function* windows(documents: AsyncIterable<Document>, size: number): AsyncGenerator<Document[]> {
   let group: Document[] = [];
   for await (const document of documents) {
@@ -37,10 +27,11 @@ async function* windows(documents: AsyncIterable<Document>, size: number): Async
 }
 
 /**
- * Shuffles each `window` documents among themselves. Where a document is found again is then where its
- * window begins, and how many came before it; `from` says which the stream goes on with.
+ * Shuffles each `window` documents among themselves. The cursor of a shuffled document is that of its window's
+ * first document, with its index within the window.
  *
- * @param window 0 leaves the documents as they are.
+ * @param window 0 keeps the order.
+ * @param from the cursor that the documents start at.
  */
 export async function* shuffle(
   documents: AsyncIterable<Document>,
@@ -52,7 +43,10 @@ export async function* shuffle(
   let skip = from.nth ?? 0;
   for await (const group of windows(documents, window)) {
     const { epoch, file, row } = group[0].cursor;
-    permute(group, random(seed ^ Math.imul(epoch + 1, 0x9e3779b1) ^ Math.imul(file + 1, 0x85ebca6b) ^ row));
+    permute(
+      group,
+      mulberry32(seed ^ Math.imul(epoch + 1, 0x9e3779b1) ^ Math.imul(file + 1, 0x85ebca6b) ^ row),
+    );
     for (let nth = skip; nth < group.length; nth++)
       yield { ...group[nth], cursor: { epoch, file, row, nth } };
     skip = 0;

@@ -1,9 +1,9 @@
 /** @file Stage 2: documents to blocks that fit every tokenizer. */
 import { splitText } from "../../src/text/split.ts";
 import type { Tokenizer } from "../../src/text/tokenizer.ts";
-import type { Block, Document } from "../records.ts";
+import { type Block, type Document, type ResumePoint, startOfData } from "../records.ts";
 
-/** Tokens that text may have in a block: at least one of blockSize is left to the end of a document. */
+/** Max tokens of text in a block: at least one of blockSize is left to the end-of-text token. */
 export const maxBlockTokens = ({
   blockSize,
   slack,
@@ -13,22 +13,22 @@ export const maxBlockTokens = ({
 }) => blockSize - Math.max(1, slack);
 
 /**
- * @param limit most tokens of a block under any of the tokenizers.
- * @param skip UTF-16 units of the first document to leave out: the start of one of its blocks.
+ * @param maxTokens of a block, under any of the tokenizers.
+ * @param resume UTF-16 units of the first document before the first block.
  */
 export async function* split(
   documents: AsyncIterable<Document>,
   tokenizers: readonly Tokenizer[],
-  limit: number,
-  skip = 0,
+  maxTokens: number,
+  resume: Pick<ResumePoint, "textOffset"> = startOfData,
 ): AsyncGenerator<Block> {
-  let start = skip;
+  let { textOffset } = resume;
   for await (const { text: whole, ...document } of documents) {
-    for await (const text of splitText(whole.slice(start), tokenizers, limit)) {
-      const end = start + text.length;
-      yield { ...document, text, textOffset: start, last: end === whole.length };
-      start = end;
+    for await (const text of splitText(whole.slice(textOffset), tokenizers, maxTokens)) {
+      const end = textOffset + text.length;
+      yield { ...document, text, textOffset, last: end === whole.length };
+      textOffset = end;
     }
-    start = 0;
+    textOffset = 0;
   }
 }

@@ -2,6 +2,17 @@
 import type { Encoding, Tokenizer } from "../../src/text/tokenizer.ts";
 import type { Block, Encoded } from "../records.ts";
 
+/** The target's tokenizer, and each teacher's by its name; a frozen target shares the target's. */
+export interface Tokenizers {
+  readonly target: Tokenizer;
+  readonly teachers: ReadonlyMap<string, Tokenizer>;
+}
+
+/** Each tokenizer once. */
+export const listTokenizers = ({ target, teachers }: Tokenizers): Tokenizer[] => [
+  ...new Set([target, ...teachers.values()]),
+];
+
 /** A document ends with the model's own end-of-text token, which covers no byte. */
 function withEnd({ ids, ends }: Encoding, eos: number): Encoding {
   const longerIds = new Int32Array(ids.length + 1);
@@ -13,18 +24,29 @@ function withEnd({ ids, ends }: Encoding, eos: number): Encoding {
   return { ids: longerIds, ends: longerEnds };
 }
 
-/** No token is put in front; the blocks inside of a document do not end with eos, since no text ends there. */
+/** A text in the tokens of every model; nothing is put in front. */
+export async function encode(
+  text: string,
+  tokenizers: Tokenizers,
+  endOfText = false,
+): Promise<Pick<Encoded, "target" | "encodings">> {
+  const encodings = new Map<Tokenizer, Encoding>();
+  const encodeWith = async (tokenizer: Tokenizer) => {
+    const encoding = await tokenizer.encode(text);
+    encodings.set(tokenizer, endOfText ? withEnd(encoding, tokenizer.eos) : encoding);
+  };
+  await Promise.all(listTokenizers(tokenizers).map(encodeWith));
+  const named = Array.from(
+    tokenizers.teachers,
+    ([name, tokenizer]) => [name, encodings.get(tokenizer)!] as const,
+  );
+  return { target: encodings.get(tokenizers.target)!, encodings: new Map(named) };
+}
+
+/** Blocks inside of a document do not end with the end-of-text token, since no text ends there. */
 export async function* tokenize(
   blocks: AsyncIterable<Block>,
-  tokenizers: readonly Tokenizer[],
+  tokenizers: Tokenizers,
 ): AsyncGenerator<Encoded> {
-  for await (const block of blocks) {
-    const encodings = await Promise.all(tokenizers.map((tokenizer) => tokenizer.encode(block.text)));
-    yield {
-      block,
-      encodings: block.last
-        ? encodings.map((encoding, i) => withEnd(encoding, tokenizers[i].eos))
-        : encodings,
-    };
-  }
+  for await (const block of blocks) yield { block, ...(await encode(block.text, tokenizers, block.last)) };
 }

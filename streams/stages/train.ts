@@ -1,7 +1,8 @@
 /** @file Stage 8, the consumer: packed rows to optimizer steps. */
+import { fusedEntropy, fusionWeight } from "../../src/fusion/soft-targets.ts";
 import { type Schedule, learningRate } from "../../src/train/schedule.ts";
 import type { Batch, StepResult } from "../../src/train/trainer.ts";
-import type { Packed, Position } from "../records.ts";
+import { type Packed, type ResumePoint, startOfData } from "../records.ts";
 
 export interface TrainOptions extends Schedule {
   /** Rows of a micro-batch, and micro-batches of a step. */
@@ -10,7 +11,16 @@ export interface TrainOptions extends Schedule {
   readonly loss: "ce" | "kl";
 }
 
-export type TrainStep = (batches: Batch[], learningRate: number) => Promise<StepResult>;
+/** @returns with the losses the seconds that the trainer itself spent. */
+export type TrainStep = (
+  batches: readonly Batch[],
+  learningRate: number,
+) => Promise<StepResult & { readonly seconds: number }>;
+
+export interface Stepper {
+  readonly step: TrainStep;
+  readonly addSeconds?: (seconds: number) => void;
+}
 
 export interface Step {
   /** Counts from 1. */
@@ -18,27 +28,27 @@ export interface Step {
   /** Tokens of text in it. */
   readonly tokens: number;
   /**
-   * What was minimized, in nats: the mean over the step's tokens, by their weights, of λ·(−log p(next)) + (1 − λ)·(the
-   * cross-entropy of what was fused, or its KL divergence). What it holds depends on the settings.
+   * The minimized loss, in nats: the weighted mean over the step's tokens of λ·(−log p(next)) + (1 − λ)·(the fused
+   * distribution's cross-entropy, or its KL divergence). Comparable between runs of the same settings only.
    */
   readonly loss: number;
   /**
-   * Mean −log p(next) per token that is trained on, in nats, whatever the settings weigh it with: before the step's
-   * update, so that runs on the same text compare. None in a step without such a token.
+   * Mean −log p(next) per trained token, in nats, unweighted and before the step's update: comparable between all
+   * runs on the same text. Undefined in a step without such a token.
    */
   readonly lmLoss: number | undefined;
   /**
-   * Cross-entropy of what the teachers say, or its KL divergence, in nats: the mean by the weight, 1 − λ, that it has at
-   * each token. None in a step in which it has no weight.
+   * The fused distribution's cross-entropy, or its KL divergence, in nats: the mean weighted by 1 − λ at each token.
+   * Undefined in a step in which that weight is 0.
    */
   readonly fusionLoss: number | undefined;
   readonly learningRate: number;
   readonly gradientNorm: number;
-  /** Where the stream goes on. */
-  readonly next: Position;
+  /** Where the stream resumes after it. */
+  readonly next: ResumePoint;
 }
 
-/** Rows of one micro-batch one after the other, each token weighing the same. */
+/** Rows as one micro-batch, with weights that sum to 1 over the step. */
 function toBatch(rows: readonly Packed[], count: number, totalWeight: number): Batch {
   const join = <A extends Int32Array | Float32Array>(
     empty: (length: number) => A,
@@ -61,72 +71,51 @@ function toBatch(rows: readonly Packed[], count: number, totalWeight: number): B
   };
 }
 
-/** Σ over the tokens of a step of weight · (1 − q(next)): how much of it is fusion. */
-function fusionShare(batches: readonly Batch[]): number {
-  let share = 0;
-  for (const { weights, probabilities } of batches) {
-    const entries = probabilities.length / weights.length;
-    for (let t = 0; t < weights.length; t++) share += weights[t] * (1 - probabilities[t * entries]);
-  }
-  return share;
-}
-
-/** Σ over the tokens of a step of weight · (1 − λ) · H(fused): what a cross-entropy has more than a KL divergence. */
-function fusedEntropy(batches: readonly Batch[]): number {
-  let entropy = 0;
-  for (const { weights, probabilities } of batches) {
-    const entries = probabilities.length / weights.length;
-    for (let t = 0; t < weights.length; t++) {
-      const share = 1 - probabilities[t * entries];
-      for (let i = t * entries + 1; i < (t + 1) * entries; i++)
-        if (probabilities[i] > 0)
-          entropy -= weights[t] * probabilities[i] * Math.log(probabilities[i] / share);
-    }
-  }
-  return entropy;
+/** One optimizer step on rows, and its losses. */
+async function stepOn(
+  rows: readonly Packed[],
+  { rows: batchRows, loss: reported }: TrainOptions,
+  { step, addSeconds }: Stepper,
+  learningRate: number,
+): Promise<Omit<Step, "step" | "next">> {
+  const totalWeight = rows.reduce((sum, { weights }) => sum + weights.reduce((a, b) => a + b, 0), 0);
+  const batches: Batch[] = [];
+  for (let i = 0; i < rows.length; i += batchRows)
+    batches.push(toBatch(rows.slice(i, i + batchRows), batchRows, totalWeight || 1));
+  const fusion = fusionWeight(batches);
+  const { loss: crossEntropy, nll, nllPart, gradientNorm, seconds } = await step(batches, learningRate);
+  addSeconds?.(seconds);
+  const loss = crossEntropy - (reported === "kl" ? fusedEntropy(batches) : 0);
+  const tokens = rows.reduce((sum, row) => sum + row.tokens, 0);
+  const fusionLoss = fusion > 1e-6 ? (loss - nllPart) / fusion : undefined;
+  return { tokens, loss, lmLoss: nll, fusionLoss, learningRate, gradientNorm };
 }
 
 /**
- * Takes rows as they come until all steps are done or the rows end; a last step may have fewer rows.
+ * Takes rows as they come, until all steps are done or the rows end; a last step may have fewer rows.
  *
- * @param done steps of an earlier run that this one goes on from.
+ * @param resume steps that are done already.
  */
 export async function* train(
   rows: AsyncIterable<Packed>,
   options: TrainOptions,
-  trainStep: TrainStep,
-  done = 0,
+  stepper: Stepper,
+  resume: Pick<ResumePoint, "steps"> = startOfData,
 ): AsyncGenerator<Step> {
-  const perStep = options.rows * options.accumulation;
-  let step = done;
+  const rowsPerStep = options.rows * options.accumulation;
+  let step = resume.steps;
   let group: Packed[] = [];
   const take = async (): Promise<Step> => {
-    const totalWeight = group.reduce((sum, { weights }) => sum + weights.reduce((a, b) => a + b, 0), 0);
-    const batches: Batch[] = [];
-    for (let i = 0; i < group.length; i += options.rows)
-      batches.push(toBatch(group.slice(i, i + options.rows), options.rows, totalWeight || 1));
-    const rate = learningRate(options, step);
-    const fusion = fusionShare(batches);
-    const { loss: crossEntropy, nll, nllPart, gradientNorm } = await trainStep(batches, rate);
-    const loss = crossEntropy - (options.loss === "kl" ? fusedEntropy(batches) : 0);
-    const tokens = group.reduce((sum, row) => sum + row.tokens, 0);
     const { next } = group.at(-1)!;
+    const result = await stepOn(group, options, stepper, learningRate(options, step));
     group = [];
-    return {
-      step: ++step,
-      tokens,
-      loss,
-      lmLoss: nll,
-      fusionLoss: fusion > 1e-6 ? (loss - nllPart) / fusion : undefined,
-      learningRate: rate,
-      gradientNorm,
-      next,
-    };
+    step++;
+    return { step, ...result, next: { ...next, steps: step } };
   };
   if (step >= options.steps) return;
   for await (const row of rows) {
     group.push(row);
-    if (group.length < perStep) continue;
+    if (group.length < rowsPerStep) continue;
     yield await take();
     if (step >= options.steps) return;
   }

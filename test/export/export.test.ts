@@ -1,4 +1,4 @@
-/** What is written: the same bits when it is read again, the same text in transformers.js. */
+/** Exports: the same bits when read back, the same text in transformers.js. */
 import "../../src/onnx/no-telemetry.ts";
 import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
@@ -6,29 +6,29 @@ import { basename, dirname, join } from "node:path";
 import { AutoModelForCausalLM, Tensor, env, pipeline } from "@huggingface/transformers";
 import { writeFolder } from "../../src/export/folder.ts";
 import { generateGreedily } from "../generate/greedy.ts";
-import { readTensor } from "../../src/weights/stored.ts";
+import { readTensor } from "../../src/weights/tensor-ref.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { inferenceGraph } from "../../src/models/inference.ts";
 import { readSafetensors } from "../../src/weights/safetensors.ts";
-import { readWeights } from "../../src/weights/weights.ts";
+import { readWeights } from "../../src/weights/read-weights.ts";
 import { compile } from "../../src/onnx/session.ts";
-import { readFrozen } from "../../src/score/frozen.ts";
+import { openScorer } from "../../src/score/open.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel } from "../close.ts";
-import { copyOf, folderOf } from "../folder.ts";
+import { copyFolder, createFolder } from "../folder.ts";
 
 env.allowRemoteModels = false;
 const zoo = join(import.meta.dir, "../fixtures/golden/zoo");
 
-/** A folder written from another, in a place that is removed. */
+/** An export to a temporary folder. */
 async function exported(origin: string, options: Parameters<typeof writeFolder>[3]) {
-  const copy = copyOf(origin);
+  const copy = copyFolder(origin);
   const path = `${copy.path}-exported`;
   await writeFolder(path, origin, await readWeights(origin, readDecoder(origin)), options);
   return { path, [Symbol.dispose]: () => copy[Symbol.dispose]() };
 }
 
-/** The texts of transformers.js: it finds models below one folder, by their names. */
+/** The text that transformers.js generates. It finds models by name below one folder. */
 async function generatedByTransformersJs(folder: string, dtype: "fp32" | "fp16" | "q8", text: string) {
   env.localModelPath = `${dirname(folder)}/`;
   const generate = await pipeline("text-generation", basename(folder), { dtype });
@@ -40,14 +40,14 @@ async function generatedByTransformersJs(folder: string, dtype: "fp32" | "fp16" 
   return generated_text;
 }
 
-describe("transformers.js generates from an export what we generate", () => {
+describe("transformers.js generates the same text from an export as we do", () => {
   for (const name of ["pocket-llama", "pocket-openllama", "pocket-mpt"])
     test(name, async () => {
       using folder = await exported(demoModel(name), { onnx: ["fp32", "fp16", "q8"] });
       const decoder = readDecoder(folder.path);
       const tokenizer = readTokenizer(folder.path);
       const program = await compile(inferenceGraph(decoder), "cpu", 1, {
-        refs: await readWeights(folder.path, decoder),
+        weights: { refs: await readWeights(folder.path, decoder) },
       });
       const text = "And God said unto";
       const prompt = await tokenizer.prompt(text);
@@ -68,7 +68,7 @@ describe("transformers.js generates from an export what we generate", () => {
     });
 });
 
-describe("transformers.js generates what Python's transformers does, from every architecture that it knows", () => {
+describe("transformers.js generates what Python's transformers does, for every architecture it supports", () => {
   for (const name of readdirSync(zoo).filter((each) => each !== "mixtral"))
     test(name, async () => {
       using folder = await exported(join(zoo, name), { onnx: ["fp32"] });
@@ -82,7 +82,7 @@ describe("transformers.js generates what Python's transformers does, from every 
     });
 });
 
-test("in float32 the weights and what the model says are the same, bit by bit", async () => {
+test("in float32 weights and scores are bit-identical", async () => {
   const origin = demoModel("pocket-mpt");
   using folder = await exported(origin, {});
   const decoder = readDecoder(origin);
@@ -91,7 +91,7 @@ test("in float32 the weights and what the model says are the same, bit by bit", 
   const ids = Int32Array.from({ length: 40 }, (_, i) => (i * 41) % 4999);
   const said = await Promise.all(
     [origin, folder.path].map(async (path) => {
-      const scorer = await readFrozen(path).open({
+      const scorer = await openScorer(path, undefined, {
         rows: 1,
         rowLength: 64,
         k: 10,
@@ -105,7 +105,7 @@ test("in float32 the weights and what the model says are the same, bit by bit", 
   expect(said[1]).toEqual(said[0]);
 });
 
-test("16-bit types are rounded to the nearest, and the config says which", async () => {
+test("16-bit dtypes are rounded to nearest and stated in the config", async () => {
   const origin = demoModel("pocket-llama");
   const decoder = readDecoder(origin);
   const plain = await readWeights(origin, decoder);
@@ -124,7 +124,7 @@ test("16-bit types are rounded to the nearest, and the config says which", async
   }
 });
 
-test("weights are cut into files of at most so many bytes, in an index that transformers knows", async () => {
+test("weights are sharded by size, with the index of transformers", async () => {
   using folder = await exported(demoModel("pocket-llama"), { shardBytes: 2_000_000 });
   const { metadata, weight_map } = await Bun.file(join(folder.path, "model.safetensors.index.json")).json();
   const files = [...new Set(Object.values<string>(weight_map))];
@@ -139,10 +139,10 @@ test("weights are cut into files of at most so many bytes, in an index that tran
   expect(metadata.total_size).toBe(total);
 });
 
-test("a folder that has a tokenizer.model only gets the tokenizer.json that transformers.js needs", async () => {
+test("a folder with only a tokenizer.model gets the tokenizer.json that transformers.js needs", async () => {
   const from = (name: string) => ({ from: join(demoModel("pocket-openllama"), name) });
   const files = ["config.json", "model.safetensors", "tokenizer.model", "tokenizer_config.json"];
-  using origin = folderOf(Object.fromEntries(files.map((name) => [name, from(name)])));
+  using origin = createFolder(Object.fromEntries(files.map((name) => [name, from(name)])));
   using folder = await exported(origin.path, { onnx: ["fp32"] });
   const text = "The sea was";
   using whole = await exported(demoModel("pocket-openllama"), { onnx: ["fp32"] });
@@ -151,7 +151,7 @@ test("a folder that has a tokenizer.model only gets the tokenizer.json that tran
   );
 });
 
-test("weights too large for the model itself lie beside it", async () => {
+test("weights too large for the ONNX model are external", async () => {
   const origin = demoModel("pocket-llama");
   using folder = await exported(origin, { onnx: ["fp32", "q8"], inlineBytes: 1000 });
   const onnx = readdirSync(join(folder.path, "onnx")).sort();

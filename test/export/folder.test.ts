@@ -1,4 +1,4 @@
-/** What an export keeps, what it leaves, and what it never does to files that are there. */
+/** What an export keeps and drops, and that it never deletes files of others. */
 import { describe, expect, test } from "bun:test";
 import {
   existsSync,
@@ -12,37 +12,32 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { checkCompanions, writeFolder } from "../../src/export/folder.ts";
-import { type Weights, readTensor } from "../../src/weights/stored.ts";
+import { type Weights, readTensor } from "../../src/weights/tensor-ref.ts";
 import { readDecoder } from "../../src/models/folder.ts";
-import { readWeights } from "../../src/weights/weights.ts";
+import { readWeights } from "../../src/weights/read-weights.ts";
 import { demoModel } from "../close.ts";
-import { copyOf } from "../folder.ts";
+import { catchMessage } from "../failure.ts";
+import { copyFolder } from "../folder.ts";
 
 const root = join(import.meta.dir, "../..");
 const zoo = join(root, "test/fixtures/golden/zoo");
-const weightsOf = async (folder: string): Promise<Weights> => readWeights(folder, readDecoder(folder));
+const locateWeights = async (folder: string): Promise<Weights> => readWeights(folder, readDecoder(folder));
 const read = (folder: string, name: string) => readFileSync(join(folder, name), "utf8");
 
-/** A copy of a model with its config.json changed as text, and what is written from it. */
+/** A copy of a model with its config.json changed as text, and its export. */
 async function exportedWith(model: string, change: (config: string) => string, options = {}) {
-  const copy = copyOf(model);
+  const copy = copyFolder(model);
   const path = join(copy.path, "config.json");
   writeFileSync(path, change(readFileSync(path, "utf8")));
   const out = `${copy.path}-out`;
-  await writeFolder(out, copy.path, await weightsOf(copy.path), options);
+  await writeFolder(out, copy.path, await locateWeights(copy.path), options);
   return { origin: copy.path, out, [Symbol.dispose]: () => copy[Symbol.dispose]() };
 }
 
 const withFields = (fields: string) => (config: string) => config.replace("{", `{${fields},`);
 
-const problemOf = (work: Promise<unknown>) =>
-  work.then(
-    () => "no error",
-    (error: Error) => error.message,
-  );
-
-describe("a config.json that is written again", () => {
-  test("has its numbers as they were, and the fields that nobody knows", async () => {
+describe("an exported config.json", () => {
+  test("keeps numbers as written, and unknown fields", async () => {
     using folder = await exportedWith(
       demoModel("pocket-mpt"),
       withFields('"a_new_field":{"one":1.0,"large":12345678901234567890,"small":1e-05,"list":[2.50,-0.0]}'),
@@ -54,7 +49,7 @@ describe("a config.json that is written again", () => {
     expect(text).toContain('"layer_norm_epsilon": 1e-05');
   });
 
-  test("names no code that is not there, no kernels and no types that are no longer right", async () => {
+  test("names no missing code, no kernels and no outdated dtypes", async () => {
     using folder = await exportedWith(demoModel("pocket-mpt"), (config) =>
       withFields(
         '"auto_map":{"AutoConfig":"configuration_mpt.MPTConfig"},"torch_dtype":"bfloat16","quantization_config":null,' +
@@ -72,12 +67,12 @@ describe("a config.json that is written again", () => {
     expect([config.dtype, config.attn_config.dtype]).toEqual(["float32", "float32"]);
   });
 
-  test("a tokenizer_config.json loses its auto_map alone; other files keep their bytes", async () => {
-    using copy = copyOf(demoModel("pocket-mpt"));
+  test("tokenizer_config.json loses only its auto_map; other files keep their bytes", async () => {
+    using copy = copyFolder(demoModel("pocket-mpt"));
     const path = join(copy.path, "tokenizer_config.json");
     const settings = readFileSync(path, "utf8");
     writeFileSync(path, settings.replace("{", '{"auto_map":{"AutoTokenizer":["a.B",null]},"x_max":1.0,'));
-    await writeFolder(`${copy.path}-out`, copy.path, await weightsOf(copy.path));
+    await writeFolder(`${copy.path}-out`, copy.path, await locateWeights(copy.path));
     const after = read(`${copy.path}-out`, "tokenizer_config.json");
     expect(JSON.parse(after)).toEqual({ x_max: 1, ...JSON.parse(settings) });
     expect(after).toContain('"x_max": 1.0');
@@ -86,7 +81,7 @@ describe("a config.json that is written again", () => {
   });
 
   const ropes: Record<string, [string, (config: string) => string, Record<string, unknown>]> = {
-    "born in transformers 5, default": [
+    "from transformers 5, default": [
       "llama",
       (config) =>
         withFields('"rope_parameters":{"rope_type":"default","rope_theta":500.0}')(
@@ -94,7 +89,7 @@ describe("a config.json that is written again", () => {
         ),
       { rope_theta: 500, rope_scaling: null, rope_parameters: { rope_type: "default", rope_theta: 500 } },
     ],
-    "born in transformers 5, stretched": [
+    "from transformers 5, scaled": [
       "llama",
       withFields('"rope_parameters":{"rope_type":"linear","rope_theta":500.0,"factor":2.0}'),
       {
@@ -103,7 +98,7 @@ describe("a config.json that is written again", () => {
         rope_parameters: { rope_type: "linear", rope_theta: 500, factor: 2 },
       },
     ],
-    "born in transformers 4": [
+    "from transformers 4": [
       "llama_rope_yarn",
       (config) => config,
       {
@@ -117,7 +112,7 @@ describe("a config.json that is written again", () => {
         },
       },
     ],
-    "of which a part is turned": [
+    "with partly rotated heads": [
       "gpt_neox_sequential",
       (config) => config,
       {
@@ -129,14 +124,14 @@ describe("a config.json that is written again", () => {
         rope_parameters: { rope_type: "default", rope_theta: 10000, partial_rotary_factor: 0.5 },
       },
     ],
-    "of which nothing is said": [
+    "by default only": [
       "mixtral",
       (config) => config.replace(/"rope_theta": [\d.]+,/, ""),
       { rope_theta: 1e6, rope_scaling: null, rope_parameters: { rope_type: "default", rope_theta: 1e6 } },
     ],
   };
   for (const [what, [model, change, expected]] of Object.entries(ropes))
-    test(`states positions as both transformers 4 and 5 read them: ${what}`, async () => {
+    test(`states rotary positions for both transformers 4 and 5: ${what}`, async () => {
       using folder = await exportedWith(join(zoo, model), change);
       expect(JSON.parse(read(folder.out, "config.json"))).toMatchObject(expected);
     });
@@ -146,12 +141,9 @@ describe("a companion file that is", () => {
   const cases: Record<string, [(path: string) => void, RegExp]> = {
     "a link out of the folder": [
       (path) => symlinkSync("/etc/passwd", path),
-      /chat_template\.jinja: a link to \/etc\/passwd, outside of the folder/,
+      /chat_template\.jinja: a link to \/etc\/passwd, outside the folder/,
     ],
-    "a link to nothing": [
-      (path) => symlinkSync("/nothing/there", path),
-      /chat_template\.jinja: a link to what is not there/,
-    ],
+    "a broken link": [(path) => symlinkSync("/nothing/there", path), /chat_template\.jinja: broken link/],
     "a pipe": [
       (path) => expect(Bun.spawnSync(["mkfifo", path]).exitCode).toBe(0),
       /chat_template\.jinja: expected a file/,
@@ -159,17 +151,17 @@ describe("a companion file that is", () => {
     "a folder": [(path) => mkdirSync(path), /chat_template\.jinja: expected a file/],
   };
   for (const [what, [make, message]] of Object.entries(cases))
-    test(`${what} is named before anything is written`, async () => {
-      using copy = copyOf(demoModel("pocket-llama"));
-      const weights = await weightsOf(copy.path);
+    test(`${what} is rejected before anything is written`, async () => {
+      using copy = copyFolder(demoModel("pocket-llama"));
+      const weights = await locateWeights(copy.path);
       make(join(copy.path, "chat_template.jinja"));
       expect(() => checkCompanions(copy.path)).toThrow(message);
-      expect(await problemOf(writeFolder(`${copy.path}-out`, copy.path, weights))).toMatch(message);
+      expect(await catchMessage(writeFolder(`${copy.path}-out`, copy.path, weights))).toMatch(message);
       expect(readdirSync(dirname(copy.path))).toEqual(["pocket-llama"]);
     });
 
-  test("a link into the blobs of the hub's cache comes along", async () => {
-    using copy = copyOf(demoModel("pocket-llama"));
+  test("a link into the blobs of the hub's cache is copied", async () => {
+    using copy = copyFolder(demoModel("pocket-llama"));
     const repository = join(dirname(copy.path), "models--org--name");
     const snapshot = join(repository, "snapshots/0123");
     mkdirSync(join(repository, "snapshots"), { recursive: true });
@@ -178,7 +170,7 @@ describe("a companion file that is", () => {
     renameSync(join(snapshot, "tokenizer.json"), join(repository, "blobs/abcd"));
     symlinkSync("../../blobs/abcd", join(snapshot, "tokenizer.json"));
     expect(checkCompanions(snapshot)).toContain("tokenizer.json");
-    await writeFolder(join(repository, "out"), snapshot, await weightsOf(snapshot));
+    await writeFolder(join(repository, "out"), snapshot, await locateWeights(snapshot));
     expect(read(join(repository, "out"), "tokenizer.json")).toBe(
       read(demoModel("pocket-llama"), "tokenizer.json"),
     );
@@ -193,25 +185,25 @@ describe("weights that are not finite", () => {
     [65520, "F16"],
     [-3.4e38, "BF16"],
   ] as const)
-    test(`${value} in ${dtype} is refused by tensor and number, and what was there stays`, async () => {
-      using copy = copyOf(join(zoo, "llama"));
+    test(`${value} in ${dtype} is rejected by tensor and element, and the earlier export stays`, async () => {
+      using copy = copyFolder(join(zoo, "llama"));
       const out = `${copy.path}-out`;
-      const plain = await weightsOf(copy.path);
+      const plain = await locateWeights(copy.path);
       await writeFolder(out, copy.path, plain);
       const before = readFileSync(join(out, "model.safetensors"));
       const changed = readTensor((await readWeights(copy.path, readDecoder(copy.path))).get(name)!);
       changed.data[5] = value;
       const weights = new Map(plain).set(name, changed);
-      expect(await problemOf(writeFolder(out, copy.path, weights, { dtype }))).toBe(
-        `${out}: the model could not be written: tensor ${name}: number 5 is ${changed.data[5]}, which is not finite in ${dtype}`,
+      expect(await catchMessage(writeFolder(out, copy.path, weights, { dtype }))).toBe(
+        `${out}: cannot write the model: tensor ${name}: element 5 is ${changed.data[5]}, not finite in ${dtype}`,
       );
       expect(readFileSync(join(out, "model.safetensors")).equals(before)).toBe(true);
       expect(existsSync(`${out}.next`)).toBe(false);
     });
 
-  test("a number just below what rounds to an infinity is written", async () => {
-    using copy = copyOf(join(zoo, "llama"));
-    const plain = await weightsOf(copy.path);
+  test("a value just below what rounds to infinity is written", async () => {
+    using copy = copyFolder(join(zoo, "llama"));
+    const plain = await locateWeights(copy.path);
     const changed = readTensor((await readWeights(copy.path, readDecoder(copy.path))).get(name)!);
     changed.data[5] = 65519;
     await writeFolder(`${copy.path}-out`, copy.path, new Map(plain).set(name, changed), { dtype: "F16" });
@@ -220,35 +212,64 @@ describe("weights that are not finite", () => {
   });
 });
 
-describe("the place of a model", () => {
-  test("is given to another only if nothing else lies there", async () => {
-    using copy = copyOf(join(zoo, "llama"));
+describe("an existing folder", () => {
+  test("is replaced only if it holds nothing but an export", async () => {
+    using copy = copyFolder(join(zoo, "llama"));
     const out = `${copy.path}-out`;
-    const weights = await weightsOf(copy.path);
+    const weights = await locateWeights(copy.path);
     await writeFolder(out, copy.path, weights, { onnx: ["fp32"], inlineBytes: 1000 });
     await writeFolder(out, copy.path, weights);
     expect(existsSync(join(out, "onnx"))).toBe(false);
     writeFileSync(join(out, "thesis.txt"), "years of work");
-    expect(await problemOf(writeFolder(out, copy.path, weights))).toContain(
-      `${out}: thesis.txt belongs to no model that was written there, and would be deleted`,
+    expect(await catchMessage(writeFolder(out, copy.path, weights))).toContain(
+      `${out}: thesis.txt is not part of an exported model and would be deleted`,
     );
     expect(read(out, "thesis.txt")).toBe("years of work");
     expect(readdirSync(dirname(copy.path)).sort()).toEqual(["llama", "llama-out"]);
   });
 
-  test("is never that of the model which it comes from, nor a folder around it", async () => {
-    using copy = copyOf(join(zoo, "llama"));
-    const weights = await weightsOf(copy.path);
+  test("that is or contains the original model is rejected", async () => {
+    using copy = copyFolder(join(zoo, "llama"));
+    const weights = await locateWeights(copy.path);
     const link = join(dirname(copy.path), "link");
     symlinkSync(copy.path, link);
     for (const out of [copy.path, link, dirname(copy.path)])
-      expect(await problemOf(writeFolder(out, copy.path, weights))).toContain("comes from there");
+      expect(await catchMessage(writeFolder(out, copy.path, weights))).toContain(
+        "holds the model to be exported",
+      );
     expect(existsSync(join(copy.path, "model.safetensors"))).toBe(true);
   });
 
-  test("by the command, with --overwrite, keeps files that no export wrote", () => {
-    using copy = copyOf(join(zoo, "llama"));
-    using there = copyOf(join(zoo, "llama"));
+  test("is put back if an earlier replacement was interrupted before the new one was in its place", async () => {
+    using copy = copyFolder(join(zoo, "llama"));
+    const out = `${copy.path}-out`;
+    const weights = await locateWeights(copy.path);
+    await writeFolder(out, copy.path, weights);
+    const before = readFileSync(join(out, "model.safetensors"));
+    renameSync(out, `${out}.replaced`);
+    const broken = readTensor(
+      (await readWeights(copy.path, readDecoder(copy.path))).get("model.norm.weight")!,
+    );
+    broken.data[0] = NaN;
+    const failing = new Map(weights).set("model.norm.weight", broken);
+    expect(await catchMessage(writeFolder(out, copy.path, failing))).toContain("not finite");
+    expect(readFileSync(join(out, "model.safetensors")).equals(before)).toBe(true);
+    expect(readdirSync(dirname(copy.path)).sort()).toEqual(["llama", "llama-out"]);
+  });
+
+  test("that an interrupted replacement left behind is deleted by the next", async () => {
+    using copy = copyFolder(join(zoo, "llama"));
+    const out = `${copy.path}-out`;
+    const weights = await locateWeights(copy.path);
+    await writeFolder(out, copy.path, weights);
+    await writeFolder(`${out}.replaced`, copy.path, weights);
+    await writeFolder(out, copy.path, weights);
+    expect(readdirSync(dirname(copy.path)).sort()).toEqual(["llama", "llama-out"]);
+  });
+
+  test("keeps files of others with the command's --overwrite", () => {
+    using copy = copyFolder(join(zoo, "llama"));
+    using there = copyFolder(join(zoo, "llama"));
     rmSync(join(there.path, "golden.json"));
     rmSync(join(there.path, "logits.f32"));
     mkdirSync(join(there.path, "data"));
@@ -257,7 +278,7 @@ describe("the place of a model", () => {
       [process.execPath, "streams/commands/export.ts", copy.path, "--out", there.path, "--overwrite"],
       { cwd: root },
     );
-    expect(run.stderr.toString()).toContain(`export: ${there.path}: data belongs to no model`);
+    expect(run.stderr.toString()).toContain(`export: ${there.path}: data is not part of an exported model`);
     expect(run.exitCode).toBe(1);
     expect(read(there.path, "data/thesis.txt")).toBe("years of work");
   });

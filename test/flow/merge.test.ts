@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { merge } from "../../src/flow/merge.ts";
 import { Queue } from "../../src/flow/queue.ts";
-import { failureOf } from "../failure.ts";
+import { catchError } from "../failure.ts";
 import { counted, settle } from "./counted.ts";
 
 test("items come in the order in which they arrive, whichever source they are of", async () => {
@@ -64,7 +64,7 @@ test("one source's error ends the stream once, after what came before it, and cl
   const run = async () => {
     for await (const item of merge([good.source, bad.source])) got.push(item);
   };
-  expect((await failureOf(run())).message).toBe("item 3");
+  expect((await catchError(run())).message).toBe("item 3");
   await settle();
   expect(got.length).toBeGreaterThanOrEqual(3);
   expect([good.seen.closed, bad.seen.closed]).toEqual([1, 1]);
@@ -74,7 +74,7 @@ test("one source's error ends the stream once, after what came before it, and cl
 test("errors of several sources at once are thrown as one, and none goes unhandled", async () => {
   const sources = [counted(10, 0), counted(10, 0), counted(10, 1)];
   const merged = merge(sources.map(({ source }) => source));
-  expect((await failureOf(merged.next())).message).toBe("item 0");
+  expect((await catchError(merged.next())).message).toBe("item 0");
   await settle();
   expect(await merged.next()).toEqual({ done: true, value: undefined });
   expect(sources.map(({ seen }) => seen.closed)).toEqual([1, 1, 1]);

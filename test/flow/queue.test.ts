@@ -1,7 +1,7 @@
 /** A queue between producers that push and a consumer that pulls. */
 import { expect, test } from "bun:test";
 import { Queue } from "../../src/flow/queue.ts";
-import { failureOf } from "../failure.ts";
+import { catchError } from "../failure.ts";
 import { settle } from "./counted.ts";
 
 test("items come in order, whether they were pushed before the consumer asked or after", async () => {
@@ -31,7 +31,7 @@ test("an error is thrown once, after the items that were pushed before it", asyn
   queue.fail(new Error("again"));
   const items = queue[Symbol.asyncIterator]();
   expect(await items.next()).toEqual({ done: false, value: 0 });
-  expect((await failureOf(items.next())).message).toBe("broken");
+  expect((await catchError(items.next())).message).toBe("broken");
   expect(await items.next()).toEqual({ done: true, value: undefined });
 });
 
@@ -51,10 +51,10 @@ test("abort drops what has not been taken and wakes a consumer that waits", asyn
   const full = new Queue<number>();
   full.push(0);
   full.abort(new Error("stop"));
-  expect((await failureOf(full[Symbol.asyncIterator]().next())).message).toBe("stop");
+  expect((await catchError(full[Symbol.asyncIterator]().next())).message).toBe("stop");
 
   const empty = new Queue<number>();
-  const waiting = failureOf(empty[Symbol.asyncIterator]().next());
+  const waiting = catchError(empty[Symbol.asyncIterator]().next());
   await settle();
   empty.abort(new Error("stop"));
   expect((await waiting).message).toBe("stop");

@@ -1,202 +1,234 @@
-/** Many texts at a time, without a server. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { Engine, type Programs, maxContext } from "../../src/generate/engine.ts";
-import type { TokenGenerated, GenerationRequest, PromptScored } from "../../src/generate/requests.ts";
-import { generateGreedily } from "./greedy.ts";
-import { greedy } from "../../src/generate/sample.ts";
-import { bytesPerPlace } from "../../src/generate/slots.ts";
-import { readDecoder } from "../../src/models/folder.ts";
-import { type CacheShape, inferenceGraph, slotGraph } from "../../src/models/inference.ts";
-import { readWeights } from "../../src/weights/weights.ts";
-import { type Program, compile } from "../../src/onnx/session.ts";
-import { slotScoringGraph } from "../../src/score/graph.ts";
-import { Scorer } from "../../src/score/scorer.ts";
-import { demoModel, largestDifference } from "../close.ts";
+/** The engine's scheduling, on a model without weights whose continuations are known. */
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { Engine } from "../../src/generate/engine.ts";
+import type { EngineEvent, GenerationRequest, TokenGenerated } from "../../src/generate/protocol.ts";
+import { Sampler, greedy } from "../../src/generate/sample.ts";
+import { MockModel, continuation, logitsAfter, scoresOf } from "./mock-model.ts";
 
-const folder = demoModel("pocket-mpt");
-const decoder = readDecoder(folder);
-const [k, tokenizerSize] = [4, 5000];
-let programs: Programs;
-let score: Program;
-let cache: CacheShape;
-beforeAll(async () => {
-  const refs = await readWeights(folder, decoder);
-  const single = slotGraph(decoder, true);
-  cache = single.cache;
-  score = await compile(slotScoringGraph(decoder, k, tokenizerSize), "cpu", 1, { refs });
-  programs = {
-    score: async () => score,
-    prefill: await compile(slotGraph(decoder, false).graph, "cpu", 1, { refs }),
-    decode: await compile(single.graph, "cpu", 1, { refs, prepacked: true }),
-  };
-});
-afterAll(async () => {
-  for (const program of [programs.prefill, programs.decode, score]) await program.close();
-});
-
-const request = (id: number, more: Partial<GenerationRequest> = {}): GenerationRequest => ({
+const request = (id: number, prompt: readonly number[], more: Partial<GenerationRequest> = {}) => ({
   id,
-  prompt: Int32Array.from({ length: 3 + ((id * 37) % 150) }, (_, t) => (t * 7919 + (id % 3)) % 4000),
-  maxTokens: 5 + ((id * 13) % 40),
-  sampling: { ...greedy, temperature: id % 2, topP: 0.9, seed: id },
+  prompt: Int32Array.from(prompt),
+  maxTokens: 4,
+  sampling: greedy,
   stopTokens: [],
   ...more,
 });
 
-async function run(requests: readonly GenerationRequest[], slots: number) {
-  const all = new Map<number, TokenGenerated[]>();
-  const engine = new Engine(
-    programs,
-    cache,
-    slots,
-    (one) => void all.set(one.id, [...(all.get(one.id) ?? []), one as TokenGenerated]),
-  );
-  for (const one of requests) engine.submit(one);
-  while (engine.busy) await engine.step();
-  return { all, statistics: engine.statistics() };
+function createEngine(slots: number) {
+  const events: EngineEvent[] = [];
+  const model = new MockModel(slots);
+  return { model, events, engine: new Engine(model, slots, (event) => events.push(event)) };
 }
 
-const ids = (generated: readonly TokenGenerated[] = []) => generated.map(({ token }) => token);
-
-test("a text is the same alone and among others, bit by bit, however many slots there are", async () => {
-  const requests = Array.from({ length: 14 }, (_, id) => request(id, { logprobs: 3 }));
-  const [few, many] = [await run(requests, 3), await run(requests, 16)];
-  for (const one of requests) {
-    const { all } = await run([one], 4);
-    expect(all.get(one.id)!.length).toBe(one.maxTokens);
-    expect(few.all.get(one.id)).toEqual(all.get(one.id)!);
-    expect(many.all.get(one.id)).toEqual(all.get(one.id)!);
-  }
-  expect(few.statistics).toMatchObject({ slots: 3, active: 0, queued: 0 });
-});
-
-test("greedy texts are those of decoding by the plain cache", async () => {
-  const program = await compile(inferenceGraph(decoder), "cpu", 1, {
-    refs: await readWeights(folder, decoder),
-  });
-  const requests = [4, 5, 6].map((id) => request(id, { sampling: greedy, maxTokens: 20 }));
-  const { all } = await run(requests, 4);
-  for (const { id, prompt } of requests) {
-    const [text] = await generateGreedily(program, [prompt], { maxTokens: 20, ends: [], context: 512 });
-    expect(ids(all.get(id))).toEqual([...text]);
-  }
-  await program.close();
-});
-
-test("what prompts begin with in common is computed once, and changes no text", async () => {
-  const common = Array.from({ length: 200 }, (_, t) => (t * 31) % 4000);
-  const requests = [1, 2, 3, 4].map((id) =>
-    request(id, { prompt: Int32Array.from([...common, id, 7]), maxTokens: 8 }),
-  );
-  const all = new Map<number, number[]>();
-  const engine = new Engine(
-    programs,
-    cache,
-    2,
-    (told) => void all.set(told.id, [...(all.get(told.id) ?? []), (told as TokenGenerated).token]),
-  );
-  for (const one of requests) {
-    engine.submit(one);
-    while (engine.busy) await engine.step();
-  }
-  // Three times the whole chunks of 64 tokens.
-  expect(engine.statistics().cachedTokens).toBe(3 * 192);
-  for (const one of requests) expect(all.get(one.id)).toEqual(ids((await run([one], 2)).all.get(one.id)));
-  // Also where they come at the same time.
-  const together = await run(requests, 4);
-  expect(together.statistics.cachedTokens).toBe(3 * 192);
-  for (const one of requests) expect(ids(together.all.get(one.id))).toEqual(all.get(one.id)!);
-});
-
-test("a long prompt does not stop the tokens of others", async () => {
-  const order: number[] = [];
-  const engine = new Engine(programs, cache, 2, ({ id }) => void order.push(id));
-  engine.submit(request(1, { prompt: Int32Array.of(5, 6, 7), maxTokens: 30 }));
-  await engine.step();
-  engine.submit(request(2, { prompt: new Int32Array(400).fill(9), maxTokens: 2 }));
+async function finish(engine: Engine): Promise<void> {
   while (engine.busy) await engine.step();
-  // 400 tokens are seven chunks, and there is a token of the other text beside each.
-  expect(order.indexOf(2)).toBeGreaterThanOrEqual(7);
-  expect(order.slice(0, 7)).toEqual(Array(7).fill(1));
-});
+}
 
-test("prompts are scored chunk by chunk, beside texts that stay the same; what follows is what would follow anyway", async () => {
-  const requests = Array.from({ length: 8 }, (_, id) =>
-    request(id, { scored: id > 1, logprobs: 2, ...(id === 7 && { maxTokens: 0 }) }),
-  );
-  const scorer = await Scorer.create(
-    decoder,
-    { refs: await readWeights(folder, decoder) },
-    { rows: 1, rowLength: 256, k, tokenizerSize, device: "cpu", threads: 1 },
-  );
-  const direct = await scorer.score(requests.map(({ prompt }) => prompt));
-  await scorer.close();
-  const scores = new Map<number, PromptScored>();
-  const texts = new Map<number, TokenGenerated[]>();
-  const order: number[] = [];
-  const engine = new Engine(programs, cache, 3, (told) => {
-    order.push(told.id);
-    if ("scores" in told) scores.set(told.id, told);
-    else texts.set(told.id, [...(texts.get(told.id) ?? []), told]);
-  });
+const tokensOf = (events: readonly EngineEvent[], id: number) =>
+  events.flatMap((event) => (event.id === id && "token" in event ? [event.token] : []));
+
+/** The scores of a whole prompt; nothing follows its last token. */
+function promptScores(prompt: readonly number[]) {
+  const scores = scoresOf([], Int32Array.from(prompt), Int32Array.from([...prompt.slice(1), 0]));
+  scores.nll[prompt.length - 1] = 0;
+  return scores;
+}
+
+const numbers = (length: number, start = 0) => Array.from({ length }, (_, i) => (start + i) % 40);
+
+test("sequences of different lengths join and leave while others go on", async () => {
+  const { engine, events, model } = createEngine(2);
+  const requests = [3, 9, 1, 5, 2].map((maxTokens, id) => request(id, numbers(3 + id), { maxTokens }));
   for (const one of requests) engine.submit(one);
-  while (engine.busy) await engine.step();
-  expect(new Set(order.slice(0, order.lastIndexOf(0))).size).toBeGreaterThan(2);
-  for (const { id, prompt, scored, maxTokens } of requests) {
-    const plain = await run([request(id, { logprobs: 2 })], 1);
-    const expected = plain.all.get(id)!;
-    if (scored && maxTokens > 0) {
-      // Its logits came with those of the whole chunk: the same but for the order of the sums.
-      const [first, ...rest] = texts.get(id)!;
-      expect(first.token).toBe(expected[0].token);
-      expect(Math.abs(first.logprob! - expected[0].logprob!)).toBeLessThan(1e-5);
-      expect(rest).toEqual(expected.slice(1));
-    } else if (maxTokens > 0) expect(texts.get(id)).toEqual(expected);
-    if (!scored) continue;
-    const { scores: own, finish } = scores.get(id)!;
-    expect(finish).toBe(maxTokens > 0 ? undefined : "length");
-    expect([own.nll.length, own.nll.at(-1)]).toEqual([prompt.length, 0]);
-    expect(largestDifference(own.nll, direct[id].nll)).toBeLessThan(1e-4);
-    expect(own.topIds).toEqual(direct[id].topIds);
-    expect(largestDifference(own.topLogProbs, direct[id].topLogProbs)).toBeLessThan(1e-4);
+  await finish(engine);
+  for (const { id, prompt, maxTokens } of requests) {
+    expect(tokensOf(events, id)).toEqual(continuation(prompt, maxTokens));
+    expect(events.findLast((event) => event.id === id)).toMatchObject({ finish: "length" });
   }
-  // What a scored prompt leaves in the cache serves the next.
-  const again = request(6, { logprobs: 2 });
-  engine.submit(again);
-  texts.clear();
-  while (engine.busy) await engine.step();
-  expect(engine.statistics().cachedTokens).toBeGreaterThanOrEqual(64);
-  expect(texts.get(6)).toEqual((await run([again], 1)).all.get(6)!);
+  // While the second generates its nine tokens, the other slot serves three others.
+  expect(events.findIndex(({ id }) => id === 3)).toBeLessThan(
+    events.findIndex(({ id, finish: end }) => id === 1 && end !== undefined),
+  );
+  expect(model.runs.some(({ kind, tokens }) => kind === "decode" && tokens === 2)).toBe(true);
+  expect(engine.statistics()).toEqual({
+    slots: 2,
+    active: 0,
+    queued: 0,
+    cacheBytes: 0,
+    promptTokens: 3 + 4 + 5 + 6 + 7,
+    cachedTokens: 0,
+    generatedTokens: 3 + 9 + 1 + 5 + 2,
+  });
 });
 
-test("a cancelled request leaves at once, waiting or not, and the next takes its slot", async () => {
-  const seen: number[] = [];
-  const engine = new Engine(programs, cache, 1, ({ id }) => void seen.push(id));
-  for (const id of [1, 2, 3]) engine.submit(request(id, { maxTokens: 50 }));
-  for (let i = 0; i < 6; i++) await engine.step();
+test("a long prompt is prefilled in chunks, between which others decode", async () => {
+  const { engine, events, model } = createEngine(2);
+  engine.submit(request(1, [5, 6, 7], { maxTokens: 30 }));
+  await engine.step();
+  engine.submit(request(2, numbers(150), { maxTokens: 2 }));
+  await engine.step();
+  await engine.step();
+  await engine.step();
+  expect(model.runs.filter(({ kind }) => kind === "prefill").map(({ tokens }) => tokens)).toEqual([
+    3, 64, 64, 22,
+  ]);
+  expect(events.map(({ id }) => id)).toEqual([1, 1, 1, 1, 2, 1, 2]);
+});
+
+test("prompts reuse the whole chunks that another row has cached, but always run their last token", async () => {
+  const { engine, events, model } = createEngine(2);
+  const common = numbers(130);
+  for (const [id, prompt] of [[...common, 1], [...common, 2], common.slice(0, 128)].entries()) {
+    engine.submit(request(id, prompt));
+    await finish(engine);
+    expect(tokensOf(events, id)).toEqual(continuation(prompt, 4));
+  }
+  expect(engine.statistics().cachedTokens).toBe(128 + 64);
+  const prefilled = model.runs.filter(({ kind }) => kind === "prefill").map(({ tokens }) => tokens);
+  expect(prefilled).toEqual([64, 64, 3, 3, 64]);
+  // Each went to the row that had its prefix.
+  expect(model.copies).toBe(0);
+});
+
+test("a prefix that is longer in a busy row is copied from there, and counted once", async () => {
+  const { engine, events, model } = createEngine(2);
+  const common = numbers(140);
+  const prompts = [common.slice(0, 70), [...common, 1], [...common, 2]];
+  engine.submit(request(0, prompts[0]));
+  engine.submit(request(1, prompts[1], { maxTokens: 30 }));
+  while (tokensOf(events, 1).length === 0) await engine.step();
+  engine.submit(request(2, prompts[2]));
+  await finish(engine);
+  prompts.forEach((prompt, id) =>
+    expect(tokensOf(events, id)).toEqual(continuation(prompt, id === 1 ? 30 : 4)),
+  );
+  expect([model.copies, engine.statistics().cachedTokens]).toEqual([2, 64 + 128]);
+});
+
+test("prompts that arrive together share a prefix as soon as one has computed it", async () => {
+  const { engine, events } = createEngine(3);
+  const prompts = [1, 2, 3].map((last) => [...numbers(130), last]);
+  prompts.forEach((prompt, id) => engine.submit(request(id, prompt)));
+  await finish(engine);
+  prompts.forEach((prompt, id) => expect(tokensOf(events, id)).toEqual(continuation(prompt, 4)));
+  expect(engine.statistics().cachedTokens).toBe(2 * 128);
+});
+
+test("a cancelled request leaves at once, queued or running, and the next takes its slot", async () => {
+  const { engine, events } = createEngine(1);
+  for (const id of [1, 2, 3]) engine.submit(request(id, numbers(5 + id), { maxTokens: 20 }));
+  for (let step = 0; step < 4; step++) await engine.step();
   engine.cancel(2);
   engine.cancel(1);
+  engine.cancel(77);
   expect(engine.statistics()).toMatchObject({ active: 0, queued: 1 });
-  while (engine.busy) await engine.step();
-  expect(new Set(seen)).toEqual(new Set([1, 3]));
-  expect(seen.filter((id) => id === 3).length).toBe(50);
+  const before = events.length;
+  await finish(engine);
+  expect(new Set(events.slice(before).map(({ id }) => id))).toEqual(new Set([3]));
+  expect(tokensOf(events, 3)).toEqual(continuation(numbers(8), 20));
 });
 
-test("a text ends with its end, and the cache has room for what was promised", async () => {
-  const [one] = (await run([request(8, { sampling: greedy })], 1)).all.values();
-  const end = one[3].token;
-  const { all } = await run([request(8, { sampling: greedy, stopTokens: [end] })], 1);
-  expect(all.get(8)!.at(-1)).toMatchObject({ token: end, finish: "stop" });
-  // Of several, the one that comes first; those of the request count as those of the model.
-  const [first, second] = [one[3].token, one[1].token];
-  for (const ending of [{ ends: [first, second] }, { ends: [first], stopIds: [second] }]) {
-    const ended = await run([request(8, { sampling: greedy, ...ending })], 1);
-    const at = ids(one).findIndex((id) => id === first || id === second);
-    expect(ids(ended.all.get(8))).toEqual(ids(one).slice(0, at + 1));
-    expect(ended.all.get(8)!.at(-1)).toMatchObject({ token: one[at].token, finish: "stop" });
+test("a sequence stops at the first stop token, the model's or the request's", async () => {
+  const all = continuation([1, 2, 3], 12);
+  for (const stops of [
+    { stopTokens: [all[5]] },
+    { stopTokens: [all[9], all[5]] },
+    { stopTokens: [all[9]], stopIds: [all[5]] },
+  ]) {
+    const { engine, events } = createEngine(1);
+    engine.submit(request(0, [1, 2, 3], { maxTokens: 12, ...stops }));
+    await finish(engine);
+    expect(tokensOf(events, 0)).toEqual(all.slice(0, all.indexOf(all[5]) + 1));
+    expect(events.at(-1)).toMatchObject({ token: all[5], finish: "stop" });
   }
-  const places = bytesPerPlace(cache);
-  expect(maxContext(cache, 4, 4 * 300 * places, 512)).toBe(256);
-  expect(maxContext(cache, 4, 4 * 330 * places, 512)).toBe(320);
-  expect(maxContext(cache, 4, 4 * 4096 * places, 512)).toBe(512);
+});
+
+test("log-probabilities are the model's own, whatever bias and penalties choose", async () => {
+  const { engine, events } = createEngine(1);
+  const chosen = 17;
+  const sampling = { ...greedy, logitBias: [[chosen, 100]] as const };
+  engine.submit(request(0, [4, 5], { sampling, logprobs: 3, maxTokens: 1 }));
+  await finish(engine);
+  const logits = Array.from(logitsAfter([4, 5]));
+  const normalizer = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0));
+  const best = [...logits.keys()].sort((a, b) => logits[b] - logits[a]).slice(0, 3);
+  const [{ token, logprob, top }] = events as TokenGenerated[];
+  expect(token).toBe(chosen);
+  expect(logprob).toBeCloseTo(logits[chosen] - normalizer, 5);
+  expect(top!.map(([id]) => id)).toEqual(best);
+  top!.forEach(([id, value]) => expect(value).toBeCloseTo(logits[id] - normalizer, 5));
+});
+
+test("a scored prompt runs in full, and its scores come before its first token", async () => {
+  const { engine, events, model } = createEngine(2);
+  const prompt = numbers(100);
+  engine.submit(request(0, prompt));
+  await finish(engine);
+  engine.submit(request(1, prompt, { scored: true }));
+  engine.submit(request(2, numbers(70, 9), { scored: true, maxTokens: 0 }));
+  await finish(engine);
+  expect(model.runs.filter(({ kind }) => kind === "score").map(({ tokens }) => tokens)).toEqual([
+    64, 36, 64, 6,
+  ]);
+  for (const [id, ids] of [prompt, numbers(70, 9)].entries()) {
+    const own = events.filter((event) => event.id === id + 1);
+    expect(own[0]).toEqual({ id: id + 1, scores: promptScores(ids), ...(id === 1 && { finish: "length" }) });
+    expect(tokensOf(own, id + 1)).toEqual(id === 1 ? [] : continuation(ids, 4));
+  }
+});
+
+test("every sequence is the model's own, whatever else comes, goes, and shares the cache", async () => {
+  const prompts = fc
+    .tuple(fc.constantFrom(0, 7), fc.nat(200), fc.array(fc.nat(39), { minLength: 1, maxLength: 5 }))
+    .map(([start, length, end]) => [...numbers(length, start), ...end]);
+  const samplings = fc.record({
+    temperature: fc.constantFrom(0, 1),
+    topP: fc.constantFrom(1, 0.8),
+    repetitionPenalty: fc.constantFrom(1, 1.3),
+    frequencyPenalty: fc.constantFrom(0, 0.7),
+    presencePenalty: fc.constantFrom(0, 0.4),
+    seed: fc.nat(),
+  });
+  const arrivals = fc.array(
+    fc.record({
+      prompt: prompts,
+      sampling: samplings,
+      scored: fc.boolean(),
+      maxTokens: fc.integer({ min: 1, max: 12 }),
+      stepsBefore: fc.nat(4),
+      cancelled: fc.option(fc.nat(6), { nil: undefined }),
+    }),
+    { minLength: 1, maxLength: 9 },
+  );
+  await fc.assert(
+    fc.asyncProperty(arrivals, fc.integer({ min: 1, max: 4 }), async (all, slots) => {
+      const { engine, events } = createEngine(slots);
+      const cancelAt = new Map<number, number>();
+      let steps = 0;
+      const step = async () => {
+        for (const [id, at] of cancelAt) if (at === steps) engine.cancel(id);
+        steps++;
+        await engine.step();
+      };
+      for (const [id, { prompt, scored, maxTokens, stepsBefore, cancelled, ...rest }] of all.entries()) {
+        for (let i = 0; i < stepsBefore; i++) await step();
+        if (cancelled !== undefined) cancelAt.set(id, steps + cancelled);
+        engine.submit(request(id, prompt, { scored, maxTokens, sampling: { ...greedy, ...rest.sampling } }));
+      }
+      while (engine.busy) await step();
+      for (const [id, { prompt, sampling, scored, maxTokens, cancelled }] of all.entries()) {
+        const sampler = new Sampler({ ...greedy, ...sampling }, prompt);
+        const expected = [...prompt];
+        for (let t = 0; t < maxTokens; t++) expected.push(sampler.sample(logitsAfter(expected)));
+        const found = tokensOf(events, id);
+        expect(found).toEqual(expected.slice(prompt.length, prompt.length + found.length));
+        if (cancelled !== undefined) continue;
+        expect(found.length).toBe(maxTokens);
+        const first = events.find((event) => event.id === id);
+        if (scored) expect(first).toEqual({ id, scores: promptScores(prompt) });
+      }
+    }),
+    { numRuns: 200 },
+  );
 });

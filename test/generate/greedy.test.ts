@@ -4,17 +4,18 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { generateGreedily } from "./greedy.ts";
 import { Engine } from "../../src/generate/engine.ts";
-import type { TokenGenerated } from "../../src/generate/requests.ts";
+import { GraphRunner } from "../../src/generate/graph-runner.ts";
+import type { TokenGenerated } from "../../src/generate/protocol.ts";
 import { greedy } from "../../src/generate/sample.ts";
 import { Builder } from "../../src/graph/build.ts";
 import type { Decoder } from "../../src/models/decoder.ts";
 import { readDecoder, readParameters } from "../../src/models/folder.ts";
-import { logitsOf } from "../../src/models/head.ts";
-import { inferenceGraph, slotGraph } from "../../src/models/inference.ts";
-import { cacheContext, packedTokens, parametersOf } from "../../src/models/tokens.ts";
-import { readWeights } from "../../src/weights/weights.ts";
+import { computeLogits } from "../../src/models/head.ts";
+import { inferenceGraph } from "../../src/models/inference.ts";
+import { cacheContext, packedTokens, addParameters } from "../../src/models/tokens.ts";
+import { readWeights } from "../../src/weights/read-weights.ts";
 import { compile } from "../../src/onnx/session.ts";
-import { messageOf } from "../failure.ts";
+import { catchMessage } from "../failure.ts";
 
 const zoo = join(import.meta.dir, "../fixtures/golden/zoo");
 
@@ -27,9 +28,9 @@ async function withoutCache(
 ): Promise<number[]> {
   const length = prompt.length + count;
   const b = new Builder();
-  const inputs = parametersOf(b, decoder);
+  const inputs = addParameters(b, decoder);
   const hidden = decoder.hidden(b, (name) => inputs.get(name)!, packedTokens(b, 1, length));
-  b.output("logits", logitsOf(b, decoder, hidden, inputs.get(decoder.head)!));
+  b.output("logits", computeLogits(b, decoder, hidden, inputs.get(decoder.head)!));
   const program = await compile(b.graph(), "cpu", 1);
   const weights = Array.from(
     await readParameters(folder, decoder),
@@ -50,23 +51,17 @@ async function withoutCache(
 /** The same through the engine that serves, with its slots. */
 async function byEngine(folder: string, decoder: Decoder, prompts: readonly Int32Array[], maxTokens: number) {
   const refs = await readWeights(folder, decoder);
-  const { graph, cache } = slotGraph(decoder, true);
-  const programs = {
-    prefill: await compile(slotGraph(decoder, false).graph, "cpu", 1, { refs }),
-    decode: await compile(graph, "cpu", 1, { refs, prepacked: true }),
-    score: () => Promise.reject(new Error("nothing is scored")),
-  };
+  const options = { device: "cpu", threads: 1, slots: 2, k: 1, tokenizerSize: decoder.vocabulary } as const;
+  const runner = await GraphRunner.create(decoder, { refs }, options);
   const texts: number[][] = prompts.map(() => []);
   const engine = new Engine(
-    programs,
-    cache,
-    2,
-    (told) => void texts[told.id].push((told as TokenGenerated).token),
+    runner,
+    options.slots,
+    (event) => void texts[event.id].push((event as TokenGenerated).token),
   );
   prompts.forEach((prompt, id) => engine.submit({ id, prompt, maxTokens, sampling: greedy, stopTokens: [] }));
   while (engine.busy) await engine.step();
-  await programs.prefill.close();
-  await programs.decode.close();
+  await runner.close();
   return texts;
 }
 
@@ -77,7 +72,7 @@ describe("greedy generation with a cache is that without one, also in a batch of
       const { greedy: golden } = await Bun.file(join(folder, "golden.json")).json();
       const decoder = readDecoder(folder);
       const program = await compile(inferenceGraph(decoder), "cpu", 1, {
-        refs: await readWeights(folder, decoder),
+        weights: { refs: await readWeights(folder, decoder) },
       });
       const prompt = Int32Array.from(golden.prompt);
       const prompts = [prompt.slice(3, 5), prompt, prompt.slice(2)];
@@ -96,7 +91,7 @@ test("a text ends before a token that ends texts, and where the context does", a
   const folder = join(zoo, "llama_rope_linear");
   const decoder = readDecoder(folder);
   const program = await compile(inferenceGraph(decoder), "cpu", 1, {
-    refs: await readWeights(folder, decoder),
+    weights: { refs: await readWeights(folder, decoder) },
   });
   const { greedy: golden } = await Bun.file(join(folder, "golden.json")).json();
   const prompt = Int32Array.from(golden.prompt);
@@ -107,7 +102,7 @@ test("a text ends before a token that ends texts, and where the context does", a
   expect([...ended]).toEqual(all.slice(0, all.indexOf(all[5])));
   const [short] = await generate({ maxTokens: 24, ends: [], context: prompt.length + 3 });
   expect([...short]).toEqual(all.slice(0, 3));
-  expect(await messageOf(generate({ maxTokens: 1, ends: [], context: prompt.length }))).toMatch(
+  expect(await catchMessage(generate({ maxTokens: 1, ends: [], context: prompt.length }))).toMatch(
     "generate: a prompt of 7 tokens leaves no room in a context of 7",
   );
   await program.close();

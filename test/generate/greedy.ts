@@ -1,6 +1,6 @@
 /** @file Greedy decoding of a batch by the graph that is exported, as plainly as it can be done. */
-import { type Data, type Program, free } from "../../src/onnx/session.ts";
-import { largest } from "../../src/generate/sample.ts";
+import { type Data, type Program, free } from "../../src/onnx/program.ts";
+import { argmax } from "../../src/generate/logits.ts";
 
 // B texts of a batch, S tokens of a run, P tokens in the cache, V vocabulary.
 
@@ -59,7 +59,7 @@ export async function generateGreedily(
     );
     const vocabulary = logits.length / (B * S);
     ids = Int32Array.from({ length: B }, (_, row) =>
-      largest(logits.subarray(((row + 1) * S - 1) * vocabulary, (row + 1) * S * vocabulary)),
+      argmax(logits.subarray(((row + 1) * S - 1) * vocabulary, (row + 1) * S * vocabulary)),
     );
     free([logits]);
     P += S;

@@ -3,7 +3,7 @@ import { Builder } from "../../src/graph/build.ts";
 import { check } from "../../src/graph/check.ts";
 import { print } from "../../src/graph/print.ts";
 
-test("an op with illegal shapes is refused with its name, what it expects and what it got", () => {
+test("illegal inputs are rejected with the op, what it expects and what it got", () => {
   const b = new Builder();
   const x = b.input("x", [4, 8]);
   expect(() => b.gemm(x, b.input("y", [16, 2]))).toThrow(
@@ -17,7 +17,7 @@ test("an op with illegal shapes is refused with its name, what it expects and wh
   expect(() => b.gather(x, x)).toThrow("gather: expected table[V,D] and i32 ids, got f32[4,8] and f32[4,8]");
 });
 
-test("a name is given once, and a constant has as many elements as its shape", () => {
+test("names are unique, and a constant has as many elements as its shape", () => {
   const b = new Builder();
   const x = b.input("x", [2]);
   expect(() => b.input("x", [2])).toThrow('input: the name "x" is taken');
@@ -26,7 +26,7 @@ test("a name is given once, and a constant has as many elements as its shape", (
   expect(() => b.constant(new Float32Array(3), [2])).toThrow("constant: expected 2 elements for [2], got 3");
 });
 
-test("a graph holds only what its outputs need, and prints one node a line", () => {
+test("a graph holds only the nodes that its outputs need, and prints one per line", () => {
   const b = new Builder();
   const x = b.input("x", [2, 3]);
   b.exp(x);
@@ -42,7 +42,7 @@ test("a graph holds only what its outputs need, and prints one node a line", () 
   `);
 });
 
-test("a graph that is not in order, has no output or names an output like an input is refused", () => {
+test("a graph out of order, without outputs or with an output named like an input is rejected", () => {
   const b = new Builder();
   const x = b.input("x", [2]);
   const y = b.exp(x);

@@ -1,15 +1,15 @@
-/** What a config.json says, and what it may say without any effect, as Python's transformers takes it. */
+/** Changed config.json files are read as Python's transformers reads them, or rejected. */
 import { describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Builder } from "../../src/graph/build.ts";
 import { readDecoder } from "../../src/models/folder.ts";
-import { logitsOf } from "../../src/models/head.ts";
-import { packedTokens, parametersOf } from "../../src/models/tokens.ts";
-import { readWeights } from "../../src/weights/weights.ts";
+import { computeLogits } from "../../src/models/head.ts";
+import { packedTokens, addParameters } from "../../src/models/tokens.ts";
+import { readWeights } from "../../src/weights/read-weights.ts";
 import { compile } from "../../src/onnx/session.ts";
 import { largestDifference } from "../close.ts";
-import { copyOf } from "../folder.ts";
+import { copyFolder } from "../folder.ts";
 
 const fixtures = join(import.meta.dir, "../fixtures");
 const zoo = join(fixtures, "golden/zoo");
@@ -22,7 +22,7 @@ interface Mutation {
   readonly transformers: "same" | "error" | number[];
 }
 
-/** A change as make.py makes it: names with dots lie deeper, "-" removes a field. */
+/** A change as in make.py: dots in names descend, "-" removes a field. */
 function changed(config: Config, change: Config): Config {
   const all = structuredClone(config);
   for (const [path, value] of Object.entries(change)) {
@@ -36,14 +36,14 @@ function changed(config: Config, change: Config): Config {
 }
 
 /** −log p of the last eight tokens of a text. */
-async function nllOf(folder: string, text: readonly number[]): Promise<number[]> {
+async function computeNll(folder: string, text: readonly number[]): Promise<number[]> {
   const decoder = readDecoder(folder);
   const refs = await readWeights(folder, decoder);
   const b = new Builder();
-  const inputs = parametersOf(b, decoder);
+  const inputs = addParameters(b, decoder);
   const hidden = decoder.hidden(b, (key) => inputs.get(key)!, packedTokens(b, 1, text.length));
-  b.output("logits", logitsOf(b, decoder, hidden, inputs.get(decoder.head)!));
-  const program = await compile(b.graph(), "cpu", 1, { refs });
+  b.output("logits", computeLogits(b, decoder, hidden, inputs.get(decoder.head)!));
+  const program = await compile(b.graph(), "cpu", 1, { weights: { refs } });
   const { logits } = await program.run({
     ids: Int32Array.from(text),
     positions: Int32Array.from(text, (_, t) => t),
@@ -60,20 +60,20 @@ async function nllOf(folder: string, text: readonly number[]): Promise<number[]>
     .slice(-8);
 }
 
-describe("a changed config.json is that of transformers 5, or refused where it could be another model:", async () => {
+describe("a changed config.json is read as in transformers 5, or rejected if it could be another model:", async () => {
   const mutations: Mutation[] = await Bun.file(join(fixtures, "config/mutations.json")).json();
   for (const model of new Set(mutations.map((each) => each.model)))
     test(model, async () => {
-      using copy = copyOf(join(zoo, model));
+      using copy = copyFolder(join(zoo, model));
       const path = join(copy.path, "config.json");
       const config = JSON.parse(readFileSync(path, "utf8"));
       const [text] = (await Bun.file(join(zoo, model, "golden.json")).json()).input_ids;
-      const plain = await nllOf(copy.path, text);
+      const plain = await computeNll(copy.path, text);
       for (const { change, transformers } of mutations.filter((each) => each.model === model)) {
         writeFileSync(path, JSON.stringify(changed(config, change)));
-        const said = await nllOf(copy.path, text).catch((error: Error) => error.message);
+        const said = await computeNll(copy.path, text).catch((error: Error) => error.message);
         const what = JSON.stringify(change);
-        // Nothing that transformers loads alike may be refused; and nothing may be read in another way.
+        // Nothing that transformers reads as unchanged may be rejected, and nothing may be read differently.
         if (typeof said === "string") {
           expect([what, said, transformers === "same"]).toEqual([what, said, false]);
           expect(said).toStartWith(copy.path);

@@ -1,5 +1,5 @@
 /** @file A server without a model or a socket: the real routes and tokenizer, and an engine that follows a script. */
-import type { EngineEvent, EngineStatistics, GenerationRequest } from "../../src/generate/requests.ts";
+import type { EngineEvent, EngineStatistics, GenerationRequest } from "../../src/generate/protocol.ts";
 import { type AppOptions, createApp } from "../../server/app.ts";
 import {
   type Engine,

@@ -1,6 +1,6 @@
 /** Many concurrent clients, with long and short texts, whole and streamed, some of which disconnect midway. */
 import { expect, test } from "bun:test";
-import { randomOf } from "../../src/generate/sample.ts";
+import { splitmix32 } from "../../src/random/prng.ts";
 import { serverProcess } from "./process.ts";
 
 const clients = 32;
@@ -9,7 +9,7 @@ const words = "And the sea whale God said people of United States ship Lord".spl
 
 /** The request of a number, with a seed of its own. */
 function createRequest(number: number) {
-  const random = randomOf(number);
+  const random = splitmix32(number);
   const length = 1 + Math.floor(random() ** 3 * 150);
   const prompt = Array.from({ length }, () => words[Math.floor(random() * words.length)]);
   return {
@@ -60,7 +60,7 @@ test(`${clients} clients: no error but 429, no capacity lost, and the same texts
   }
 
   async function client(name: number): Promise<void> {
-    const random = randomOf(1000 + name);
+    const random = splitmix32(1000 + name);
     for (let i = 0; i < requestsEach; i++) {
       const number = Math.floor(random() * different);
       const stream = random() < 0.5;

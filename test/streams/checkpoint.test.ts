@@ -22,19 +22,24 @@ import {
   removePartial,
   writeCheckpoint,
 } from "../../streams/run/checkpoint.ts";
-import { messageOf } from "../failure.ts";
+import { catchMessage } from "../failure.ts";
 
 let out: string;
 beforeEach(() => void (out = mkdtempSync(join(tmpdir(), "tributary-checkpoint-"))));
 afterEach(() => rmSync(out, { recursive: true, force: true }));
 
 const stateAt = (steps: number): RunState => ({
-  steps,
+  resume: {
+    steps,
+    cursor: { epoch: 0, file: 0, row: steps },
+    textOffset: 0,
+    tokensBefore: 0,
+    tokensTaken: 3,
+  },
   tokens: 100 * steps,
   seconds: 1.5 * steps,
-  position: { cursor: { epoch: 0, file: 0, row: steps }, start: 0, before: 0, taken: 3 },
   skipped: { rows: 0, reasons: [] },
-  heard: [],
+  teachers: [],
   baseline: { bits: { all: 1.25 }, text: "which" },
   inputs: { settings: { blockSize: 512 }, models: [], data: [] },
 });
@@ -59,13 +64,13 @@ test("a folder without checkpoints has none", async () => {
 
 describe("a process that is killed while a checkpoint is written leaves one that is complete", () => {
   const kept = async (steps: number, names: readonly string[]) => {
-    expect((await find())?.state.steps).toBe(steps);
+    expect((await find())?.state.resume.steps).toBe(steps);
     await removePartial(out);
     expect(readdirSync(out).sort()).toEqual([...names]);
-    expect((await find())?.state.steps).toBe(steps);
+    expect((await find())?.state.resume.steps).toBe(steps);
     // And the next one can be written.
     await save(9);
-    expect((await find())?.state.steps).toBe(9);
+    expect((await find())?.state.resume.steps).toBe(9);
   };
 
   test("between any two writes into the new one", async () => {
@@ -110,16 +115,16 @@ test("a failed write leaves nothing of itself, and those before as they were", a
     },
     1,
   );
-  expect(await messageOf(failing)).toMatch(`${join(out, "checkpoint-4")}: cannot be written: ENOSPC`);
+  expect(await catchMessage(failing)).toMatch(`${join(out, "checkpoint-4")}: cannot be written: ENOSPC`);
   expect(readdirSync(out)).toEqual(["checkpoint-2"]);
-  expect((await find())?.state.steps).toBe(2);
+  expect((await find())?.state.resume.steps).toBe(2);
 });
 
 const damages: [string, (folder: string) => void, RegExp][] = [
   [
     "flipped bytes in the weights",
     (folder) => writeFileSync(join(folder, "state.safetensors"), "weights of step 5"),
-    /checkpoint-4\/state\.safetensors: its SHA-256 is not the one that was written/,
+    /checkpoint-4\/state\.safetensors: its SHA-256 does not match the checkpoint/,
   ],
   [
     "weights that are cut off",
@@ -139,17 +144,17 @@ const damages: [string, (folder: string) => void, RegExp][] = [
       const path = join(folder, "state.json");
       writeFileSync(path, readFileSync(path, "utf8").replace('"tokens": 400', '"tokens": 401'));
     },
-    /state\.json: its content does not match the hash in it/,
+    /state\.json: its content does not match its hash/,
   ],
   [
-    "a state without a position",
+    "a state without a resume point",
     (folder) => {
       const path = join(folder, "state.json");
       const json = JSON.parse(readFileSync(path, "utf8"));
-      delete json.state.position;
+      delete json.state.resume;
       writeFileSync(path, JSON.stringify(json));
     },
-    /state\.json: state\.position: /,
+    /state\.json: state\.resume: /,
   ],
 ];
 
@@ -157,8 +162,8 @@ for (const [what, damage, message] of damages) {
   test(`${what}: refused by name if there is no other checkpoint`, async () => {
     await save(4);
     damage(join(out, "checkpoint-4"));
-    expect(await messageOf(find())).toMatch(message);
-    expect(await messageOf(find())).toMatch("begin again with --restart");
+    expect(await catchMessage(find())).toMatch(message);
+    expect(await catchMessage(find())).toMatch("begin again with --restart");
   });
 
   test(`${what}: an older checkpoint stands in, and it is said`, async () => {
@@ -166,17 +171,34 @@ for (const [what, damage, message] of damages) {
     await save(4);
     damage(join(out, "checkpoint-4"));
     const said: string[] = [];
-    expect((await find(said))?.state.steps).toBe(2);
+    expect((await find(said))?.state.resume.steps).toBe(2);
     expect(said).toEqual([expect.stringMatching(message)]);
-    expect(said[0]).toContain("going on from step 2");
+    expect(said[0]).toContain("resuming from step 2");
     // The damaged one is out of the way of those that follow, even where only one is kept.
     await save(3, 1);
-    expect((await find())?.state.steps).toBe(3);
+    expect((await find())?.state.resume.steps).toBe(3);
     await save(4, 1);
     expect(readFileSync(weights(4), "utf8")).toBe("weights of step 4");
     expect(existsSync(join(out, "checkpoint-4.damaged"))).toBe(true);
   });
 }
+
+test("a checkpoint of another version is refused and kept, whatever else there is", async () => {
+  await save(2);
+  for (const [steps, version, got] of [
+    [4, undefined, "1"],
+    [6, 3, "3"],
+  ] as const) {
+    await save(steps, 9);
+    const path = join(out, `checkpoint-${steps}`, "state.json");
+    writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), version }));
+    expect(await catchMessage(find())).toBe(
+      `${path}: expected a checkpoint of version 2, got ${got}; ` +
+        "finish this run with the Tributary that began it, or begin again with --restart",
+    );
+    expect(readdirSync(out)).toContain(`checkpoint-${steps}`);
+  }
+});
 
 test("a limit in the middle of a write is an error, not a short file", async () => {
   const module = new URL("../../src/weights/safetensors.ts", import.meta.url).pathname;

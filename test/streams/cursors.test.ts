@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import fc from "fast-check";
-import { folderOf } from "../folder.ts";
-import { type ReadOptions, read, firstCursor } from "../../streams/stages/read.ts";
-import type { Cursor } from "../../streams/records.ts";
+import { createFolder } from "../folder.ts";
+import { type ReadOptions, read } from "../../streams/stages/read.ts";
+import { type Cursor, firstCursor } from "../../streams/records.ts";
 import { shuffle } from "../../streams/stages/shuffle.ts";
 
 const data = fc.record({
@@ -18,7 +18,7 @@ const data = fc.record({
 });
 
 /** What files of such lines give, in the order of the files. */
-function documentsOf(files: readonly (readonly string[])[], epochs: number) {
+function listDocuments(files: readonly (readonly string[])[], epochs: number) {
   return Array.from({ length: epochs }, (_, epoch) =>
     files.flatMap((lines, file) =>
       lines.flatMap((line, row) =>
@@ -31,13 +31,13 @@ function documentsOf(files: readonly (readonly string[])[], epochs: number) {
 test("documents come from all files, so many times, and go on from where any of them is", async () => {
   await fc.assert(
     fc.asyncProperty(data, async ({ files, epochs, window, seed }) => {
-      const lineOf = (line: string, file: number, row: number) =>
+      const writeLine = (line: string, file: number, row: number) =>
         line === "blank" ? "" : JSON.stringify({ id: `${file}.${row}`, text: line === "bad" ? 5 : "x" });
-      using folder = folderOf(
+      using folder = createFolder(
         Object.fromEntries(
           files.map((lines, file) => [
             `${file}.jsonl`,
-            lines.map((line, row) => `${lineOf(line, file, row)}\n`).join(""),
+            lines.map((line, row) => `${writeLine(line, file, row)}\n`).join(""),
           ]),
         ),
       );
@@ -46,7 +46,7 @@ test("documents come from all files, so many times, and go on from where any of 
       const from = (cursor: Cursor) => Array.fromAsync(shuffle(read(options, cursor), window, seed, cursor));
 
       const plain = await Array.fromAsync(read(options));
-      expect(plain.map(({ id, cursor }) => ({ id, cursor }))).toEqual(documentsOf(files, epochs));
+      expect(plain.map(({ id, cursor }) => ({ id, cursor }))).toEqual(listDocuments(files, epochs));
       const all = await from(firstCursor);
       // Each window is of one time through the data, and has the documents that it has unshuffled.
       for (let epoch = 0, from = 0; epoch < epochs; epoch++) {
@@ -66,7 +66,7 @@ test("documents come from all files, so many times, and go on from where any of 
 
 test("each time through the data, and each window, has an order of its own", async () => {
   const rows = Array.from({ length: 40 }, (_, row) => JSON.stringify({ text: `${row}` }));
-  using folder = folderOf({ "a.jsonl": rows.join("\n"), "b.jsonl": rows.join("\n") });
+  using folder = createFolder({ "a.jsonl": rows.join("\n"), "b.jsonl": rows.join("\n") });
   const files = ["a", "b"].map((name) => join(folder.path, `${name}.jsonl`));
   const documents = read({ files, text: "text", epochs: 2, onBadRow: "fail" });
   const all = await Array.fromAsync(shuffle(documents, 20, 7, firstCursor));

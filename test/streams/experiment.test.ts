@@ -6,7 +6,9 @@ import { join } from "node:path";
 import { liveWorkers } from "../../src/onnx/worker.ts";
 import { readConfig, readExperiment } from "../../streams/config/config-file.ts";
 import { experiment } from "../../streams/experiment/experiment.ts";
-import { differences, page, plot, table } from "../../streams/experiment/report.ts";
+import { page } from "../../streams/experiment/page.ts";
+import { plot } from "../../streams/experiment/plot.ts";
+import { differences, table } from "../../streams/experiment/table.ts";
 import { run } from "../../streams/run/run.ts";
 
 const root = join(import.meta.dir, "../..");
@@ -101,7 +103,7 @@ test("arms that would not see the same text are refused, and a setting that is n
     writeFileSync(path, `${common}out: ${folder}/bad\nseeds: [1]\narms:\n  a: {}\n  b: ${yaml}\n`);
     return () => readExperiment(path);
   };
-  expect(refuse("{ blockSize: 64 }")).toThrow("arms.b: the arms are to see the same text in the same steps");
+  expect(refuse("{ blockSize: 64 }")).toThrow("arms.b: all arms must see the same text in the same steps");
   expect(refuse("{ fusion: { lambda: 1 } }")).toThrow("arms.b: fusion.lambda: there is no such setting");
 });
 
@@ -109,7 +111,12 @@ test("a recipe is below what a configuration says itself, and above the defaults
   const path = join(folder, "recipe.yaml");
   writeFileSync(path, `${common}out: ${folder}/recipe\nrecipe: fusellm\nfusion: { lmWeight: 0.5 }\n`);
   const { fusion, pack } = readConfig(path);
-  expect(fusion).toMatchObject({ align: "soft", tail: "renormalize", lmWeight: 0.5, withTarget: true });
+  expect(fusion).toMatchObject({
+    align: { kind: "tokens" },
+    tail: "renormalize",
+    lmWeight: 0.5,
+    withTarget: true,
+  });
   expect(pack).toEqual({ rowLength: 128, boundaries: false });
 });
 
@@ -166,7 +173,7 @@ test("an arm hears its own sources only, also where another's are of the same fo
 test("plot and page take names as text", () => {
   for (const text of [plot(results, "CLM"), page(results, "CLM", "bun run <x>")]) {
     expect(text).not.toContain("<b>");
-    expect(text).toContain("&#60;b&#62;");
+    expect(text).toContain("&lt;b&gt;");
   }
 });
 

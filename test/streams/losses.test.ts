@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { liveWorkers } from "../../src/onnx/worker.ts";
 import { readConfig } from "../../streams/config/config-file.ts";
-import type { Progress } from "../../streams/run/journal.ts";
+import type { Progress } from "../../streams/run/run-log.ts";
 import { run } from "../../streams/run/run.ts";
 
 const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;

@@ -46,7 +46,7 @@ const mistakes: [string[], string][] = [
   [["--set", "blockSize=1024"], "blockSize: 1024 is more than the 512 tokens that"],
   [["--set", "pack.rowLength=1024"], "pack.rowLength: 1024 is more than the 512 tokens that"],
   [["--set", "fusion.withTarget=false", "--set", "sources=[]"], "fusion.lmWeight: 0.5 needs a teacher"],
-  [["--set", "device=cuda"], "device: cuda does not work here; what works:"],
+  [["--set", "device=cuda"], "device cuda is unavailable (available:"],
 ];
 
 for (const [args, message] of mistakes)
@@ -72,7 +72,7 @@ test("a model folder that does not fit is refused by file and field", async () =
     [{ vocab_size: 4000 }, "its tokenizer has 5000 tokens, its config.json a vocabulary of 4000"],
     [
       { intermediate_size: 500 },
-      "tensor model.layers.0.mlp.gate_proj.weight is [512,192], config.json makes it [500,192]",
+      "tensor model.layers.0.mlp.gate_proj.weight has shape [512,192], expected [500,192] from config.json",
     ],
   ];
   cpSync(join(root, "demo/models/pocket-llama"), join(folder, "model"), { recursive: true });

@@ -3,15 +3,17 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { byteAligner, dtwAligner, identityAligner } from "../../src/fusion/teach.ts";
-import { exactMap } from "../../src/fusion/vocabulary-map.ts";
+import { byteAligner } from "../../src/fusion/align-bytes.ts";
+import { identityAligner } from "../../src/fusion/align-identity.ts";
+import { dtwAligner } from "../../src/fusion/align-tokens.ts";
+import { exactMap } from "../../src/fusion/min-edit-map.ts";
 import { liveWorkers } from "../../src/onnx/worker.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { align } from "../../streams/stages/align.ts";
 import { readConfig } from "../../streams/config/config-file.ts";
 import { fuse } from "../../streams/stages/fuse.ts";
 import { pack } from "../../streams/stages/pack.ts";
-import type { Progress } from "../../streams/run/journal.ts";
+import type { Progress } from "../../streams/run/run-log.ts";
 import type { Scored } from "../../streams/records.ts";
 import { run } from "../../streams/run/run.ts";
 import { TeacherStatistics } from "../../streams/run/statistics.ts";
@@ -108,41 +110,46 @@ describe("a teacher whose tokenizer makes nothing of a text", () => {
   const vocabularies = [source.vocabulary, target.vocabulary] as const;
   const none = { ids: new Int32Array(0), ends: new Int32Array(0) };
   const cursor = { epoch: 0, file: 0, row: 0 };
+  const silence = {
+    nll: new Float32Array(0),
+    topIds: new Int32Array(0),
+    topLogProbs: new Float32Array(0),
+  };
   for (const [name, teach] of [
-    ["spans", byteAligner(source, target, options)],
+    ["bytes", byteAligner(source, target, options)],
     [
-      "soft",
+      "tokens",
       dtwAligner(...vocabularies, exactMap(...vocabularies), {
         ...options,
-        align: "soft",
         fallback: "none",
         duplicates: "sum",
       }),
     ],
-    ["in place", identityAligner(options, target.vocabulary.tokens.length)],
+    ["identity", identityAligner(options, target.vocabulary.tokens.length)],
   ] as const)
     test(`is silent, and nothing is told of it (${name})`, async () => {
-      const text = name === "in place" ? none : await target.encode(" \n ");
+      const text = name === "identity" ? none : await target.encode(" \n ");
       async function* scored(): AsyncGenerator<Scored> {
         yield {
           block: { text: " \n ", textOffset: 0, last: false, id: "d", domain: "all", cursor },
-          group: { cursor, start: 0, before: 0 },
-          encodings: [text, none],
-          scores: [{ nll: new Float32Array(0), topIds: new Int32Array(0), topLogProbs: new Float32Array(0) }],
+          origin: { cursor, textOffset: 0, tokensBefore: 0 },
+          target: text,
+          teachers: [{ name: "t", encoding: none, scores: silence }],
         };
       }
-      const listening = [{ score: 0, encoding: 1, align: teach }];
+      const aligners = new Map([["t", teach]]);
       const statistics = new TeacherStatistics(["t"]);
       const { fusion, train } = readConfig(demo);
       const fuseOptions = {
         ...fusion,
+        scope: fusion.scope.kind,
         entries: 4,
         vocabulary: target.vocabulary.tokens.length,
         rowLength: 8,
         tokensPerStep: 8,
         steps: train.steps,
       };
-      const fused = await Array.fromAsync(fuse(align(scored(), listening, "byte"), fuseOptions));
+      const fused = await Array.fromAsync(fuse(align(scored(), aligners, "byte"), fuseOptions));
       async function* again() {
         yield* fused;
       }

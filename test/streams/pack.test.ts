@@ -4,7 +4,7 @@ import { type FuseOptions, fuse } from "../../streams/stages/fuse.ts";
 import { type PackOptions, pack } from "../../streams/stages/pack.ts";
 import type { Aligned, Fused, Packed } from "../../streams/records.ts";
 import { rows } from "../fusion/rows.ts";
-import { placeOf } from "./place.ts";
+import { blockAt } from "./place.ts";
 
 const V = 30;
 
@@ -13,14 +13,14 @@ async function* stream<T>(items: readonly T[]) {
 }
 
 /** Soft targets of a block: up to three entries per position, the true token first, the last position empty. */
-function fusedOf(ids: readonly number[], row: number): Fused {
+function createFused(ids: readonly number[], row: number): Fused {
   const entries = ids.map((_, t): [number, number][] =>
     t + 1 === ids.length
       ? []
       : [[ids[t + 1], 0.5], ...([[t % V, 0.25] as const, [(t + 7) % V, 0.25] as const].slice(t % 3) as [])],
   );
   return {
-    ...placeOf(row),
+    ...blockAt(row),
     ids: Int32Array.from(ids),
     targets: rows(...entries),
     weights: Float32Array.from(ids, (_, t) => (t + 1 < ids.length ? 0.5 + 1 / (t + 2) : 0)),
@@ -40,14 +40,14 @@ const packing: fc.Arbitrary<PackOptions> = fc.record({
   entries: fc.integer({ min: 3, max: 4 }),
   boundaries: fc.boolean(),
 });
-const packed = (items: readonly Fused[], options: PackOptions, skip = 0): Promise<Packed[]> =>
-  Array.fromAsync(pack(stream(items), options, skip));
+const packed = (items: readonly Fused[], options: PackOptions, tokensTaken = 0): Promise<Packed[]> =>
+  Array.fromAsync(pack(stream(items), options, { tokensTaken }));
 
 test("rows hold all tokens in their order, each with its own target, and what follows a block only if it may", async () => {
   await fc.assert(
     fc.asyncProperty(blocks, packing, async (all, options) => {
       const { rowLength, entries, boundaries } = options;
-      const items = all.map(fusedOf);
+      const items = all.map(createFused);
       const found = await packed(items, options);
       // One place after the other: whose token is it, and the how manieth of its block?
       const places = items.flatMap((item, block) => [...item.ids.keys()].map((t) => ({ item, block, t })));
@@ -86,7 +86,11 @@ test("rows hold all tokens in their order, each with its own target, and what fo
           }
         }
         const last = here.at(-1)!;
-        expect(row.next).toMatchObject({ cursor: last.item.block.cursor, start: 0, taken: last.t + 1 });
+        expect(row.next).toMatchObject({
+          cursor: last.item.block.cursor,
+          textOffset: 0,
+          tokensTaken: last.t + 1,
+        });
       }
     }),
     { numRuns: 300 },
@@ -96,10 +100,10 @@ test("rows hold all tokens in their order, each with its own target, and what fo
 test("from where any row says, the rows after it are packed as they were", async () => {
   await fc.assert(
     fc.asyncProperty(blocks, packing, async (all, options) => {
-      const items = all.map(fusedOf);
+      const items = all.map(createFused);
       const whole = await packed(items, options);
       for (const [r, { next }] of whole.entries()) {
-        const rest = await packed(items.slice(next.cursor.row), options, next.taken);
+        const rest = await packed(items.slice(next.cursor.row), options, next.tokensTaken);
         expect(rest).toEqual(whole.slice(r + 1));
       }
     }),
@@ -112,10 +116,14 @@ const teaching = fc.record({
   length: fc.integer({ min: 1, max: 9 }),
   nlls: fc.tuple(fc.integer({ min: 0, max: 9 }), fc.integer({ min: 0, max: 9 })),
 });
-const alignedOf = ({ length, nlls }: { length: number; nlls: [number, number] }, row: number): Aligned => ({
-  ...placeOf(row),
+const createAligned = (
+  { length, nlls }: { length: number; nlls: [number, number] },
+  row: number,
+): Aligned => ({
+  ...blockAt(row),
   target: { ids: Int32Array.from({ length }, (_, t) => (row * 7 + t) % V), ends: new Int32Array(length) },
   teachers: nlls.map((nll, teacher) => ({
+    name: `${teacher}`,
     rows: rows(
       ...Array.from({ length }, (_, t): [number, number][] => (t + 1 < length ? [[teacher + 1, 0.5]] : [])),
     ),
@@ -148,19 +156,22 @@ const fusing: fc.Arbitrary<FuseOptions & PackOptions> = fc
     tokensPerStep: rowsPerStep * rest.rowLength,
     steps: 100,
   }));
-const trainedOn = (items: readonly Aligned[], options: FuseOptions & PackOptions, steps = 0, taken = 0) =>
-  Array.fromAsync(pack(fuse(stream(items), options, { steps, taken }), options, taken));
+const trainedOn = (
+  items: readonly Aligned[],
+  options: FuseOptions & PackOptions,
+  resume = { steps: 0, tokensTaken: 0 },
+) => Array.fromAsync(pack(fuse(stream(items), options, resume), options, resume));
 
 test("a run that goes on after any step is taught as one that was not interrupted, whatever teachers are compared over", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(teaching, { minLength: 1, maxLength: 6 }), fusing, async (all, options) => {
-      const items = all.map(alignedOf);
+      const items = all.map(createAligned);
       const whole = await trainedOn(items, options);
       const rowsPerStep = options.tokensPerStep / options.rowLength;
       for (let r = rowsPerStep; r < whole.length; r += rowsPerStep) {
         const { next } = whole[r - 1];
         const left = items.slice(next.cursor.row);
-        expect(await trainedOn(left, options, r / rowsPerStep, next.taken)).toEqual(whole.slice(r));
+        expect(await trainedOn(left, options, { ...next, steps: r / rowsPerStep })).toEqual(whole.slice(r));
       }
     }),
     { numRuns: 300 },
@@ -170,7 +181,7 @@ test("a run that goes on after any step is taught as one that was not interrupte
 test("over a row, teachers are compared by the means over its tokens, and λ is that of its step", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(teaching, { minLength: 1, maxLength: 6 }), fusing, async (all, options) => {
-      const items = all.map(alignedOf);
+      const items = all.map(createAligned);
       const byRow = { ...options, scope: "row", lmSchedule: "hard_and_decay" } as const;
       const { rowLength, tokensPerStep, lmWeight, steps, sharpness, method } = byRow;
       const owners = items.flatMap(({ target: { ids }, teachers }) =>

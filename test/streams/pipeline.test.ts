@@ -17,18 +17,19 @@ test("no stage prepares more text than the steps need and one call of the teache
     "prefetchBytes=1e8",
   ]);
   const config = { ...given, data: { ...given.data, files: dataFiles(given.data.files) } };
-  const tokenizers = demoModels.map((name) => readTokenizer(demoModel(name)));
-  const meter = new Stages(new AbortController().signal, config.prefetchBytes);
+  const [target, ...rest] = demoModels.map((name) => [name, readTokenizer(demoModel(name))] as const);
+  const tokenizers = { target: target[1], teachers: new Map(rest) };
+  const stages = new Stages(new AbortController().signal, config.prefetchBytes);
   let tokens = 0;
-  for await (const { encodings } of teacherScores(config, tokenizers, [], meter, () => {}))
-    tokens += encodings[0].ids.length;
+  for await (const { target } of teacherScores(config, { tokenizers, teachers: [] }, { stages }))
+    tokens += target.ids.length;
   const needed = 3 * 4 * 128;
   expect(tokens).toBeGreaterThanOrEqual(needed);
   expect(tokens).toBeLessThan(needed + 128);
-  const { read, split, tokenize, forward } = meter.statistics();
+  const { read, split, tokenize, forward } = stages.statistics();
   const perBlock = tokens / forward.items;
   // The group that the last block is in, and what is ready for a call after it: 16 rows each.
-  const most = forward.items + (2 * 16 * 128) / (perBlock * 0.8);
-  for (const { items } of [split, tokenize]) expect(items).toBeLessThan(most);
+  const max = forward.items + (2 * 16 * 128) / (perBlock * 0.8);
+  for (const { items } of [split, tokenize]) expect(items).toBeLessThan(max);
   expect(read.items).toBeLessThanOrEqual(split.items);
 });

@@ -1,13 +1,13 @@
-/** Where a block of a test's data is, and what it is. */
+/** Blocks of a test, and their places in its data. */
 
-/** A block that is all of a row of the data, and begins what goes to the teachers together. */
-export function placeOf(row: number, domain = "all") {
+/** A block that is a whole row of the data and a group of its own. */
+export function blockAt(row: number, domain = "all") {
   const cursor = { epoch: 0, file: 0, row };
   return {
     block: { text: "x", textOffset: 0, last: true, id: `${row}`, domain, cursor },
-    group: { cursor, start: 0, before: 0 },
+    origin: { cursor, textOffset: 0, tokensBefore: 0 },
   };
 }
 
-/** So many tokens of it are used. */
-export const positionOf = (row: number, taken: number) => ({ ...placeOf(row).group, taken });
+/** Where a stream resumes within that block. */
+export const resumeAt = (row: number, tokensTaken: number) => ({ ...blockAt(row).origin, tokensTaken });

@@ -1,7 +1,7 @@
 /** The line that a person watches, and the report at the end: what matters fits, nothing is made up. */
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import type { Progress } from "../../streams/run/journal.ts";
+import type { Progress } from "../../streams/run/run-log.ts";
 import { progressLine, report } from "../../streams/run/progress.ts";
 import type { Summary } from "../../streams/run/summary.ts";
 
@@ -87,7 +87,7 @@ test("a report compares what was measured, and says where a measurement is missi
   );
   expect(stopped).toContain("  sea              2.0922 before training\n");
   expect(stopped).not.toContain("→");
-  expect(stopped).toEndWith("stopped; go on with --resume");
+  expect(stopped).toEndWith("stopped; continue with --resume");
   expect(report({ ...summary, bitsPerByte: { start: {}, end: {} } }, "out")).not.toContain("bits per byte");
 });
 
@@ -102,7 +102,7 @@ test("a report has the first reasons for rows that were left out, and what else 
     "out",
   ).split("\n");
   expect(lines.slice(-4)).toEqual([
-    "7 rows or files could not be read and were left out, such as",
+    "7 rows or files could not be read and were skipped, such as",
     "  a.jsonl: row 3: not UTF-8",
     "the data ended",
     "the model is in out/model",

@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { dataFiles } from "../../src/data/files.ts";
-import { type ReadOptions, read, firstCursor } from "../../streams/stages/read.ts";
-import { messageOf } from "../failure.ts";
+import { firstCursor } from "../../streams/records.ts";
+import { type ReadOptions, read } from "../../streams/stages/read.ts";
+import { catchMessage } from "../failure.ts";
 
 let folder: string;
 beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-read-"))));
@@ -97,22 +98,22 @@ test("a list has no one text, unless it has one; null and numbers are none", asy
       expect((await Array.fromAsync(found)).map(({ text }) => text)).toEqual(["question 0"]);
       expect(reasons.length).toBe(3);
       expect(reasons[0]).toEndWith(
-        `row 1: column "${text}" is a list of 2, expected a string; a path may number one of them, such as messages.0.content`,
+        `row 1: column "${text}" is a list of 2, expected a string (a path selects one of them, such as messages.0.content)`,
       );
     }
-    expect(await messageOf(texts(file, { text: "null" }))).toMatch(
+    expect(await catchMessage(texts(file, { text: "null" }))).toMatch(
       'row 1: column "null" is null, expected a string',
     );
-    expect(await messageOf(texts(file, { text: "meta.page" }))).toMatch('row 0: column "meta.page" is ');
+    expect(await catchMessage(texts(file, { text: "meta.page" }))).toMatch('row 0: column "meta.page" is ');
   }
 });
 
 test("a column that is not there is told with those that are, by path", async () => {
   const [parquet, , jsonl] = nested();
-  expect(await messageOf(texts(parquet, { text: "meta.text" }))).toMatch(
+  expect(await catchMessage(texts(parquet, { text: "meta.text" }))).toMatch(
     'it has no column "meta.text"; its columns: text, meta.source, meta.page, meta.from.url, messages.list.element.role,',
   );
-  expect(await messageOf(texts(jsonl, { text: "constructor" }))).toMatch(
+  expect(await catchMessage(texts(jsonl, { text: "constructor" }))).toMatch(
     'row 0: it has no column "constructor"; its columns: text, meta.source, meta.page, meta.from.url, messages, one,',
   );
 });
@@ -149,8 +150,8 @@ test("reading goes on from any row, good and bad, in every format", async () => 
         const rest = await outcome(from);
         const after = whole.documents.filter(({ cursor }) => cursor.row >= from);
         expect(rest.documents).toEqual(after);
-        const rowOf = (reason: string) => Number(/row (\d+)/.exec(reason)![1]);
-        expect(rest.reasons).toEqual(whole.reasons.filter((reason) => rowOf(reason) >= from));
+        const parseRow = (reason: string) => Number(/row (\d+)/.exec(reason)![1]);
+        expect(rest.reasons).toEqual(whole.reasons.filter((reason) => parseRow(reason) >= from));
         const good = all.map((one) => one.startsWith('{"text":"'));
         expect(whole.documents.map(({ cursor }) => cursor.row)).toEqual(
           good.flatMap((is, i) => (is ? [i] : [])),

@@ -6,16 +6,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { writeFolder } from "../../src/export/folder.ts";
 import { readDecoder } from "../../src/models/folder.ts";
-import { readWeights } from "../../src/weights/weights.ts";
+import { readWeights } from "../../src/weights/read-weights.ts";
 import { liveWorkers } from "../../src/onnx/worker.ts";
 import type { Batch } from "../../src/train/trainer.ts";
 import type { Config } from "../../streams/config/config.ts";
 import { readConfig } from "../../streams/config/config-file.ts";
 import { Stages } from "../../src/flow/stages.ts";
-import { Models, entriesOf, bindTeachers } from "../../streams/models/models.ts";
-import { type From, distill, teacherScores } from "../../streams/pipeline.ts";
+import { createAligners, maxTargetEntries } from "../../streams/models/aligners.ts";
+import { Models } from "../../streams/models/models.ts";
+import { distill, teacherScores } from "../../streams/pipeline.ts";
+import type { ResumePoint } from "../../streams/records.ts";
 import { run } from "../../streams/run/run.ts";
-import { TeacherStatistics } from "../../streams/run/statistics.ts";
 import type { Step } from "../../streams/stages/train.ts";
 import { demoModel } from "../close.ts";
 
@@ -47,59 +48,55 @@ const hash = (batches: readonly Batch[]) => {
 };
 
 /** The teachers of a configuration, and what they make of its text: each step's batches as a hash, and its end. */
-async function teachersOf(given: Config) {
-  const models = new Models(given, new Stages(new AbortController().signal, 0));
-  const teachers = await models.teachers();
-  const listening = await bindTeachers(teachers, models.tokenizers[0], given);
-  const entries = entriesOf(given.fusion, teachers.length);
-  const { tokenizers, vocabulary } = models;
-  const steps = async (settings: Config = given, from?: From) => {
-    const meter = new Stages(new AbortController().signal, settings.prefetchBytes);
+async function openTeachers(given: Config) {
+  const models = new Models(given);
+  const teachers = await models.openTeachers();
+  const { target, tokenizers, vocabulary } = models;
+  const aligners = await createAligners(models.teachers, target.tokenizer, given);
+  const entries = maxTargetEntries(given.fusion, teachers.length);
+  const steps = async (settings: Config = given, resume?: ResumePoint) => {
+    const stages = new Stages(new AbortController().signal, settings.prefetchBytes);
     const seen: string[] = [];
     const ends: Step[] = [];
-    const step = async (batches: Batch[]) => {
+    const step = async (batches: readonly Batch[]) => {
       seen.push(hash(batches));
-      return { loss: 1, nll: 1, nllPart: 1, gradientNorm: 1 };
+      return { loss: 1, nll: 1, nllPart: 1, gradientNorm: 1, seconds: 0 };
     };
-    const scored = teacherScores(settings, tokenizers, teachers, meter, () => {}, from);
-    const statistics = new TeacherStatistics(teachers.map(({ name }) => name));
-    const trainer = { vocabulary, entries, step };
-    for await (const end of distill(scored, settings, listening, trainer, meter, statistics, from))
-      ends.push(end);
+    const scored = teacherScores(settings, { tokenizers, teachers }, { stages, resume });
+    const student = { vocabulary, aligners, trainer: { entries, step } };
+    for await (const end of distill(scored, settings, student, { stages, resume })) ends.push(end);
     return { seen, ends };
   };
   return { steps, [Symbol.asyncDispose]: () => models.close() };
 }
-
-const after = ({ step, next }: Step): From => ({ steps: step, position: next });
 
 for (const [every, ...settings] of [
   [1, "data.seed=1", "forward.rows=2"],
   [3, "data.seed=2", "data.shuffle=0", "fusion.scope=row", "fusion.lmSchedule=hard_and_decay"],
   [4, "data.seed=3", "pack.boundaries=false", "pack.rowLength=40", "forward.rows=16", "forward.workers=1"],
 ] as const)
-  test(`a stream goes on with the same bits after a step: ${settings.join(" ")}`, async () => {
+  test(`a stream resumes with the same bits after a step: ${settings.join(" ")}`, async () => {
     const given = config(...settings);
-    await using teachers = await teachersOf(given);
+    await using teachers = await openTeachers(given);
     const whole = await teachers.steps();
     expect(whole.seen.length).toBe(12);
     for (const [i, end] of whole.ends.slice(0, -1).entries()) {
       if (i % every) continue;
       const settings = { ...given, prefetchBytes: i % 2 ? 0 : 10 ** i };
-      expect((await teachers.steps(settings, after(end))).seen).toEqual(whole.seen.slice(i + 1));
+      expect((await teachers.steps(settings, end.next)).seen).toEqual(whole.seen.slice(i + 1));
     }
     // In the middle of groups, that is.
-    expect(new Set(whole.ends.map(({ next }) => next.before)).size).toBeGreaterThan(6);
+    expect(new Set(whole.ends.map(({ next }) => next.tokensBefore)).size).toBeGreaterThan(6);
   });
 
 test("fewer steps are the beginning of more, and go on to them", async () => {
   const given = config();
-  await using teachers = await teachersOf(given);
+  await using teachers = await openTeachers(given);
   const whole = await teachers.steps();
   for (const steps of [3, 9]) {
     const short = await teachers.steps({ ...given, train: { ...given.train, steps } });
     expect(short.seen).toEqual(whole.seen.slice(0, steps));
-    expect((await teachers.steps(given, after(short.ends.at(-1)!))).seen).toEqual(whole.seen.slice(steps));
+    expect((await teachers.steps(given, short.ends.at(-1)!.next)).seen).toEqual(whole.seen.slice(steps));
   }
 });
 
@@ -111,7 +108,7 @@ test("the number of rows in a batch changes no bit, of weights, in 8 bits or of 
   const sources = `sources=[{path: ${demoModel("pocket-mpt")}, dtype: q8}, {path: ${onnx}, name: exact}, {path: ${onnx}, name: q8, dtype: q8}]`;
   const all = [];
   for (const rows of [1, 12]) {
-    await using teachers = await teachersOf(config(sources, "fusion.method=avgCE", `forward.rows=${rows}`));
+    await using teachers = await openTeachers(config(sources, "fusion.method=avgCE", `forward.rows=${rows}`));
     all.push((await teachers.steps()).seen);
   }
   expect(all[1]).toEqual(all[0]);

@@ -18,12 +18,12 @@ import { readConfig } from "../../streams/config/config-file.ts";
 import { Stages } from "../../src/flow/stages.ts";
 import { loadModels } from "../../streams/models/models.ts";
 import { distill, teacherScores } from "../../streams/pipeline.ts";
-import type { Progress } from "../../streams/run/journal.ts";
+import type { Progress } from "../../streams/run/run-log.ts";
 import { run } from "../../streams/run/run.ts";
-import { TeacherStatistics } from "../../streams/run/statistics.ts";
+
 import { demoModels } from "../close.ts";
-import { copyOf } from "../folder.ts";
-import { messageOf } from "../failure.ts";
+import { copyFolder } from "../folder.ts";
+import { catchMessage } from "../failure.ts";
 
 const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
 let folder: string;
@@ -47,7 +47,7 @@ const config = (name: string, ...more: string[]) =>
   readConfig(demo, [...small, `out=${join(folder, name)}`, ...more]);
 
 /** Of the weights that a run ended with. */
-const hashOf = (name: string) =>
+const hashModel = (name: string) =>
   new Bun.CryptoHasher("sha256")
     .update(readFileSync(join(folder, name, "model/model.safetensors")))
     .digest("hex");
@@ -148,9 +148,13 @@ test("with λ = 1 no teacher runs", async () => {
 });
 
 for (const settings of [
-  ["fusion.align=soft", "fusion.map=coOccurrence", "fusion.method=mixture", "fusion.scope=row"],
-  ["fusion.align=soft", "fusion.map=statistical", "fusion.fallback=next", "fusion.lmSchedule=soft"],
-  ["fusion.align=hard", "fusion.map=exact", "fusion.method=minCE", "fusion.temperature=2"],
+  ["fusion.align={kind: tokens, map: coOccurrence}", "fusion.method=mixture", "fusion.scope=row"],
+  ["fusion.align={kind: tokens, map: statistical, fallback: next}", "fusion.lmSchedule=soft"],
+  [
+    "fusion.align={kind: tokens, map: exact, matchEnds: false}",
+    "fusion.method=minCE",
+    "fusion.temperature=2",
+  ],
   ["recipe=fusellm", "fusion.loss=kl"],
   ["recipe=kd", "sources=[demo/models/pocket-mpt]", "fusion.tail=keep"],
 ])
@@ -185,8 +189,8 @@ test("an interrupted run goes on where it stopped, and ends as if it had not bee
   const stopped = await run(given, { signal: controller.signal, listener });
   expect(stopped).toMatchObject({ steps: 3, finished: false });
   expect(existsSync(join(folder, "broken", "model"))).toBe(false);
-  expect(await messageOf(run(given))).toMatch(
-    "holds an unfinished run at step 3; go on with --resume, or begin again with --restart",
+  expect(await catchMessage(run(given))).toMatch(
+    "holds an unfinished run at step 3; continue with --resume, or begin again with --restart",
   );
   const resumed = await run(given, {
     resume: true,
@@ -194,19 +198,17 @@ test("an interrupted run goes on where it stopped, and ends as if it had not bee
   });
   expect(resumed).toMatchObject({ steps: 4, tokens: 1024, finished: true });
   expect(steps.map(({ loss }) => loss)).toEqual(whole.losses);
-  expect(hashOf("broken")).toBe(hashOf("straight"));
+  expect(hashModel("broken")).toBe(hashModel("straight"));
 });
 
 test("breaking off early stops every stage and every worker", async () => {
   const controller = new AbortController();
-  const meter = new Stages(controller.signal, 1e6);
+  const stages = new Stages(controller.signal, 1e6);
   const given = config("early");
-  const models = await loadModels(given, meter);
+  const models = await loadModels(given);
   expect(liveWorkers.size).toBe(4);
-  const statistics = new TeacherStatistics(models.teachers.map(({ name }) => name));
-  const { tokenizers, teachers, listening, trainer } = models;
-  const scored = teacherScores(given, tokenizers, teachers, meter, () => {});
-  for await (const { step } of distill(scored, given, listening, trainer, meter, statistics)) {
+  const scored = teacherScores(given, models, { stages });
+  for await (const { step } of distill(scored, given, models, { stages })) {
     expect(step).toBe(1);
     break;
   }
@@ -222,7 +224,7 @@ const lines = (count: number) =>
   );
 
 /** A configuration that reads such a file. */
-function configOf(name: string, rows: readonly string[], ...more: string[]) {
+function configureText(name: string, rows: readonly string[], ...more: string[]) {
   const path = join(folder, `${name}.jsonl`);
   writeFileSync(path, rows.join("\n"));
   const given = config(name, `data={files: [${path}]}`, ...more);
@@ -231,23 +233,23 @@ function configOf(name: string, rows: readonly string[], ...more: string[]) {
 const bad = (count: number, at = 20) => [...lines(at), '{"text": 3}', ...lines(count - at - 1)];
 
 test("a bad row is found before the first step, where all of the text is needed", async () => {
-  const given = configOf("bad", bad(40), "train.steps=20");
-  expect(await messageOf(run(given))).toMatch(
+  const given = configureText("bad", bad(40), "train.steps=20");
+  expect(await catchMessage(run(given))).toMatch(
     /bad\.jsonl: row 20: column "text" is number, expected a string$/,
   );
   expect(existsSync(join(folder, "bad"))).toBe(false);
 });
 
 test("an error in the data surfaces once, with its place and what is safe, and no worker stays", async () => {
-  const given = configOf(
+  const given = configureText(
     "late",
     bad(400, 40),
     "prefetchBytes=0",
     "train.steps=20",
     "train.checkpointEvery=100",
   );
-  expect(await messageOf(run(given))).toMatch(
-    /late\.jsonl: row 40: column "text" is number, expected a string \(after step \d+; .*late\/checkpoint-\d+ is safe: go on with --resume\)/,
+  expect(await catchMessage(run(given))).toMatch(
+    /late\.jsonl: row 40: column "text" is number, expected a string \(after step \d+; .*late\/checkpoint-\d+ is safe: continue with --resume\)/,
   );
   // Of the row's error the steps before it are not lost.
   const skipping = { ...given, data: { ...given.data, onBadRow: "skip" as const } };
@@ -260,7 +262,7 @@ test("an error in the data surfaces once, with its place and what is safe, and n
 
 test("a run without any text is an error, before the first step", async () => {
   for (const rows of [[], ['{"text": ""}'], ['{"text": ""}', '{"text": ""}']])
-    expect(await messageOf(run(configOf("empty", rows)))).toMatch(
+    expect(await catchMessage(run(configureText("empty", rows)))).toMatch(
       /data\.files: there is no text in .*empty\.jsonl/,
     );
   expect(existsSync(join(folder, "empty", "model"))).toBe(false);
@@ -268,15 +270,15 @@ test("a run without any text is an error, before the first step", async () => {
 
 test("where the data have fewer steps, the schedule ends with them and it is said", async () => {
   const rates: number[] = [];
-  const summary = await run(configOf("short", lines(12), "train.steps=1000", "fusion.lmWeight=1"), {
+  const summary = await run(configureText("short", lines(12), "train.steps=1000", "fusion.lmWeight=1"), {
     listener: { step: ({ learningRate }) => void rates.push(learningRate) },
   });
   expect(summary.finished).toBe(true);
   expect(summary.steps).toBeLessThan(10);
   expect(rates.length).toBe(summary.steps);
   expect(summary.notes).toEqual([
-    `the data have ${summary.tokens} tokens: enough for ${summary.steps} of the 1000 steps, so the run ends there ` +
-      "(more with data.epochs)",
+    `the data have ${summary.tokens} tokens, enough for ${summary.steps} of the 1000 steps: the run ends there ` +
+      "(data.epochs gives more)",
   ]);
   const whole = { peak: 6e-5, floor: 0.1, warmupSteps: 1, steps: summary.steps };
   expect(rates).toEqual(rates.map((_, step) => learningRate(whole, step)));
@@ -304,7 +306,7 @@ describe("going on", () => {
     expect(resumed.bitsPerByte).toEqual(whole.bitsPerByte);
     expect(resumed.fusion).toEqual(whole.fusion);
     expect(resumed.fusionByDomain).toEqual(whole.fusionByDomain);
-    expect(hashOf("last")).toBe(hashOf("last-whole"));
+    expect(hashModel("last")).toBe(hashModel("last-whole"));
   });
 
   test("settings that do not rewrite the past may change, others are named", async () => {
@@ -323,7 +325,7 @@ describe("going on", () => {
     ];
     for (const [set, message] of refused)
       expect(
-        await messageOf(run(config("change", ...clm, "train.steps=8", ...set), { resume: true })),
+        await catchMessage(run(config("change", ...clm, "train.steps=8", ...set), { resume: true })),
       ).toMatch(message);
     const summary = await run(
       config(
@@ -352,38 +354,38 @@ describe("going on", () => {
     const settings = [...clm, "train.warmup=0", "train.floor=1"];
     await run(config("long", ...settings, "train.steps=5"));
     await run(config("extended", ...settings, "train.steps=3"));
-    expect(await messageOf(run(config("extended", ...settings, "train.steps=3"), { resume: true }))).toMatch(
-      "the run finished at step 3",
-    );
+    expect(
+      await catchMessage(run(config("extended", ...settings, "train.steps=3"), { resume: true })),
+    ).toMatch("the run finished at step 3");
     expect(await run(config("extended", ...settings, "train.steps=5"), { resume: true })).toMatchObject({
       steps: 5,
       finished: true,
     });
-    expect(hashOf("extended")).toBe(hashOf("long"));
+    expect(hashModel("extended")).toBe(hashModel("long"));
   });
 
   test("data that changed are refused by name, and data that only moved are not", async () => {
-    const given = configOf("moving", lines(60), ...clm);
+    const given = configureText("moving", lines(60), ...clm);
     await run(given, stopAt(2));
     const [path] = given.data.files;
     const elsewhere = { ...given, data: { ...given.data, files: [`${path}.moved.jsonl`] } };
     writeFileSync(elsewhere.data.files[0], readFileSync(path));
     writeFileSync(path, readFileSync(path, "utf8").replace("fifty", "forty"));
-    expect(await messageOf(run(given, { resume: true }))).toMatch(
-      /moving\/checkpoint-2: cannot go on, .*: the content of .*moving\.jsonl is another \(\d+ bytes then, \d+ now\)/,
+    expect(await catchMessage(run(given, { resume: true }))).toMatch(
+      /moving\/checkpoint-2: cannot resume, .*: the content of .*moving\.jsonl changed \(\d+ bytes then, \d+ now\)/,
     );
     expect(await run(elsewhere, { resume: true })).toMatchObject({ steps: 4, finished: true });
   });
 });
 
 test("what cannot be saved at the end costs no step: there is a checkpoint, and the run says so", async () => {
-  using target = copyOf("demo/models/pocket-llama");
+  using target = copyFolder("demo/models/pocket-llama");
   const given = config("unsaved", "fusion.lmWeight=1", "train.checkpointEvery=1000", `target=${target.path}`);
   const path = join(target.path, "config.json");
   const kept = readFileSync(path);
-  const message = await messageOf(run(given, { listener: { step: () => rmSync(path, { force: true }) } }));
+  const message = await catchMessage(run(given, { listener: { step: () => rmSync(path, { force: true }) } }));
   expect(message).toMatch(
-    /config\.json: not found.* \(after step 4; .*unsaved\/checkpoint-4 is safe: go on with --resume\)/,
+    /config\.json: not found.* \(after step 4; .*unsaved\/checkpoint-4 is safe: continue with --resume\)/,
   );
   expect(readdirSync(join(folder, "unsaved")).sort()).toEqual(["checkpoint-4", "events", "run.json"]);
   writeFileSync(path, kept);
@@ -391,17 +393,17 @@ test("what cannot be saved at the end costs no step: there is a checkpoint, and 
 });
 
 test("what the last save needs is looked at before the first step", async () => {
-  using target = copyOf("demo/models/pocket-llama");
+  using target = copyFolder("demo/models/pocket-llama");
   const given = config("companions", "fusion.lmWeight=1", `target=${target.path}`);
   const path = join(target.path, "special_tokens_map.json");
   rmSync(path);
   Bun.spawnSync(["mkfifo", path]);
-  expect(await messageOf(run(given))).toMatch(/special_tokens_map\.json: expected a file/);
+  expect(await catchMessage(run(given))).toMatch(/special_tokens_map\.json: expected a file/);
   rmSync(path);
   mkdirSync(join(folder, "companions", "model"), { recursive: true });
   writeFileSync(join(folder, "companions", "run.json"), JSON.stringify({ finishedAtStep: null }));
   writeFileSync(join(folder, "companions", "model", "thesis.txt"), "years of work");
-  expect(await messageOf(run(given))).toMatch(/thesis\.txt/);
+  expect(await catchMessage(run(given))).toMatch(/thesis\.txt/);
   expect(readdirSync(join(folder, "companions", "model"))).toEqual(["thesis.txt"]);
 });
 
@@ -419,8 +421,8 @@ test("a run that diverges keeps its last good checkpoint, and goes on from it wi
     })(),
   );
   expect(
-    await messageOf(run(config("diverging", ...settings, "train.learningRate=1e30"), { resume: true })),
-  ).toMatch(/checkpoint-\d+ is safe: go on with --resume/);
+    await catchMessage(run(config("diverging", ...settings, "train.learningRate=1e30"), { resume: true })),
+  ).toMatch(/checkpoint-\d+ is safe: continue with --resume/);
   expect(existsSync(join(folder, "diverging", "model"))).toBe(false);
   const rescued = await run(given, { resume: true });
   expect(rescued).toMatchObject({ steps: 6, finished: true });
@@ -451,21 +453,21 @@ test("checkpoints are written by time, too", async () => {
 });
 
 test("a disk without room for what a run writes is told before the run", async () => {
-  const message = await messageOf(run(config("large", "fusion.lmWeight=1", "train.keep=10000000")));
+  const message = await catchMessage(run(config("large", "fusion.lmWeight=1", "train.keep=10000000")));
   expect(message).toMatch(
-    /large: [\d.e+]+ GB are free, but 10000001 checkpoints and the model take [\d.e+]+ GB; give another --out, or a smaller train\.keep/,
+    /large: [\d.e+]+ GB are free, but 10000001 checkpoints and the model need [\d.e+]+ GB; give another --out, or a smaller train\.keep/,
   );
   expect(existsSync(join(folder, "large"))).toBe(false);
 });
 
 test("text for fewer steps than were done is refused, not taken for the end", async () => {
   const clm = ["fusion.lmWeight=1", "train.steps=8", "data.epochs=9"];
-  const given = configOf("fewer", lines(8), ...clm);
+  const given = configureText("fewer", lines(8), ...clm);
   const controller = new AbortController();
   const listener = { step: ({ step }: Progress) => void (step === 6 && controller.abort()) };
   await run(given, { signal: controller.signal, listener });
   const less = { ...given, data: { ...given.data, epochs: 1 } };
-  expect(await messageOf(run(less, { resume: true }))).toMatch(
+  expect(await catchMessage(run(less, { resume: true }))).toMatch(
     /data: the text is enough for \d steps, fewer than the 6/,
   );
   expect(await run(given, { resume: true })).toMatchObject({ steps: 8, finished: true });

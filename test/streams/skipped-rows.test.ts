@@ -16,7 +16,7 @@ test("a run that goes on counts each row once, wherever it goes on from and howe
       for (const stop of inOrder) {
         const skipped = new SkippedRows(kept);
         for (const at of rows.filter((at) => order(at) >= from)) skipped.add(`row ${order(at)}`, at);
-        kept = skipped.before(stop);
+        kept = skipped.settle(stop);
         from = order(stop);
       }
       const last = new SkippedRows(kept);

@@ -6,11 +6,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { writeFolder } from "../../src/export/folder.ts";
 import { readDecoder } from "../../src/models/folder.ts";
-import { readWeights } from "../../src/weights/weights.ts";
+import { readWeights } from "../../src/weights/read-weights.ts";
 import { liveWorkers } from "../../src/onnx/worker.ts";
 import { readConfig } from "../../streams/config/config-file.ts";
 import { run } from "../../streams/run/run.ts";
 import { demoModel } from "../close.ts";
+import { catchMessage } from "../failure.ts";
 
 const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
 let folder: string;
@@ -67,16 +68,12 @@ test("a source may have a name and a cheaper dtype, of its weights or of an ONNX
 });
 
 test("a target needs weights, and is trained in float32", async () => {
-  const problem = (...settings: string[]) =>
-    run(config("never", ...settings)).then(
-      () => "none",
-      ({ message }: Error) => message,
-    );
+  const problem = (...settings: string[]) => catchMessage(run(config("never", ...settings)));
   expect(await problem(`target=${onnx}`)).toBe(
     `${onnx}: a target needs weights to train; there are only ONNX files`,
   );
   expect(await problem(`target={path: ${demoModel("pocket-llama")}, dtype: q8}`)).toBe(
-    "target.dtype: q8 is of no use: a target is trained in float32",
+    "target.dtype: expected none, got q8: a target is trained in float32",
   );
   expect(existsSync(join(folder, "never"))).toBe(false);
 });
@@ -119,7 +116,7 @@ test("a source may be an id of the hub; one that is nowhere is said in one line"
     expect(Object.keys(summary.fusion.teachers)).toEqual(["pocket-llama (frozen)", "org/mpt"]);
     const missing = await run(config("hub2", "sources=[org/none]")).catch(({ message }: Error) => message);
     expect(missing).toBe(
-      "org/none: there is no such model, or no revision main of it (nor is there a folder of this name)",
+      "org/none: there is no such model, or no revision main of it (and there is no folder of this name)",
     );
   } finally {
     for (const name of ["HF_HOME", "HF_ENDPOINT"])

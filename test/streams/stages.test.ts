@@ -3,17 +3,18 @@ import { align } from "../../streams/stages/align.ts";
 import { type ForwardOptions, forward } from "../../streams/stages/forward.ts";
 import { type FuseOptions, fuse } from "../../streams/stages/fuse.ts";
 import { pack } from "../../streams/stages/pack.ts";
-import { firstCursor } from "../../streams/stages/read.ts";
 import { shuffle } from "../../streams/stages/shuffle.ts";
-import type {
-  Aligned,
-  Block,
-  Cursor,
-  Document,
-  Encoded,
-  Fused,
-  Packed,
-  Scored,
+import {
+  type Aligned,
+  type Block,
+  type Cursor,
+  type Document,
+  type Encoded,
+  type Fused,
+  type Packed,
+  type Scored,
+  firstCursor,
+  startOfData,
 } from "../../streams/records.ts";
 import { split } from "../../streams/stages/split.ts";
 import { tokenize } from "../../streams/stages/tokenize.ts";
@@ -22,9 +23,13 @@ import type { Group } from "../../src/score/scores.ts";
 import type { Batch } from "../../src/train/trainer.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel, demoModels } from "../close.ts";
-import { messageOf } from "../failure.ts";
+import { catchMessage } from "../failure.ts";
 
-const tokenizers = demoModels.map((name) => readTokenizer(demoModel(name)));
+const list = demoModels.map((name) => readTokenizer(demoModel(name)));
+const tokenizers = {
+  target: list[0],
+  teachers: new Map(list.slice(1).map((one, i) => [demoModels[i + 1], one])),
+};
 
 /** A source that counts what was pulled of it and whether it was closed. */
 function counted<T>(items: readonly T[]) {
@@ -57,19 +62,22 @@ const block = (text: string, last = true, row = 0): Block => ({
   domain: "sea",
   cursor: cursor(row),
 });
-const group = { cursor: cursor(0), start: 0, before: 0 };
+const origin = { cursor: cursor(0), textOffset: 0, tokensBefore: 0 };
 const speech = "We the people, and the whale, and the waters. ".repeat(60);
 
-const encodedOf = (length: number): Encoded => ({
-  block: block("x"),
-  encodings: [{ ids: new Int32Array(length).fill(5), ends: Int32Array.from({ length }, (_, i) => i + 1) }],
-});
+const createEncoded = (length: number): Encoded => {
+  const target = {
+    ids: new Int32Array(length).fill(5),
+    ends: Int32Array.from({ length }, (_, i) => i + 1),
+  };
+  return { block: block("x"), target, encodings: new Map([[silent.name, target]]) };
+};
 /** One soft target per position but the last: the token after it. */
-function fusedOf(ids: number[], row = 0): Fused {
+function createFused(ids: number[], row = 0): Fused {
   const T = ids.length;
   return {
     block: block("x", true, row),
-    group: { ...group, before: T * row },
+    origin: { ...origin, tokensBefore: T * row },
     ids: Int32Array.from(ids),
     targets: {
       offsets: Int32Array.from({ length: T + 1 }, (_, t) => Math.min(t, T - 1)),
@@ -96,7 +104,7 @@ const fuseOptions = {
   tokensPerStep: 8,
   steps: 10,
 } as const;
-const forwardOptions = { rows: 4, concurrency: 1, had: 0, enough: Infinity };
+const forwardOptions = { rows: 4, concurrency: 1, skipTokens: 0, maxTokens: Infinity };
 const packOptions = { rowLength: 4, entries: 2, boundaries: true };
 
 const nothing = {
@@ -104,7 +112,7 @@ const nothing = {
   topIds: new Int32Array(0),
   topLogProbs: new Float32Array(0),
 };
-const silent = { encoding: 0, name: "silent", explain: async () => "it is silent" };
+const silent = { name: "silent", explain: async () => "it is silent" };
 
 const stages: Record<
   string,
@@ -112,41 +120,47 @@ const stages: Record<
 > = {
   split: {
     items: Array.from({ length: 50 }, (_, i) => document(speech, i)),
-    run: (source) => split(source, tokenizers, 64),
+    run: (source) => split(source, list, 64),
   },
   tokenize: {
     items: Array.from({ length: 50 }, () => block("the sea")),
     run: (source) => tokenize(source, tokenizers),
   },
   forward: {
-    items: Array.from({ length: 50 }, () => encodedOf(4)),
+    items: Array.from({ length: 50 }, () => createEncoded(4)),
     run: (source) =>
       forward(
         source,
         [
           {
             ...silent,
-            score: async (all) => all.map(({ from, to }) => Array.from({ length: to - from }, () => nothing)),
+            score: async (all) => ({
+              scores: all.map(({ from, to }) => Array.from({ length: to - from }, () => nothing)),
+              seconds: 0,
+            }),
           },
         ],
         { ...forwardOptions, blockSize: 1, concurrency: 2 },
       ),
   },
   align: {
-    items: Array.from({ length: 50 }, () => ({ ...encodedOf(4), group, scores: [] }) satisfies Scored),
-    run: (source) => align(source, [], "byte"),
+    items: Array.from(
+      { length: 50 },
+      () => ({ block: block("x"), origin, target: createEncoded(4).target, teachers: [] }) satisfies Scored,
+    ),
+    run: (source) => align(source, new Map(), "byte"),
   },
   fuse: {
     items: Array.from({ length: 50 }, () => ({
       block: block("x"),
-      group,
-      target: encodedOf(4).encodings[0],
+      origin,
+      target: createEncoded(4).target,
       teachers: [],
     })),
     run: (source) => fuse(source, fuseOptions),
   },
   pack: {
-    items: Array.from({ length: 50 }, () => fusedOf([1, 2, 3])),
+    items: Array.from({ length: 50 }, () => createFused([1, 2, 3])),
     run: (source) => pack(source, packOptions),
   },
 };
@@ -179,7 +193,7 @@ for (const [name, { items, run }] of Object.entries(stages))
       const rest = async () => {
         while (!(await stage.next()).done);
       };
-      expect(await messageOf(rest())).toMatch("torn");
+      expect(await catchMessage(rest())).toMatch("torn");
       expect(closed).toBe(1);
       // It is over after that, not broken for ever.
       await rest();
@@ -187,17 +201,13 @@ for (const [name, { items, run }] of Object.entries(stages))
   });
 
 test("blocks of a document concatenate to it, and only the last one ends it", async () => {
-  const blocks = await Array.fromAsync(
-    split(counted([document(speech), document("")]).source, tokenizers, 100),
-  );
+  const blocks = await Array.fromAsync(split(counted([document(speech), document("")]).source, list, 100));
   expect(blocks.map(({ text }) => text).join("")).toBe(speech);
   expect(blocks.map(({ last }) => last)).toEqual([...blocks.slice(1).map(() => false), true]);
   for (const { text, textOffset } of blocks)
     expect(speech.slice(textOffset, textOffset + text.length)).toBe(text);
   const [, second, third] = blocks;
-  const rest = await Array.fromAsync(
-    split(counted([document(speech)]).source, tokenizers, 100, second.textOffset),
-  );
+  const rest = await Array.fromAsync(split(counted([document(speech)]).source, list, 100, second));
   expect(rest.slice(0, 2)).toEqual([second, third]);
 });
 
@@ -205,17 +215,18 @@ test("the end of a document is each model's own end-of-text token, and inside of
   const [inside, end] = await Array.fromAsync(
     tokenize(counted([block("Amen. ", false), block("Amen.")]).source, tokenizers),
   );
-  tokenizers.forEach(({ eos }, i) => {
-    expect(inside.encodings[i].ids).not.toContain(eos);
-    expect(end.encodings[i].ids.at(-1)).toBe(eos);
-    expect(end.encodings[i].ends.at(-1)).toBe(5);
+  const all = ({ target, encodings }: Encoded) => [target, ...encodings.values()];
+  list.forEach(({ eos }, i) => {
+    expect(all(inside)[i].ids).not.toContain(eos);
+    expect(all(end)[i].ids.at(-1)).toBe(eos);
+    expect(all(end)[i].ends.at(-1)).toBe(5);
   });
 });
 
 describe("forward", () => {
   // Groups of 16 tokens.
   const options = { ...forwardOptions, blockSize: 1 };
-  const items = Array.from({ length: 40 }, (_, i) => encodedOf(1 + (i % 7)));
+  const items = Array.from({ length: 40 }, (_, i) => createEncoded(1 + (i % 7)));
   const asked: string[] = [];
   /** Says of each text how long it and its whole group are. */
   const teacher = {
@@ -223,7 +234,7 @@ describe("forward", () => {
     score: async (groups: readonly Group[]) => {
       for (const { sequences, from, to } of groups) asked.push(`${sequences.length}: ${from}-${to}`);
       await new Promise((resolve) => setImmediate(resolve));
-      return groups.map(({ sequences, from, to }) =>
+      const scores = groups.map(({ sequences, from, to }) =>
         sequences.slice(from, to).map(({ length }) => ({
           nll: Float32Array.of(
             length,
@@ -233,6 +244,7 @@ describe("forward", () => {
           topLogProbs: new Float32Array(0),
         })),
       );
+      return { scores, seconds: 0 };
     },
   };
   const run = (changes: Partial<ForwardOptions> = {}) =>
@@ -240,35 +252,35 @@ describe("forward", () => {
 
   test("gives the same for any number of rows in a batch and of calls under way", async () => {
     const all = await run();
-    expect(all.map(({ scores: [{ nll }] }) => nll[0])).toEqual(
-      items.map(({ encodings }) => encodings[0].ids.length),
+    expect(all.map(({ teachers: [{ scores }] }) => scores.nll[0])).toEqual(
+      items.map(({ target }) => target.ids.length),
     );
     for (const rows of [1, 3, 8, 100])
       for (const concurrency of [1, 5]) expect(await run({ rows, concurrency })).toEqual(all);
   });
 
-  test("leaves out what was had and ends with what is enough, in the same groups as the whole", async () => {
+  test("skips tokens and ends at the maximum, in the same groups as the whole", async () => {
     const all = await run();
-    const tokens = items.map(({ encodings }) => encodings[0].ids.length);
+    const tokens = items.map(({ target }) => target.ids.length);
     const upTo = (n: number) => tokens.slice(0, n).reduce((a, b) => a + b, 0);
-    const firstGroup = all.filter(({ group: { before } }, i) => before === upTo(i)).length;
+    const firstGroup = all.filter(({ origin: { tokensBefore } }, i) => tokensBefore === upTo(i)).length;
     for (let from = 0; from < firstGroup; from++)
       for (const to of [from + 1, 9, 23, 40])
-        expect(await run({ had: upTo(from), enough: upTo(to) })).toEqual(all.slice(from, to));
+        expect(await run({ skipTokens: upTo(from), maxTokens: upTo(to) })).toEqual(all.slice(from, to));
   });
 
   test("asks the teachers for nothing else", async () => {
     asked.length = 0;
-    await run({ had: 1 + 2 + 3, enough: 1 + 2 + 3 + 4 + 5 + 6 + 7 });
+    await run({ skipTokens: 1 + 2 + 3, maxTokens: 1 + 2 + 3 + 4 + 5 + 6 + 7 });
     // The second group is 7, 1, 2, 3, 4.
     expect(asked).toEqual(["6: 3-6", "5: 0-1"]);
   });
 });
 
 describe("pack", () => {
-  const packed = (items: Fused[], options = packOptions, skip = 0) =>
-    Array.fromAsync(pack(counted(items).source, options, skip));
-  const items = [fusedOf([1, 2, 3], 0), fusedOf([4, 5, 6], 1)];
+  const packed = (items: Fused[], options = packOptions, tokensTaken = 0) =>
+    Array.fromAsync(pack(counted(items).source, options, { tokensTaken }));
+  const items = [createFused([1, 2, 3], 0), createFused([4, 5, 6], 1)];
 
   test("fills rows; a token sees its own block, positions restart with it, and nothing follows a block's end", async () => {
     const [first, second] = await packed(items);
@@ -292,10 +304,10 @@ describe("pack", () => {
     expect(first.targets[4]).toBe(4);
   });
 
-  test("each row tells where the stream goes on after it", async () => {
+  test("each row says where the stream resumes after it", async () => {
     const [first, second] = await packed(items);
-    expect(first.next).toEqual({ ...group, before: 3, taken: 1 });
-    const [again] = await packed(items.slice(1), packOptions, first.next.taken);
+    expect(first.next).toEqual({ ...origin, tokensBefore: 3, tokensTaken: 1 });
+    const [again] = await packed(items.slice(1), packOptions, first.next.tokensTaken);
     expect(again).toEqual(second);
   });
 });
@@ -319,20 +331,22 @@ describe("train", () => {
     weights: Float32Array.of(1, 0),
     tokens: 2,
     statistics: [],
-    next: { ...group, cursor: cursor(id), taken: 0 },
+    next: { ...origin, cursor: cursor(id), tokensTaken: 0 },
   });
-  const run = async (count: number, done = 0) => {
+  const run = async (count: number, steps = 0) => {
     const { seen, source } = counted(Array.from({ length: count }, (_, i) => row(i)));
     const got: Batch[][] = [];
-    const steps = await Array.fromAsync(
-      train(
-        source,
-        options,
-        async (batches) => (got.push(batches), { loss: 2, nll: 3, nllPart: 1.5, gradientNorm: 1 }),
-        done,
-      ),
-    );
-    return { seen, got, steps };
+    let seconds = 0;
+    const trainer = {
+      step: async (batches: readonly Batch[]) => {
+        got.push([...batches]);
+        return { loss: 2, nll: 3, nllPart: 1.5, gradientNorm: 1, seconds: 0.5 };
+      },
+      addSeconds: (more: number) => void (seconds += more),
+    };
+    const done = await Array.fromAsync(train(source, options, trainer, { steps }));
+    expect(seconds).toBe(0.5 * done.length);
+    return { seen, got, steps: done };
   };
 
   test("takes as many rows as a step needs and no more, each token weighing the same", async () => {
@@ -352,18 +366,18 @@ describe("train", () => {
       loss: 2,
       lmLoss: 3,
       fusionLoss: (2 - 1.5) / 0.25,
-      next: { cursor: cursor(3) },
+      next: { cursor: cursor(3), steps: 1 },
     });
   });
 
   test("weights of a step add up to 1, however small they are together", async () => {
     const { source } = counted([{ ...row(0), weights: Float32Array.of(0.125, 0.0625) }]);
     let sum = 0;
-    const step = async (batches: Batch[]) => {
+    const step = async (batches: readonly Batch[]) => {
       for (const { weights } of batches) for (const weight of weights) sum += weight;
-      return { loss: 1, nll: 1, nllPart: 1, gradientNorm: 1 };
+      return { loss: 1, nll: 1, nllPart: 1, gradientNorm: 1, seconds: 0 };
     };
-    await Array.fromAsync(train(source, { ...options, loss: "ce" }, step));
+    await Array.fromAsync(train(source, { ...options, loss: "ce" }, { step }));
     expect(sum).toBeCloseTo(1, 6);
   });
 
@@ -380,9 +394,10 @@ describe("fuse", () => {
   /** Two teachers, each sure of its own id: the first where `first` is the smaller of the nlls. */
   const aligned = (length: number, nlls: readonly [number, number], nllsAt?: readonly number[][]) => ({
     block: block("x"),
-    group,
+    origin,
     target: { ids: new Int32Array(length), ends: new Int32Array(length) },
     teachers: nlls.map((nll, teacher) => ({
+      name: `${teacher}`,
       rows: {
         offsets: Int32Array.from({ length: length + 1 }, (_, t) => t),
         ids: new Int32Array(length).fill(teacher + 1),
@@ -398,10 +413,10 @@ describe("fuse", () => {
       nlls: Float32Array.from(nllsAt?.[teacher] ?? Array<number>(length).fill(nll)),
     })),
   });
-  const winners = async (items: readonly Aligned[], changes: Partial<FuseOptions>, start?: object) =>
+  const winners = async (items: readonly Aligned[], changes: Partial<FuseOptions>, tokensTaken = 0) =>
     (
       await Array.fromAsync(
-        fuse(counted(items).source, { ...fuseOptions, ...changes }, { steps: 0, taken: 0, ...start }),
+        fuse(counted(items).source, { ...fuseOptions, ...changes }, { steps: 0, tokensTaken }),
       )
     ).map(({ targets: { offsets, ids } }) =>
       Array.from({ length: offsets.length - 2 }, (_, t) => ids[offsets[t] + 1]),
@@ -432,36 +447,32 @@ describe("fuse", () => {
     expect(await winners([three], { scope: "sequence", sharpness: 0.01 })).toEqual([[2, 2]]);
   });
 
-  test("or row by row, by the means over a row's tokens, from where the stream goes on", async () => {
+  test("or row by row, by the means over a row's tokens, also where the stream resumes within a block", async () => {
     // Rows of 4 tokens: 3 of the first block and 1 of the second; 3 of the second and 1 of the third; …
     const items = [aligned(3, [1, 2]), aligned(4, [5, 2]), aligned(4, [0, 2]), aligned(2, [9, 2])];
     // Row 0: (3·1 + 5)/4 = 2 against 2, and the first of equals wins. Row 1: (3·5 + 0)/4. Row 2: (3·0 + 9)/4.
     expect(await winners(items, { scope: "row" })).toEqual([[1, 1], [1, 2, 2], [2, 2, 2], [2]]);
     // One token of the first block was in an earlier row: (2·1 + 2·5)/4 against 2.
-    expect((await winners(items, { scope: "row" }, { taken: 1 }))[0]).toEqual([2, 2]);
+    expect((await winners(items, { scope: "row" }, 1))[0]).toEqual([2, 2]);
     // All of them were.
-    expect((await winners(items, { scope: "row" }, { taken: 3 })).slice(1)).toEqual([
-      [2, 2, 2],
-      [1, 1, 1],
-      [2],
-    ]);
+    expect((await winners(items, { scope: "row" }, 3)).slice(1)).toEqual([[2, 2, 2], [1, 1, 1], [2]]);
   });
 
-  test("λ may rise to 1 with the steps, also where a run goes on", async () => {
+  test("λ may rise to 1 with the steps, also in a resumed run", async () => {
     const items = Array.from({ length: 4 }, () => aligned(9, [1, 2]));
-    const shares = async (start: object) =>
+    const shares = async (resume = startOfData) =>
       (
         await Array.fromAsync(
           fuse(
             counted(items).source,
             { ...fuseOptions, lmWeight: 0.5, lmSchedule: "hard_and_decay", steps: 5 },
-            { steps: 0, taken: 0, ...start },
+            resume,
           ),
         )
       ).map(({ targets }) => Number(targets.values[0].toFixed(4)));
     // Steps of 8 tokens; blocks begin at tokens 0, 9, 18 and 27, in steps 0, 1, 2 and 3 of 5.
-    expect(await shares({})).toEqual([0.5, 0.6, 0.7, 0.8]);
-    expect((await shares({ steps: 2, taken: 0 }))[0]).toBe(0.7);
+    expect(await shares()).toEqual([0.5, 0.6, 0.7, 0.8]);
+    expect((await shares({ ...startOfData, steps: 2 }))[0]).toBe(0.7);
   });
 });
 
@@ -481,7 +492,7 @@ describe("shuffle", () => {
     expect(await shuffled(0, 1)).toEqual(documents);
   });
 
-  test("goes on from any of its documents", async () => {
+  test("resumes from any of its documents", async () => {
     const all = await shuffled(6, 1);
     for (const [i, { cursor }] of all.entries()) {
       const left = documents.filter((document) => document.cursor.row >= cursor.row);

@@ -2,19 +2,20 @@ import { expect, test } from "bun:test";
 import { countBlock } from "../../streams/stages/pack.ts";
 import { TeacherStatistics } from "../../streams/run/statistics.ts";
 import type { Fused } from "../../streams/records.ts";
-import { placeOf } from "./place.ts";
+import { blockAt } from "./place.ts";
 
 /** A block of so many tokens, and what came of each teacher: won, aligned, multiToken, dropped, tail, nll per byte, bytes. */
 function fused(domain: string, length: number, unaligned: number, teachers: number[][]): Fused {
   return {
-    ...placeOf(0, domain),
+    ...blockAt(0, domain),
     ids: new Int32Array(length),
     targets: { offsets: new Int32Array(length + 1), ids: new Int32Array(0), values: new Float32Array(0) },
     weights: new Float32Array(length),
     teacherShares: new Float32Array(0),
     credit: teachers.map(([won]) => won),
     unaligned,
-    teachers: teachers.map(([, aligned, multiToken, dropped, tail, nllPerByte, bytes]) => ({
+    teachers: teachers.map(([, aligned, multiToken, dropped, tail, nllPerByte, bytes], teacher) => ({
+      name: `${teacher}`,
       rows: { offsets: new Int32Array(0), ids: new Int32Array(0), values: new Float32Array(0) },
       aligned,
       multiToken,
@@ -28,7 +29,7 @@ function fused(domain: string, length: number, unaligned: number, teachers: numb
   };
 }
 
-function statisticsOf(blocks: readonly Fused[]): TeacherStatistics {
+function collectStatistics(blocks: readonly Fused[]): TeacherStatistics {
   const statistics = new TeacherStatistics(["one", "two"]);
   for (const block of blocks) statistics.add(countBlock(block));
   return statistics;
@@ -54,7 +55,7 @@ const blocks = [
 ];
 
 test("a summary has shares of the positions with a next token, and means per aligned position and per byte", () => {
-  const { withoutTeacher, teachers } = statisticsOf(blocks).summary();
+  const { withoutTeacher, teachers } = collectStatistics(blocks).summary();
   const found = Object.entries(teachers).map(([name, summary]) => [
     name,
     Object.fromEntries(Object.entries(summary).map(([field, value]) => [field, rounded(value)])),
@@ -88,16 +89,16 @@ test("a summary has shares of the positions with a next token, and means per ali
 test("a block of one token, or of none, of which nothing is predicted, changes nothing", () => {
   const nothing = [0, 1].map(() => [0, 0, 0, 0, 0, 0, 0]);
   for (const length of [1, 0])
-    expect(statisticsOf([...blocks, fused("sea", length, 0, nothing)]).summary()).toEqual(
-      statisticsOf(blocks).summary(),
+    expect(collectStatistics([...blocks, fused("sea", length, 0, nothing)]).summary()).toEqual(
+      collectStatistics(blocks).summary(),
     );
 });
 
 test("each domain has its own, in the order in which they come", () => {
-  const statistics = statisticsOf(blocks);
+  const statistics = collectStatistics(blocks);
   const domains = statistics.byDomain();
   expect(Object.keys(domains)).toEqual(["sea", "speech"]);
-  expect(domains.sea).toEqual(statisticsOf(blocks.slice(0, 2)).summary());
+  expect(domains.sea).toEqual(collectStatistics(blocks.slice(0, 2)).summary());
   expect(domains.speech.withoutTeacher).toBe(4 / 8);
   const { one, two } = domains.speech.teachers;
   expect(one).toMatchObject({ won: 0, aligned: 0, spelled: 0, nllPerByte: 2 });
@@ -106,7 +107,7 @@ test("each domain has its own, in the order in which they come", () => {
 });
 
 test("where there was no text nothing is measured", () => {
-  const statistics = statisticsOf([]);
+  const statistics = collectStatistics([]);
   const { withoutTeacher, teachers } = statistics.summary();
   const all = [withoutTeacher, ...Object.values(teachers).flatMap((teacher) => Object.values(teacher))];
   expect(all).toEqual(Array<null>(13).fill(null));

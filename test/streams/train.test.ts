@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { Batch } from "../../src/train/trainer.ts";
 import type { Packed } from "../../streams/records.ts";
 import { type Step, train } from "../../streams/stages/train.ts";
-import { positionOf } from "./place.ts";
+import { resumeAt } from "./place.ts";
 
 // T = 3 tokens of a row, K = 4 entries: the true token and three that are fused. V = 10 ids.
 const [T, K, V] = [3, 4, 10];
@@ -19,7 +19,7 @@ interface Token {
   readonly fused: readonly (readonly [id: number, share: number])[];
 }
 
-const rowOf = (tokens: readonly Token[]): Packed => ({
+const createRow = (tokens: readonly Token[]): Packed => ({
   ids: new Int32Array(T),
   positions: new Int32Array(T),
   documents: new Int32Array(T),
@@ -30,12 +30,12 @@ const rowOf = (tokens: readonly Token[]): Packed => ({
   weights: Float32Array.from(tokens, ({ weight }) => weight),
   tokens: T,
   statistics: [],
-  next: positionOf(0, T),
+  next: resumeAt(0, T),
 });
 
 /** The losses of a step under that model, one entry after the other. */
 async function step(batches: readonly Batch[]) {
-  const losses = { loss: 0, nll: 0, nllPart: 0, gradientNorm: 1 };
+  const losses = { loss: 0, nll: 0, nllPart: 0, gradientNorm: 1, seconds: 0 };
   for (const { targets, probabilities, weights } of batches)
     weights.forEach((weight, t) => {
       for (let i = t * K; i < (t + 1) * K; i++)
@@ -49,10 +49,10 @@ async function step(batches: readonly Batch[]) {
 async function stepOn(rows: readonly Token[][], loss: "ce" | "kl"): Promise<Step> {
   const schedule = { peak: 1, floor: 1, warmupSteps: 0, steps: 1 };
   async function* packed() {
-    yield* rows.map(rowOf);
+    yield* rows.map(createRow);
   }
   const [only] = await Array.fromAsync(
-    train(packed(), { rows: 2, accumulation: 2, loss, ...schedule }, step),
+    train(packed(), { rows: 2, accumulation: 2, loss, ...schedule }, { step }),
   );
   return only;
 }

@@ -1,0 +1,62 @@
+/** @file Workers that teachers on this machine are spread over. */
+import type { ResolvedDevice } from "../onnx/devices.ts";
+import { type Remote, spawn } from "../onnx/worker.ts";
+import type { ScorerHandlers } from "../score/worker.ts";
+
+/** Runs a piece of work when it is its turn. */
+export type Limit = <T>(work: () => Promise<T>) => Promise<T>;
+
+interface PooledWorker {
+  readonly remote: Remote<ScorerHandlers>;
+  teachers: number;
+}
+
+export class WorkerPool {
+  readonly #size: number;
+  readonly #limitCpu: Limit;
+  readonly #workers = new Map<number, PooledWorker>();
+  #taken = 0;
+
+  /**
+   * @param size max workers. Each is started when first needed; more teachers than workers share them in turn.
+   * @param limitCpu limits the models that run on the CPU at a time.
+   */
+  constructor(size: number, limitCpu: Limit) {
+    this.#size = size;
+    this.#limitCpu = limitCpu;
+  }
+
+  /** A worker for one more teacher; it ends once all of its teachers have released it. */
+  take(): { readonly remote: Remote<ScorerHandlers>; readonly release: () => Promise<void> } {
+    const index = this.#taken++ % this.#size;
+    const worker = this.#workers.get(index) ?? {
+      remote: spawn<ScorerHandlers>(new URL("../score/worker.ts", import.meta.url)),
+      teachers: 0,
+    };
+    this.#workers.set(index, worker);
+    worker.teachers++;
+    const release = async () => {
+      if (--worker.teachers > 0) return;
+      this.#workers.delete(index);
+      await end(worker);
+    };
+    return { remote: worker.remote, release };
+  }
+
+  /** Runs work that keeps a device busy. */
+  run<T>(device: ResolvedDevice, work: () => Promise<T>): Promise<T> {
+    return device === "cpu" ? this.#limitCpu(work) : work();
+  }
+
+  /** Finishes the calls in flight and ends all workers, released or not. */
+  async close(): Promise<void> {
+    const workers = [...this.#workers.values()];
+    this.#workers.clear();
+    for (const worker of workers) await end(worker);
+  }
+}
+
+async function end({ remote }: PooledWorker): Promise<void> {
+  await remote.call("close", undefined).catch(() => {});
+  await remote.close();
+}

@@ -1,0 +1,126 @@
+import { expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { coOccurrenceMap, statisticalMap } from "../../src/fusion/corpus-maps.ts";
+import { minEditMap } from "../../src/fusion/min-edit-map.ts";
+import type { Vocabulary } from "../../src/text/vocabulary.ts";
+import { cacheMap } from "../../streams/models/map-cache.ts";
+import { distance } from "./textbook.ts";
+
+const vocabulary = (tokens: readonly string[], marker: "▁" | "Ġ" = "▁"): Vocabulary => ({
+  tokens,
+  marker,
+  bytes: tokens.map((token) => new TextEncoder().encode(token)),
+});
+const encoding = (...ids: number[]) => ({ ids: Int32Array.from(ids), ends: new Int32Array(ids.length) });
+
+test("MinED takes the equal, else the nearest, and of equally near ones the lowest id", () => {
+  const token = fc.array(fc.constantFrom("a", "b", "c", "é", "😀", "▁"), { minLength: 1, maxLength: 7 });
+  const tokens = fc.array(
+    token.map((characters) => characters.join("")),
+    { minLength: 1, maxLength: 40 },
+  );
+  fc.assert(
+    fc.property(tokens, tokens, (source, target) => {
+      const map = minEditMap(vocabulary(source), vocabulary(target));
+      source.forEach((token, id) => {
+        const distances = target.map((other) => distance([...token], [...other]));
+        expect(map[id]).toBe(distances.indexOf(Math.min(...distances)));
+      });
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test("co-occurrence chooses among the nearest by the company they keep", () => {
+  // "cat" is one edit from "cut" and "cot"; it stands beside "milk", as "cot" does.
+  const target = vocabulary(["cut", "cot", "milk", "knife"]);
+  const source = vocabulary(["cat", "milk", "knife"]);
+  const pairs = [
+    { source: encoding(0, 1, 0, 1), target: encoding(1, 2, 1, 2) },
+    { source: encoding(2, 2, 2, 2, 2, 2), target: encoding(0, 3, 0, 3, 0, 3) },
+  ];
+  expect([...minEditMap(source, target)]).toEqual([0, 2, 3]);
+  expect([...coOccurrenceMap(source, target, pairs)]).toEqual([1, 2, 3]);
+});
+
+test("company is what stands within five tokens to each side, whoever says it more often", () => {
+  // "cat" is one edit from "cut" and "cot". Fillers map to themselves, and keep "cut" company.
+  const tokens = ["cut", "cot", "milk", "x"];
+  const target = vocabulary(tokens);
+  const source = vocabulary(["cat", "milk", "x"]);
+  const [cat, milk, x] = [0, 1, 2];
+  const [cut, cot, targetMilk, targetX] = [0, 1, 2, 3];
+  const mapped = (theirs: number[], ours: number[][]) =>
+    coOccurrenceMap(
+      source,
+      target,
+      ours.map((ids) => ({ source: encoding(...theirs), target: encoding(...ids) })),
+    )[cat];
+  const apart = (token: number, filler: number, other: number, distance: number) => [
+    token,
+    ...Array<number>(distance - 1).fill(filler),
+    other,
+  ];
+  // With "milk" five tokens away, on either side, it is like "cot", which "milk" is next to as well.
+  for (const sided of [(ids: number[]) => ids, (ids: number[]) => ids.toReversed()]) {
+    const withMilk = sided(apart(cot, targetX, targetMilk, 5));
+    const without = [cut, ...Array<number>(4).fill(targetX)];
+    expect(mapped(sided(apart(cat, x, milk, 5)), [withMilk, without])).toBe(cot);
+    // Six tokens away it is not: five fillers are what "cut" has.
+    const onlyFillers = sided(apart(cut, targetX, targetX, 5));
+    expect(mapped(sided(apart(cat, x, milk, 6)), [withMilk, onlyFillers])).toBe(cut);
+  }
+  // Company is compared by its proportions: "cut" stands beside "milk" more often, but beside others as well.
+  const often = [cut, targetMilk, targetX, targetX, cut, targetMilk, targetX, targetX];
+  expect(mapped([cat, milk], [often, [cot, targetMilk]])).toBe(cot);
+});
+
+test("the statistical map takes a part of a token before one as near that is none", () => {
+  // "ship" is one edit from both; "shipp" has it in it. It is met less often, but not ten times so.
+  const target = vocabulary(["chip", "shipp"]);
+  const source = vocabulary(["ship"]);
+  const met = (id: number, times: number) =>
+    Array.from({ length: times }, () => ({ source: encoding(0), target: encoding(id) }));
+  expect([...statisticalMap(source, target, [...met(0, 3), ...met(1, 1)])]).toEqual([1]);
+  expect([...statisticalMap(source, target, [...met(0, 11), ...met(1, 1)])]).toEqual([0]);
+});
+
+test("the statistical map takes what alignment matches often, and none for what the text has not", () => {
+  const target = vocabulary(["the", "there", "sea", "ship"]);
+  const source = vocabulary(["ther", "sea", "zzz", "ship"]);
+  const often = { source: encoding(0, 1), target: encoding(1, 2) };
+  const once = { source: encoding(0, 1), target: encoding(0, 2) };
+  expect([...statisticalMap(source, target, [often, often, often, once])]).toEqual([1, 2, -1, 3]);
+});
+
+test("a map that takes long is kept beside the source, by the content of both vocabularies", () => {
+  const folder = mkdtempSync(join(tmpdir(), "tributary-map-"));
+  try {
+    const [source, target] = [vocabulary(["ab", "cd"]), vocabulary(["ac", "cd"])];
+    const find = (target: Vocabulary) =>
+      cacheMap(folder, "minED", source, target, () => minEditMap(source, target), 1);
+    const kept = () => readdirSync(join(folder, ".tributary"));
+    expect([...find(target)]).toEqual([0, 1]);
+    expect(kept().length).toBe(1);
+    // It is used as it was written, not made again.
+    const file = join(folder, ".tributary", kept()[0]);
+    const written = statSync(file).mtimeMs;
+    expect([...find(target)]).toEqual([0, 1]);
+    expect(statSync(file).mtimeMs).toBe(written);
+    // Where its bytes are other than they were, it is.
+    const bytes = readFileSync(file);
+    bytes[0] ^= 1;
+    writeFileSync(file, bytes);
+    expect([...find(target)]).toEqual([0, 1]);
+    expect([...find(vocabulary(["ad", "cd"]))]).toEqual([0, 1]);
+    expect(kept().length).toBe(2);
+    // A file cut short is made again.
+    for (const name of kept()) writeFileSync(join(folder, ".tributary", name), "x");
+    expect([...find(target)]).toEqual([0, 1]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
