@@ -211,9 +211,18 @@ export const areas: Areas = {
       ["this.#lengths[to] = length;", ""],
       ["[lengths[one], lengths[other]] = [lengths[other], lengths[one]];", ""],
       ["capacity * 4 <=", "capacity * 2 <="],
-      ["Math.floor(head / groups)", "head % groups"],
       ["= position + s;", "= position;"],
       ["= position + S;", "= S;"],
+    ],
+  },
+  "src/onnx/row-arrays.ts": {
+    tests: ["test/generate/kv-cache.test.ts"],
+    changes: [
+      ["Math.floor(head / groups)", "head % groups"],
+      ["+ positions[row])", ")"],
+      ["subarray(first * size, (first + count) * size)", "subarray(0, count * size)"],
+      ["tensor.set(kept, b);", ""],
+      ["this.#capacity + positions", "64 + positions"],
     ],
   },
   "src/evaluate/ensemble.ts": {

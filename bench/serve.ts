@@ -1,7 +1,7 @@
 /**
- * @file Tokens per second for 1, 4 and 16 clients of the server, beside `generate` of transformers.js on the same
- * exported model, in turns: `bun bench/serve.ts [FOLDER] [tokens]`, of a model of the demo by default. Medians of
- * the rounds; a ratio is to transformers.js in the same round.
+ * @file Tokens per second for 1, 4 and 16 clients of the server, and for `generate` of transformers.js on the same
+ * model, exported: `bun bench/serve.ts [FOLDER] [tokens]`, a demo model by default. The four take turns; medians of
+ * the rounds, ratios to transformers.js in the same round.
  */
 import "../src/onnx/no-telemetry.ts";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -16,7 +16,7 @@ import { readTokenizer } from "../src/text/tokenizer.ts";
 const folder = process.argv[2] ?? new URL("../demo/models/pocket-llama", import.meta.url).pathname;
 const tokens = Number(process.argv[3] ?? 200);
 const rounds = 5;
-/** Milliseconds of a turn, and of the first, in which code is still being compiled. */
+/** Milliseconds of a turn, and of the warm-up, in which code is still being compiled. */
 const turn = 1500;
 const warmUp = 4000;
 
@@ -33,14 +33,14 @@ const server = Bun.spawn([process.execPath, main, "--model", folder, "--port", "
   stderr: "pipe",
 });
 const reader = server.stderr.getReader();
-let said = "";
-while (!/http:\S+/.test(said)) said += new TextDecoder().decode((await reader.read()).value);
-const url = /http:\S+?(?=\/? )/.exec(said)![0];
+let log = "";
+while (!/http:\S+/.test(log)) log += new TextDecoder().decode((await reader.read()).value);
+const url = /http:\S+?(?=\/? )/.exec(log)![0];
 
 const { eos } = readTokenizer(folder);
 const prompt = (client: number) => Array.from({ length: 16 }, (_, i) => 5 + ((i * 31 + client * 7) % 900));
-/** Every text goes on to its last token: an end is made impossible. */
-const ask = (client: number) =>
+/** Generates all tokens: the bias makes an end impossible. */
+const complete = (client: number) =>
   fetch(`${url}/v1/completions`, {
     method: "POST",
     body: JSON.stringify({
@@ -54,17 +54,17 @@ const ask = (client: number) =>
       ((await response.json()) as { usage: { completion_tokens: number } }).usage.completion_tokens,
   );
 
-/** Text after text for some time. The first is not counted: what has rested is slow at first. */
-async function rateOf(work: () => Promise<number>, time: number): Promise<number> {
+/** Tokens per second over some milliseconds of work. The first call is not counted: after a pause it is slow. */
+async function measureRate(work: () => Promise<number>, time: number): Promise<number> {
   await work();
   const start = performance.now();
-  let done = 0;
-  while (performance.now() - start < time) done += await work();
-  return (done / (performance.now() - start)) * 1000;
+  let tokensDone = 0;
+  while (performance.now() - start < time) tokensDone += await work();
+  return (tokensDone / (performance.now() - start)) * 1000;
 }
 
-const served = (clients: number) => () =>
-  Promise.all(Array.from({ length: clients }, (_, client) => ask(client))).then((all) =>
+const serve = (clients: number) => () =>
+  Promise.all(Array.from({ length: clients }, (_, client) => complete(client))).then((all) =>
     all.reduce((a, b) => a + b),
   );
 const generate = async () => {
@@ -74,22 +74,23 @@ const generate = async () => {
   return tokens;
 };
 
-const works = new Map([
+const workloads = new Map([
   ["transformers.js", generate],
-  ...[1, 4, 16].map((clients) => [`${clients} clients`, served(clients)] as const),
+  ...[1, 4, 16].map((clients) => [`${clients} clients`, serve(clients)] as const),
 ]);
-const rates = new Map([...works.keys()].map((name) => [name, [] as number[]]));
-for (const work of works.values()) await rateOf(work, warmUp);
+const rates = new Map([...workloads.keys()].map((name) => [name, [] as number[]]));
+for (const work of workloads.values()) await measureRate(work, warmUp);
 for (let round = 0; round < rounds; round++)
-  for (const [name, work] of works) rates.get(name)!.push(await rateOf(work, turn));
+  for (const [name, work] of workloads) rates.get(name)!.push(await measureRate(work, turn));
 
 const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+// R rounds.
 const reference_R = rates.get("transformers.js")!;
-for (const [name, own] of rates) {
-  const ratios = own.map((rate, round) => rate / reference_R[round]);
+for (const [name, own_R] of rates) {
+  const ratios = own_R.map((rate, round) => rate / reference_R[round]);
   const range = `${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}`;
   console.log(
-    `${name.padEnd(16)} ${Math.round(median(own))} tokens/s, ${median(ratios).toFixed(2)}× (${range})`,
+    `${name.padEnd(16)} ${Math.round(median(own_R))} tokens/s, ${median(ratios).toFixed(2)}× (${range})`,
   );
 }
 server.kill("SIGTERM");

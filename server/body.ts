@@ -1,17 +1,19 @@
-/** @file Bodies of requests: no larger and no slower than they may be, inflated, and checked. */
+/** @file JSON bodies: limited in size and time, inflated, and freed of what stands between clients and a schema. */
 import { promisify } from "node:util";
 import { brotliDecompress, gunzip, inflate, zstdDecompress } from "node:zlib";
-import type { z } from "zod";
-import { RequestError, invalid } from "./errors.ts";
+import type { MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { bodyTimeout } from "./body-timeout.ts";
+import { RequestError } from "./errors.ts";
 
 export interface BodyLimits {
-  /** Most bytes of a body, as it is sent and inflated. */
-  readonly bodyBytes: number;
-  /** Milliseconds in which a body must have come. */
-  readonly bodyTime: number;
+  /** Max bytes of a body, both as sent and inflated. */
+  readonly maxBodyBytes: number;
+  /** Milliseconds in which a body must have been received. */
+  readonly bodyTimeout: number;
 }
 
-/** By Content-Encoding; each gives up at `maxOutputLength`, so that a small body cannot become a large one. */
+/** By Content-Encoding. Each gives up at `maxOutputLength`, so that a small body cannot become a large one. */
 const decoders = {
   gzip: promisify(gunzip),
   "x-gzip": promisify(gunzip),
@@ -20,37 +22,10 @@ const decoders = {
   zstd: promisify(zstdDecompress),
 };
 
-const tooLarge = (most: number) => new RequestError(413, `body: more than ${most} bytes`);
+const tooLarge = (maxBytes: number) => new RequestError(413, `body: more than ${maxBytes} bytes`);
 
-/** Reads a body within its limits; hono/body-limit has none for time. @throws RequestError */
-async function bytesOf(request: Request, { bodyBytes, bodyTime }: BodyLimits): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  const timeout = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => timeout.reject(new RequestError(408, `body: it did not come within ${bodyTime / 1000} s`)),
-    bodyTime,
-  );
-  const reader = request.body?.getReader();
-  try {
-    while (reader) {
-      const { done, value } = await Promise.race([reader.read(), timeout.promise]);
-      if (done) break;
-      if ((size += value.length) > bodyBytes) throw tooLarge(bodyBytes);
-      chunks.push(value);
-    }
-  } catch (error) {
-    reader?.cancel().catch(() => {});
-    throw error instanceof RequestError ? error : new RequestError(400, "body: it ended in the middle");
-  } finally {
-    clearTimeout(timer);
-    timeout.promise.catch(() => {});
-  }
-  return Buffer.concat(chunks);
-}
-
-/** @throws RequestError 415 for an encoding that is not known, 413 for a body that inflates beyond its limit. */
-async function inflated(bytes: Buffer, encoding: string, most: number): Promise<Buffer> {
+/** @throws RequestError 415 for an unknown encoding, 413 for a body that inflates beyond its limit. */
+async function inflateBody(bytes: Uint8Array, encoding: string, maxBytes: number): Promise<Uint8Array> {
   if (encoding === "" || encoding === "identity") return bytes;
   const decode = Object.hasOwn(decoders, encoding) && decoders[encoding as keyof typeof decoders];
   if (!decode)
@@ -59,37 +34,53 @@ async function inflated(bytes: Buffer, encoding: string, most: number): Promise<
       `Content-Encoding: ${encoding} is not supported; use ${Object.keys(decoders).join(", ")} or none`,
     );
   try {
-    return await decode(bytes, { maxOutputLength: most });
+    return await decode(bytes, { maxOutputLength: maxBytes });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    if (code === "ERR_BUFFER_TOO_LARGE") throw tooLarge(most);
+    if (code === "ERR_BUFFER_TOO_LARGE") throw tooLarge(maxBytes);
     throw new RequestError(400, `body: not ${encoding}: ${message}`);
   }
 }
 
-/** Without members that are null: to clients, null is a field that is not given. */
-function withoutNulls(value: unknown): unknown {
+/** The value without members that are null, which clients send for fields that are not set. */
+function dropNulls(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) return value.map(withoutNulls);
-  const given = Object.entries(value).filter(([, member]) => member !== null);
-  return Object.fromEntries(given.map(([name, member]) => [name, withoutNulls(member)]));
+  if (Array.isArray(value)) return value.map(dropNulls);
+  const members = Object.entries(value).filter(([, member]) => member !== null);
+  return Object.fromEntries(members.map(([name, member]) => [name, dropNulls(member)]));
 }
 
-/** A body that fits its schema. @throws RequestError that names the field */
-export async function parseBody<T extends z.ZodType>(
-  request: Request,
-  schema: T,
-  limits: BodyLimits,
-): Promise<z.infer<T>> {
-  const encoding = request.headers.get("Content-Encoding")?.trim().toLowerCase() ?? "";
-  const bytes = await inflated(await bytesOf(request, limits), encoding, limits.bodyBytes);
-  let body: unknown;
+function parseJson(bytes: Uint8Array): unknown {
   try {
-    body = withoutNulls(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)));
+    return dropNulls(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)));
   } catch (error) {
     throw new RequestError(400, `body: not JSON: ${(error as Error).message}`, null, "invalid_json");
   }
-  const result = schema.safeParse(body);
-  if (!result.success) throw invalid(result.error);
-  return result.data;
+}
+
+/**
+ * Replaces the body by plain JSON without nulls. Whatever Content-Type says, it is declared as JSON: curl and others
+ * leave that out, and routes would refuse it.
+ */
+function normalizeJson(maxBytes: number): MiddlewareHandler {
+  return async (c, next) => {
+    const encoding = c.req.header("Content-Encoding")?.trim().toLowerCase() ?? "";
+    const bytes = await c.req.raw.bytes().catch((error) => {
+      throw error instanceof RequestError ? error : new RequestError(400, "body: incomplete");
+    });
+    const body = JSON.stringify(parseJson(await inflateBody(bytes, encoding, maxBytes)));
+    const headers = new Headers(c.req.raw.headers);
+    headers.set("Content-Type", "application/json");
+    for (const name of ["Content-Encoding", "Content-Length", "Transfer-Encoding"]) headers.delete(name);
+    c.req.raw = new Request(c.req.raw, { method: c.req.method, headers, body });
+    await next();
+  };
+}
+
+/** The middleware of routes that take a JSON body. */
+export function jsonBody({ maxBodyBytes, bodyTimeout: timeout }: BodyLimits): MiddlewareHandler[] {
+  const onError = () => {
+    throw tooLarge(maxBodyBytes);
+  };
+  return [bodyTimeout(timeout), bodyLimit({ maxSize: maxBodyBytes, onError }), normalizeJson(maxBodyBytes)];
 }

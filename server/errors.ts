@@ -19,7 +19,7 @@ const types: Readonly<Record<Status, string>> = {
   503: "unavailable_error",
 };
 
-/** What is wrong with a request. */
+/** A request that cannot be answered, and why. */
 export class RequestError extends Error {
   readonly status: Status;
   readonly param: string | null;
@@ -38,25 +38,25 @@ export class RequestError extends Error {
   }
 }
 
-/** What a client is told: of its own mistakes all, of the server's the id under which its log tells more. */
-export function failureOf(error: unknown, requestId: string): RequestError {
+/** What the client learns: everything about its own mistakes, only the request's id in the log about the server's. */
+export function toRequestError(error: unknown, requestId: string): RequestError {
   if (error instanceof RequestError) return error;
   console.error(`request ${requestId}:`, error);
-  return new RequestError(500, `internal error; the server's log has more of request ${requestId}`);
+  return new RequestError(500, `internal error; see request ${requestId} in the server's log`);
 }
 
-/** The issue of a union's member that a value comes closest to. */
-function closest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+/** The issue of the union member that a value comes closest to. */
+function findClosest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
   if (issue.code !== "invalid_union") return issue;
   const inner = issue.errors.flat().filter(({ path }) => path.length > 0);
   if (inner.length === 0) return issue;
   const deepest = inner.reduce((best, other) => (other.path.length > best.path.length ? other : best));
-  return closest({ ...deepest, path: [...issue.path, ...deepest.path] });
+  return findClosest({ ...deepest, path: [...issue.path, ...deepest.path] });
 }
 
-/** The first thing that a schema finds, by the name of the field. */
-export function invalid(error: z.ZodError): RequestError {
-  const issue = closest(error.issues[0]);
+/** The first mistake that a schema finds in a body, by the name of its field. */
+export function toFieldError({ issues }: z.core.$ZodError): RequestError {
+  const issue = findClosest(issues[0]);
   if (issue.code === "unrecognized_keys") {
     const name = [...issue.path, issue.keys[0]].join(".");
     return new RequestError(400, `${name}: this field is not supported`, name, "unsupported_field");

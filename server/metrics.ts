@@ -1,58 +1,51 @@
-/** @file What GET /metrics tells, for Prometheus. */
-import { monitorEventLoopDelay } from "node:perf_hooks";
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { EngineStatistics } from "../src/generate/protocol.ts";
+/** @file What GET /metrics reports to Prometheus: the process's own metrics by prom-client, and the server's. */
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
+import type { ModelService } from "./model-service.ts";
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
-/** @param statistics of the engine, as of now; undefined while the model is loaded */
-export function createMetrics(statistics: () => EngineStatistics | undefined, waiting: () => number) {
-  const registry = new Registry();
-  const registers = [registry];
-  const gauge = (name: string, help: string, value: () => number) =>
+const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** What the engine counts, 0 while the model is loading. */
+function registerEngine(registers: Registry[], getModel: () => ModelService | undefined): void {
+  const statistics = () => getModel()?.engine.statistics;
+  const waiting = () => Math.max(0, (getModel()?.capacity.inFlight ?? 0) - (statistics()?.active ?? 0));
+  const gauge = (name: string, help: string, read: () => number | undefined) =>
     new Gauge({
       name: `tributary_${name}`,
       help,
       registers,
       collect() {
-        this.set(value());
+        this.set(read() ?? 0);
       },
     });
-  /** Counted by the engine. */
-  const total = (name: string, help: string, value: () => number) =>
+  const counter = (name: string, help: string, read: () => number | undefined) =>
     new Counter({
       name: `tributary_${name}_total`,
       help,
       registers,
       collect() {
         this.reset();
-        this.inc(value());
+        this.inc(read() ?? 0);
       },
     });
-  gauge("slots", "texts that can be generated at a time", () => statistics()?.slots ?? 0);
-  gauge("slots_active", "texts that are being generated", () => statistics()?.active ?? 0);
-  gauge("queue", "texts that wait for a slot", waiting);
-  gauge("cache_bytes", "memory of the cache of keys and values", () => statistics()?.cacheBytes ?? 0);
-  gauge("resident_bytes", "memory of the process", () => process.memoryUsage.rss());
-  total("prompt_tokens", "tokens of prompts", () => statistics()?.promptTokens ?? 0);
-  total(
-    "cached_prompt_tokens",
-    "tokens of prompts that were found in the cache",
-    () => statistics()?.cachedTokens ?? 0,
-  );
-  total("generated_tokens", "tokens that were generated", () => statistics()?.generatedTokens ?? 0);
-  const delay = monitorEventLoopDelay({ resolution: 10 });
-  delay.enable();
-  gauge(
-    "event_loop_delay_p99_seconds",
-    "how late this thread answers, since the last time it was asked",
-    () => {
-      const late = delay.percentile(99) / 1e9;
-      delay.reset();
-      return late;
-    },
-  );
-  const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+  gauge("slots", "texts that can be generated at a time", () => statistics()?.slots);
+  gauge("slots_active", "texts being generated", () => statistics()?.active);
+  gauge("queue", "texts waiting for a slot", waiting);
+  gauge("cache_bytes", "memory of the KV cache", () => statistics()?.cacheBytes);
+  counter("prompt_tokens", "prompt tokens", () => statistics()?.promptTokens);
+  counter("cached_prompt_tokens", "prompt tokens found in the KV cache", () => statistics()?.cachedTokens);
+  counter("generated_tokens", "generated tokens", () => statistics()?.generatedTokens);
+}
+
+/** @param getModel undefined while the model is loading */
+export function createMetrics(getModel: () => ModelService | undefined) {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  registerEngine(registers, getModel);
+  const histogram = (name: string, help: string) =>
+    new Histogram({ name: `tributary_${name}_seconds`, help, buckets: seconds, registers });
   return {
     registry,
     requests: new Counter({
@@ -61,17 +54,7 @@ export function createMetrics(statistics: () => EngineStatistics | undefined, wa
       labelNames: ["route", "status"],
       registers,
     }),
-    firstToken: new Histogram({
-      name: "tributary_time_to_first_token_seconds",
-      help: "from the request to its first token",
-      buckets: seconds,
-      registers,
-    }),
-    betweenTokens: new Histogram({
-      name: "tributary_time_between_tokens_seconds",
-      help: "from a token to the next",
-      buckets: seconds,
-      registers,
-    }),
+    firstToken: histogram("time_to_first_token", "time from a request to its first token"),
+    betweenTokens: histogram("time_between_tokens", "time from one token to the next"),
   };
 }

@@ -1,4 +1,4 @@
-/** @file The page to try a model on: files that any browser reads as they are, and nothing from anywhere else. */
+/** @file The page to try a model: plain files for any browser, and nothing from other servers. */
 import { readFileSync } from "node:fs";
 import { Hono } from "hono";
 
@@ -11,10 +11,10 @@ const types = {
   "tokens.js": "text/javascript",
 } as const;
 
-const pathOf = (name: string) => (name === "index.html" ? "/" : `/page/${name}`);
+const toPath = (name: string) => (name === "index.html" ? "/" : `/page/${name}`);
 
-/** It asks for a key itself, where there is one. */
-export const pagePaths: readonly string[] = Object.keys(types).map(pathOf);
+/** Open without a key: the page asks for it. */
+export const pagePaths: readonly string[] = Object.keys(types).map(toPath);
 
 const policy =
   "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; connect-src 'self'; " +
@@ -24,7 +24,7 @@ export function pageRoutes(): Hono {
   const app = new Hono();
   for (const [name, type] of Object.entries(types)) {
     const text = readFileSync(new URL(`./page/${name}`, import.meta.url), "utf8");
-    app.get(pathOf(name), (c) => {
+    app.get(toPath(name), (c) => {
       c.header("Content-Type", `${type}; charset=utf-8`);
       c.header("Content-Security-Policy", policy);
       c.header("Cache-Control", "no-cache");

@@ -1,4 +1,4 @@
-/** @file What bodies of requests may hold, out of the table of fields; a field that is not here is refused by name. */
+/** @file Schemas of request bodies, from the table of fields; any other field is rejected by name. */
 import { z } from "zod";
 import { optional, unsupported } from "./field.ts";
 import {
@@ -12,7 +12,7 @@ import {
 } from "./fields.ts";
 
 /** Prompts of one request. */
-const mostPrompts = 256;
+const maxPrompts = 256;
 
 export const CompletionRequest = z
   .strictObject({
@@ -20,11 +20,11 @@ export const CompletionRequest = z
       .union(
         [
           z.string(),
-          z.array(z.string()).min(1).max(mostPrompts),
+          z.array(z.string()).min(1).max(maxPrompts),
           z.array(id).min(1),
-          z.array(z.array(id).min(1)).min(1).max(mostPrompts),
+          z.array(z.array(id).min(1)).min(1).max(maxPrompts),
         ],
-        { error: `expected a text, token ids, or a list of at most ${mostPrompts} of either` },
+        { error: `expected a text, token ids, or a list of at most ${maxPrompts} of either` },
       )
       .describe("a text or token ids, or a list of either"),
     ...optional(sharedFields),
@@ -35,7 +35,7 @@ export const CompletionRequest = z
     params: { [unsupported]: true },
     error: ({ input }) => {
       const { best_of, n } = input as { best_of: number; n?: number };
-      return `${best_of} is not supported; leave it out, or send ${n ?? 1}, as many as n`;
+      return `${best_of} is not supported; leave it out, or send ${n ?? 1}, the value of n`;
     },
   });
 export type CompletionRequest = z.infer<typeof CompletionRequest>;
@@ -52,16 +52,16 @@ const Part = z.strictObject({
 
 const Message = z
   .strictObject({
-    role: z.string().min(1).describe("developer is system, where the template does not know it"),
+    role: z.string().min(1).describe("developer becomes system if the template does not know it"),
     content: z
-      .union([z.string(), z.array(Part)], { error: "expected a text, or a list of parts of the type text" })
+      .union([z.string(), z.array(Part)], { error: "expected a text, or a list of parts of type text" })
       .nullish()
-      .describe("a text, or parts of the type text; only an assistant's may be left out or null"),
+      .describe("a text, or parts of type text; optional for the assistant only"),
     ...optional(messageFields),
   })
   .refine(({ role, content }) => role === "assistant" || (content ?? undefined) !== undefined, {
     path: ["content"],
-    error: "expected a text, or a list of parts of the type text",
+    error: "expected a text, or a list of parts of type text",
   });
 export type Message = z.infer<typeof Message>;
 

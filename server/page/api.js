@@ -1,4 +1,4 @@
-/** @file Requests to the server, and their answers piece by piece, of texts and of chats in one form. */
+/** @file Requests to the server, and their streamed answers in one form for texts and chats. */
 
 export class ApiError extends Error {
   constructor(message, status) {
@@ -12,15 +12,18 @@ const headers = (key) => ({
   ...(key && { Authorization: `Bearer ${key}` }),
 });
 
-async function checked(response) {
+async function check(response) {
   if (response.ok) return response;
   const body = await response.json().catch(() => undefined);
-  throw new ApiError(body?.error?.message ?? `the server answered ${response.status}`, response.status);
+  throw new ApiError(
+    body?.error?.message ?? `the server answered with status ${response.status}`,
+    response.status,
+  );
 }
 
 /** The model's name, and whether it has a chat template. */
 export async function describe(key) {
-  const get = async (path) => (await checked(await fetch(path, { headers: headers(key) }))).json();
+  const get = async (path) => (await check(await fetch(path, { headers: headers(key) }))).json();
   const [{ data }, { chat_template }] = [await get("v1/models"), await get("tokenizer_info")];
   return { name: data[0].id, chat: chat_template };
 }
@@ -38,7 +41,7 @@ async function* events(response) {
   }
 }
 
-/** Tokens of a completion's piece. */
+/** The tokens of a part of a completion. */
 const completionTokens = ({ tokens, token_logprobs, top_logprobs }) =>
   tokens.map((text, i) => ({
     text,
@@ -46,7 +49,7 @@ const completionTokens = ({ tokens, token_logprobs, top_logprobs }) =>
     top: Object.entries(top_logprobs[i] ?? {}).map(([other, logprob]) => ({ text: other, logprob })),
   }));
 
-/** Tokens of a chat's piece. */
+/** The tokens of a part of a chat's answer. */
 const chatTokens = ({ content }) =>
   content.map(({ token, logprob, top_logprobs }) => ({
     text: token,
@@ -55,19 +58,19 @@ const chatTokens = ({ content }) =>
   }));
 
 /**
- * Pieces of a text as they come: {text, tokens: {text, logprob, top}[], finish, stopReason}.
+ * The parts of a text as they arrive: {text, tokens: {text, logprob, top}[], finish, stopReason}.
  * @param request with a prompt or messages
  */
 export async function* generate(request, key, signal) {
   const isChat = "messages" in request;
-  const most = isChat ? { logprobs: true, top_logprobs: 5 } : { logprobs: 5 };
+  const logprobs = isChat ? { logprobs: true, top_logprobs: 5 } : { logprobs: 5 };
   const response = await fetch(isChat ? "v1/chat/completions" : "v1/completions", {
     method: "POST",
     headers: headers(key),
-    body: JSON.stringify({ ...request, ...most, stream: true }),
+    body: JSON.stringify({ ...request, ...logprobs, stream: true }),
     signal,
   });
-  for await (const event of events(await checked(response))) {
+  for await (const event of events(await check(response))) {
     if (event.error) throw new ApiError(event.error.message, 500);
     for (const { text, delta, logprobs, finish_reason, stop_reason } of event.choices)
       yield {

@@ -1,9 +1,9 @@
-/** @file One text on the page: who says it, its tokens as they come, why it ended, and a button that copies it. */
+/** @file One text on the page: whose it is, its tokens as they arrive, why it ended, and a button that copies it. */
 import { TokenList } from "./tokens.js";
 
 const make = (name, properties = {}) => Object.assign(document.createElement(name), properties);
 
-/** Copies a text; where a page may not use the clipboard, since it did not come by HTTPS, by a selection. */
+/** Copies a text; by a selection if the page may not use the clipboard, as without HTTPS. */
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -17,10 +17,10 @@ async function copy(text) {
 }
 
 /** Why a text ended. */
-function reasonOf(finish, stopReason) {
-  if (finish === "length") return "ended at the most tokens";
+function describeEnd(finish, stopReason) {
+  if (finish === "length") return "stopped at the token limit";
   if (finish !== "stop") return "cut off";
-  if (typeof stopReason === "string") return `ended before ${JSON.stringify(stopReason)}`;
+  if (typeof stopReason === "string") return `stopped before ${JSON.stringify(stopReason)}`;
   return "ended by the model";
 }
 
@@ -33,23 +33,23 @@ export class Entry {
   #count = 0;
   #finish;
   #stopReason;
-  /** The text that is there. */
+  /** The text so far. */
   text = "";
 
-  /** @param title who speaks */
+  /** @param title whose text it is */
   constructor(title, className = "") {
     if (className) this.element.classList.add(className);
     this.element.ariaLabel = title;
     this.element.append(make("h2", { textContent: title }), this.#body);
   }
 
-  /** Text without tokens: what was asked. */
+  /** Adds text without tokens: a prompt or message. */
   say(text, className = "") {
     this.#body.append(make("span", { textContent: text, className }));
     return this;
   }
 
-  /** Begins to take tokens. Until the end, screen readers wait. */
+  /** Prepares for tokens. Screen readers wait until the end. */
   begin() {
     this.#tokens = new TokenList("Tokens");
     this.#body.append(this.#tokens.element);
@@ -74,14 +74,14 @@ export class Entry {
     if (this.#count > 0) this.#status.textContent = this.#rate();
   }
 
-  /** @param reason why it ended, if not as the last piece says */
-  end(reason = reasonOf(this.#finish, this.#stopReason)) {
+  /** @param reason why it ended, if the last part does not say */
+  end(reason = describeEnd(this.#finish, this.#stopReason)) {
     this.#status.textContent = `${this.#rate()}; ${reason}`;
     this.element.ariaBusy = "false";
   }
 
   #rate() {
     const rate = this.#count / ((performance.now() - this.#start) / 1000);
-    return `${this.#count} tokens, ${rate.toFixed(0)} a second`;
+    return `${this.#count} tokens, ${rate.toFixed(0)} per second`;
   }
 }

@@ -1,4 +1,4 @@
-/** @file The page: what is asked, of a text or in a chat, and where the answers go. */
+/** @file The page: prompts and messages, settings, and where the answers go. */
 import { describe, generate } from "./api.js";
 import { Entry } from "./entry.js";
 
@@ -18,13 +18,13 @@ const isApple = /mac|iphone|ipad/i.test(navigator.userAgentData?.platform ?? nav
 at("go-key").textContent = isTouch ? "" : isApple ? "⌘ Enter" : "Ctrl + Enter";
 if (isTouch) for (const keys of document.querySelectorAll(".keys")) keys.textContent = "";
 at("alternatives-hint").textContent = isTouch
-  ? "Tap a token of the text."
-  : "Point at a token of the text, or move to the text by Tab, and from token to token with the arrow keys.";
+  ? "Tap a token."
+  : "Point at a token, or reach the text with Tab and move between tokens with the arrow keys.";
 at("settings").open = matchMedia("(min-width: 56rem)").matches;
 
 const isChat = () => main.dataset.mode === "chat";
 
-/** What is read comes in the order in which it is shown: a chat's next message is written below it. */
+/** Screen readers follow the order of the page: a chat's next message is written below the chat. */
 function setMode(mode) {
   main.dataset.mode = mode;
   at("text").hidden = isChat();
@@ -35,7 +35,7 @@ function setMode(mode) {
   else work.prepend(form);
 }
 
-/** Tells what the server serves, as soon as it does. */
+/** Shows the model's name, as soon as it is loaded. */
 async function connect() {
   try {
     const { name, chat } = await describe(at("key").value);
@@ -52,12 +52,12 @@ async function connect() {
     if (error.status === 401) at("key-field").hidden = false;
     at("model").textContent = error.status === 401 ? "" : error.message;
     if (error.status === 401 && at("key").value) at("model").textContent = error.message;
-    // While the model is loaded.
+    // The model is loading.
     if (error.status === 503) setTimeout(connect, 1000);
   }
 }
 
-/** The settings that are entered. */
+/** The settings that have a value. */
 const settings = () =>
   Object.fromEntries(
     [...at("settings").querySelectorAll("input")]
@@ -65,18 +65,18 @@ const settings = () =>
       .map(({ name, value }) => [name, Number(value)]),
   );
 
-/** Takes an answer into an entry; what was asked is given back if nothing came of it. */
-async function take(request, entry) {
+/** Streams an answer into an entry. */
+async function stream(request, entry) {
   abort?.abort();
   const own = (abort = new AbortController());
   at("error").textContent = "";
   [go.disabled, stop.disabled] = [true, false];
   try {
-    for await (const piece of generate(request, at("key").value, own.signal)) entry.add(piece);
+    for await (const part of generate(request, at("key").value, own.signal)) entry.add(part);
     entry.end();
   } catch (error) {
     const stopped = error.name === "AbortError";
-    entry.end(stopped ? "stopped" : "ended by an error");
+    entry.end(stopped ? "stopped" : "failed");
     if (!stopped) at("error").textContent = error.message;
     if (error.status === 401) at("key-field").hidden = false;
   } finally {
@@ -87,7 +87,7 @@ async function take(request, entry) {
 async function continueText() {
   const entry = new Entry("Text").say(prompt.value, "prompt").begin();
   at("text").replaceChildren(entry.element);
-  await take({ prompt: prompt.value, ...settings() }, entry);
+  await stream({ prompt: prompt.value, ...settings() }, entry);
 }
 
 async function answer() {
@@ -101,11 +101,12 @@ async function answer() {
   const asked = [...messages, { role: "user", content }];
   const chat = messages;
   reply.element.scrollIntoView({ block: "nearest" });
-  await take({ messages: [...system, ...asked], ...settings() }, reply);
-  // A new chat has begun meanwhile.
+  await stream({ messages: [...system, ...asked], ...settings() }, reply);
+  // A new chat was begun meanwhile.
   if (chat !== messages) return;
   if (reply.text) messages = [...asked, { role: "assistant", content: reply.text }];
   else if (at("error").textContent) {
+    // The message can be corrected and sent again.
     question.element.remove();
     reply.element.remove();
     prompt.value ||= content;

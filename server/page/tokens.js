@@ -1,28 +1,28 @@
-/** @file The tokens of a text: one tab stop, arrow keys from one to the next, and what else could have come at each. */
+/** @file The tokens of a text: one tab stop, arrow keys to move, and the alternatives at each. */
 
 const at = (id) => document.getElementById(id);
 
-/** A token with its blanks and line ends to be seen. */
+/** A token with its spaces and line breaks visible. */
 const visible = (text) => JSON.stringify(text).slice(1, -1).replaceAll(" ", "·") || "(no text)";
 
-/** A table of the candidates at the place of a token, the most likely first, the chosen one marked. */
-function tableOf({ text, logprob, top }) {
+/** A table of the candidates at a token's position, the most likely first, the chosen one marked. */
+function createTable({ text, logprob, top }) {
   const others = top.filter((other) => other.text !== text);
   const sorted = [{ text, logprob, chosen: true }, ...others].sort((a, b) => b.logprob - a.logprob);
   const table = document.createElement("table");
-  table.createCaption().textContent = `In the place of ${visible(text)}, before temperature and penalties`;
+  table.createCaption().textContent = `Candidates for ${visible(text)}, before temperature and penalties`;
   for (const { text: own, logprob: value, chosen } of sorted) {
-    const share = 100 * Math.exp(value);
+    const percent = 100 * Math.exp(value);
     const row = table.insertRow();
     row.className = chosen ? "chosen" : "";
     const name = document.createElement("th");
     name.scope = "row";
     name.textContent = visible(own);
     row.append(name);
-    row.insertCell().textContent = `${share.toFixed(1)} %`;
+    row.insertCell().textContent = `${percent.toFixed(1)} %`;
     const bar = document.createElement("div");
     bar.className = "bar";
-    bar.style.width = `${share}%`;
+    bar.style.width = `${percent}%`;
     row.insertCell().append(bar);
     if (chosen)
       name.append(
@@ -39,7 +39,7 @@ function show(element, tokens) {
   shown?.setAttribute("aria-selected", "false");
   shown = element;
   element.setAttribute("aria-selected", "true");
-  at("candidates").replaceChildren(...tokens.filter(({ logprob }) => logprob !== null).map(tableOf));
+  at("candidates").replaceChildren(...tokens.filter(({ logprob }) => logprob !== null).map(createTable));
   at("alternatives-hint").hidden = true;
 }
 
@@ -57,19 +57,19 @@ export class TokenList {
     this.element.role = "listbox";
     this.element.ariaLabel = label;
     this.element.ariaOrientation = "horizontal";
-    const showOf = ({ target }) => {
+    const showTarget = ({ target }) => {
       const tokens = this.#tokens.get(target);
       if (tokens) show(target, tokens);
     };
-    this.element.addEventListener("pointerover", showOf);
+    this.element.addEventListener("pointerover", showTarget);
     this.element.addEventListener("focusin", (event) => {
       this.#makeTabStop(event.target);
-      showOf(event);
+      showTarget(event);
     });
     this.element.addEventListener("keydown", (event) => this.#move(event));
   }
 
-  /** A piece of text, and the tokens that it is made of. */
+  /** Appends text, made of these tokens. */
   add(text, tokens) {
     const span = document.createElement("span");
     span.className = /^\n+$/.test(text) ? "token line-end" : "token";

@@ -30,6 +30,6 @@ export async function* merge<T>(sources: readonly AsyncIterable<T>[]): AsyncGene
         pull(iterator);
       }
   } finally {
-    await Promise.all(iterators.map((iterator) => iterator.return?.()));
+    await Promise.all(iterators.map(async (iterator) => iterator.return?.()));
   }
 }

@@ -102,9 +102,10 @@ export class GraphRunner implements ModelRunner {
     await this.#cache.select(first, rows);
     const { capacity } = this.#cache;
     const perToken = Int32Array.from(ids, (_, i) => positions[Math.floor(i / S)] + (i % S));
-    const at = Float32Array.from(perToken);
+    const queryPositions = Float32Array.from(perToken);
+    const keyPositions = this.#cache.keyPositions(positions, S);
     const results = await program.run(
-      { ids, positions: perToken, at, places: this.#cache.keyPositions(positions, S), ...more },
+      { ids, positions: perToken, queryPositions, keyPositions, ...more },
       { rows, length: S, capacity, keys: S + capacity },
     );
     this.#results = Object.values(results);

@@ -88,8 +88,8 @@ export const slotNames = (layer: number) =>
  * Rows that each have a slot of a KV cache. Cached keys and values are read in place, not copied to append new
  * ones as in `cachedTokens`.
  *
- * Inputs: `ids` i32[rows·length] and `positions` i32[rows, length]; `at` [rows, 1, length, 1], the positions as
- * f32; `places` [rows, 1, 1, length + capacity], the position of each key, new tokens first, and a number above
+ * Inputs: `ids` i32[rows·length] and `positions` i32[rows, length]; `queryPositions` [rows, 1, length, 1], the positions as
+ * f32; `keyPositions` [rows, 1, 1, length + capacity], the position of each key, new tokens first, and a number above
  * all positions for an empty entry; and for each layer `cached.i.key` and `.value` [rows, G, capacity, E].
  *
  * @param single the length is 1, which saves nodes.
@@ -108,8 +108,8 @@ export function slotTokens(
   const keys = dimension("keys", length + capacity);
   const ids = b.input("ids", [rows * length], "i32");
   const positions = b.input("positions", [rows, length], "i32");
-  const queryPositions = b.input("at", [rows, 1, length, 1]);
-  const keyPositions = b.input("places", [rows, 1, 1, keys]);
+  const queryPositions = b.input("queryPositions", [rows, 1, length, 1]);
+  const keyPositions = b.input("keyPositions", [rows, 1, 1, keys]);
   const exclude = (condition: Value) => b.where(condition, b.scalar(maskValue), b.scalar(0));
   const fresh: Value[] = [];
   const tokens: Tokens = {

@@ -1,19 +1,39 @@
-/** A model in its worker, as the thread sees it that asks for texts. */
-import { expect, test } from "bun:test";
+/** An engine in its worker, as the thread that asks it sees it. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { EngineClient } from "../../src/generate/client.ts";
+import type { EngineEvent, GenerationRequest } from "../../src/generate/protocol.ts";
 import { greedy } from "../../src/generate/sample.ts";
+import { liveWorkers } from "../../src/onnx/worker.ts";
 import { demoModel } from "../close.ts";
+import { catchMessage } from "../failure.ts";
 
-const options = {
-  folder: demoModel("pocket-llama"),
-  device: "cpu",
-  slots: 2,
-  cacheBytes: 2 ** 26,
-  tokenizerSize: 5000,
-} as const;
+let client: EngineClient;
+beforeAll(async () => {
+  client = await EngineClient.load({
+    folder: demoModel("pocket-llama"),
+    device: "cpu",
+    slots: 1,
+    cacheBytes: 2 ** 26,
+    tokenizerSize: 5000,
+  });
+});
+afterAll(() => client.close());
 
-test("the thread that asks goes on while the model runs", async () => {
-  const model = await EngineClient.load(options);
+const request = (more: Partial<GenerationRequest> = {}): Omit<GenerationRequest, "id"> => ({
+  prompt: Int32Array.of(5, 6, 7),
+  maxTokens: 8,
+  sampling: greedy,
+  stopTokens: [],
+  ...more,
+});
+
+/** The only slot is free when another sequence finishes, and then nothing is left of those before. */
+async function expectFreeSlot(): Promise<void> {
+  expect((await Array.fromAsync(client.generate(request()))).length).toBe(8);
+  expect(client.statistics).toMatchObject({ active: 0, queued: 0 });
+}
+
+test("this thread goes on while the model runs", async () => {
   let [ended, turns] = [false, 0];
   const turning = (async () => {
     while (!ended) {
@@ -23,10 +43,56 @@ test("the thread that asks goes on while the model runs", async () => {
   })();
   const chunks = 7;
   const prompt = Int32Array.from({ length: 64 * chunks }, (_, t) => 5 + ((t * 31) % 900));
-  for await (const { finish } of model.generate({ prompt, maxTokens: 1, sampling: greedy, stopTokens: [] }))
+  for await (const { finish } of client.generate(request({ prompt, maxTokens: 1 })))
     ended = finish !== undefined;
   await turning;
-  await model.close();
   // A run on this thread would let it turn once before and behind each; it takes milliseconds, a turn microseconds.
   expect(turns).toBeGreaterThan(10 * chunks);
+});
+
+test("the engine does not wait for a slow consumer, who still gets every event", async () => {
+  const slow = client.generate(request());
+  const first = await slow.next();
+  // The only slot serves a whole second sequence before the first one is read on.
+  const fast = await Array.fromAsync(client.generate(request()));
+  const events = [first.value as EngineEvent, ...(await Array.fromAsync(slow))];
+  const withoutId = ({ id: _, ...event }: EngineEvent) => event;
+  expect(events.map(withoutId)).toEqual(fast.map(withoutId));
+});
+
+test("returning early frees the slot", async () => {
+  for await (const event of client.generate(request({ maxTokens: 400 }))) {
+    expect(event.finish).toBeUndefined();
+    break;
+  }
+  await expectFreeSlot();
+});
+
+test("aborting throws the signal's reason and frees the slot, running or queued", async () => {
+  const [running, queued] = [new AbortController(), new AbortController()];
+  const first = client.generate(request({ maxTokens: 400 }), running.signal);
+  await first.next();
+  const second = client.generate(request(), queued.signal).next();
+  queued.abort(new Error("left the queue"));
+  expect(await catchMessage(second)).toBe("left the queue");
+  running.abort(new Error("left the slot"));
+  expect(await catchMessage(first.next())).toBe("left the slot");
+  await expectFreeSlot();
+});
+
+test("an aborted signal submits nothing", async () => {
+  const before = client.statistics.promptTokens;
+  const aborted = client.generate(request(), AbortSignal.abort(new Error("too late")));
+  expect(await catchMessage(aborted.next())).toBe("too late");
+  await expectFreeSlot();
+  expect(client.statistics.promptTokens).toBe(before + 3);
+});
+
+test("loading a folder without a model throws and leaves no worker", async () => {
+  const workers = liveWorkers.size;
+  const options = { device: "cpu", slots: 1, cacheBytes: 2 ** 20, tokenizerSize: 10 } as const;
+  expect(await catchMessage(EngineClient.load({ ...options, folder: import.meta.dir }))).toContain(
+    import.meta.dir,
+  );
+  expect(liveWorkers.size).toBe(workers);
 });

@@ -1,27 +1,7 @@
-/**
- * WebGPU without a GPU: SwiftShader, the software driver that comes with Debian's chromium. Each test runs
- * in a process of its own, since the driver is chosen by the environment.
- */
+/** Programs on a GPU, against the same on the CPU. */
 import { expect, test } from "bun:test";
-import { existsSync } from "node:fs";
+import { evaluate, hasWebGpu } from "../webgpu.ts";
 import { expectedResidents } from "./residents.ts";
-
-const driver = "/usr/lib/chromium/vk_swiftshader_icd.json";
-const root = new URL("../..", import.meta.url).pathname;
-const env = { ...process.env, VK_ICD_FILENAMES: driver, VK_DRIVER_FILES: driver };
-
-/** Runs a module that prints JSON. */
-function evaluate(script: string) {
-  const { stdout, stderr } = Bun.spawnSync([process.execPath, "-e", script], { cwd: root, env });
-  return { value: JSON.parse(stdout.toString() || "null"), err: stderr.toString() };
-}
-
-const there =
-  existsSync(driver) &&
-  evaluate(`import { resolveDevice } from "./src/onnx/resolve-device.ts";
-    console.log(JSON.stringify(await resolveDevice("webgpu").catch(() => "none")));`).value === "webgpu";
-if (!there)
-  console.warn("WebGPU is not tested: no SwiftShader here; apt-get install chromium libvulkan1 brings it");
 
 const agreement = (device: string) => `
   import { readDecoder, readParameters } from "./src/models/folder.ts";
@@ -57,7 +37,7 @@ const agreement = (device: string) => `
   console.log(JSON.stringify({ device, nll: [...first.nll, ...second.nll], top: [...first.topLogProbs], ids: [...first.topIds], steps, after: [...after], sums }));
   process.exit(0);`;
 
-test.skipIf(!there)(
+test.skipIf(!hasWebGpu)(
   "forward, two training steps of two micro-batches and the target's nll after them agree with the CPU's",
   () => {
     const gpu = evaluate(agreement("webgpu")).value;
@@ -78,14 +58,14 @@ test.skipIf(!there)(
   },
 );
 
-test.skipIf(!there)("resident values do on a GPU what they do on the CPU", () => {
+test.skipIf(!hasWebGpu)("resident values do on a GPU what they do on the CPU", () => {
   const { value } = evaluate(`import { checkResidents } from "./test/onnx/residents.ts";
     console.log(JSON.stringify(await checkResidents("webgpu")));
     process.exit(0);`);
   expect(value).toEqual(expectedResidents);
 });
 
-test.skipIf(!there)("memory does not grow with runs, writes and reads of resident values", () => {
+test.skipIf(!hasWebGpu)("memory does not grow with runs, writes and reads of resident values", () => {
   const { value } = evaluate(`import { Builder } from "./src/graph/build.ts";
     import { compile } from "./src/onnx/session.ts";
     const size = 2 ** 20;
@@ -115,7 +95,7 @@ test.skipIf(!there)("memory does not grow with runs, writes and reads of residen
   expect(value.growth).toBeLessThan(20);
 });
 
-test.skipIf(!there)("auto resolves to it", () => {
+test.skipIf(!hasWebGpu)("auto resolves to it", () => {
   const { value } = evaluate(`import { resolveDevice } from "./src/onnx/resolve-device.ts";
     console.log(JSON.stringify(await resolveDevice("auto")));`);
   expect(value).toBe("webgpu");

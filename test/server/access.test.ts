@@ -1,6 +1,6 @@
-/** Who may use the server: pages of other origins only where they are allowed, and holders of the key. */
+/** Who may use the server: pages of allowed origins, and holders of the key. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { originOf } from "../../server/access.ts";
+import { parseOrigin } from "../../server/access.ts";
 import { serverProcess } from "./process.ts";
 import { type Serving, serving } from "./serving.ts";
 
@@ -30,7 +30,7 @@ const preflight = (server: Serving, origin: string) =>
     },
   });
 
-test("a page of another origin may not use a server that was not told to allow it", async () => {
+test("a page of another origin may not use a server that does not allow it", async () => {
   for (const type of [
     "text/plain",
     "application/x-www-form-urlencoded",
@@ -44,13 +44,13 @@ test("a page of another origin may not use a server that was not told to allow i
       expect(error).toMatchObject({ code: "origin_not_allowed" });
       expect(error.message).toContain("--cors");
     }
-  // Browsers that leave Origin out say at least this.
+  // Browsers that omit Origin send at least this.
   for (const site of ["cross-site", "same-site"])
     expect((await post(local, { "Sec-Fetch-Site": site })).status).toBe(403);
-  expect(local.served.model.statistics.promptTokens).toBe(0);
+  expect(local.model.engine.statistics.promptTokens).toBe(0);
 });
 
-test("curl without a Content-Type, other programs, and the server's own page may", async () => {
+test("curl without a Content-Type, other programs, and the server's own page may use it", async () => {
   const curl = Bun.spawn(["curl", "-s", `${local.url}/v1/completions`, "-d", body], { stdout: "pipe" });
   expect(JSON.parse(await new Response(curl.stdout).text()).object).toBe("text_completion");
   const accepted: Record<string, string>[] = [
@@ -58,7 +58,7 @@ test("curl without a Content-Type, other programs, and the server's own page may
     { "Content-Type": "text/plain" },
     { Origin: local.url, "Sec-Fetch-Site": "same-origin", "Content-Type": "application/json" },
     { Origin: local.url },
-    // Behind something that ends TLS and names the server in its own way.
+    // Behind a TLS proxy that has a name of its own.
     { Origin: "https://models.example.com", "Sec-Fetch-Site": "same-origin" },
     { "Sec-Fetch-Site": "none" },
   ];
@@ -66,12 +66,12 @@ test("curl without a Content-Type, other programs, and the server's own page may
     expect([headers, (await post(local, headers)).status]).toEqual([headers, 200]);
 });
 
-test("the server's page may not be shown inside of another", async () => {
+test("the page cannot be framed by another", async () => {
   const { headers } = await fetch(local.url);
   expect(headers.get("content-security-policy")).toContain("frame-ancestors 'none'");
 });
 
-test("a name that somebody had resolved to this machine is not served", async () => {
+test("a foreign name that resolves to this machine is not served", async () => {
   const { port } = new URL(local.url);
   for (const [host, status] of [
     [`evil.example:${port}`, 421],
@@ -91,12 +91,12 @@ test("a name that somebody had resolved to this machine is not served", async ()
   expect(allowed.status).toBe(200);
 });
 
-test("where an origin is allowed, preflights are answered, and answers may be read, errors too", async () => {
-  const asked = await preflight(opened, page);
-  expect(asked.status).toBe(204);
-  expect(asked.headers.get("access-control-allow-origin")).toBe(page);
-  expect(asked.headers.get("access-control-allow-methods")).toContain("POST");
-  expect(asked.headers.get("access-control-allow-headers")).toMatch(
+test("an allowed origin has its preflights answered, and may read answers and errors", async () => {
+  const preflighted = await preflight(opened, page);
+  expect(preflighted.status).toBe(204);
+  expect(preflighted.headers.get("access-control-allow-origin")).toBe(page);
+  expect(preflighted.headers.get("access-control-allow-methods")).toContain("POST");
+  expect(preflighted.headers.get("access-control-allow-headers")).toMatch(
     /authorization.*content-type.*x-stainless/,
   );
   expect(
@@ -123,9 +123,9 @@ test("where an origin is allowed, preflights are answered, and answers may be re
   expect((await preflight(local, page)).headers.get("access-control-allow-origin")).toBeNull();
 });
 
-test("the key is asked for behind the preflight, by a scheme in any case, whatever its characters", async () => {
-  const asked = await preflight(locked, page);
-  expect([asked.status, asked.headers.get("access-control-allow-origin")]).toEqual([204, "*"]);
+test("the key is required after the preflight, with the scheme in any case, whatever its characters", async () => {
+  const preflighted = await preflight(locked, page);
+  expect([preflighted.status, preflighted.headers.get("access-control-allow-origin")]).toEqual([204, "*"]);
   for (const scheme of ["Bearer", "bearer", "BEARER"])
     expect((await post(locked, { Authorization: `${scheme} s3cret kéy!`, Origin: page })).status).toBe(200);
   const curl = Bun.spawn(
@@ -142,7 +142,7 @@ test("the key is asked for behind the preflight, by a scheme in any case, whatev
   }
 });
 
-test("the command allows the origins of every --cors, and knows that only its machine reaches it", async () => {
+test("the command allows the origins of every --cors, and knows a loopback address", async () => {
   const { server, url } = await serverProcess("--cors", `${page}, http://a.example`, "--cors", "app://notes");
   try {
     for (const origin of [page, "http://a.example", "app://notes", "http://b.example"]) {
@@ -157,7 +157,7 @@ test("the command allows the origins of every --cors, and knows that only its ma
   }
 });
 
-test("--cors takes origins, and nothing else", () => {
+test("--cors accepts origins and nothing else", () => {
   for (const [text, origin] of [
     ["*", "*"],
     ["null", "null"],
@@ -165,7 +165,7 @@ test("--cors takes origins, and nothing else", () => {
     ["https://App.example.com:443", "https://app.example.com"],
     ["chrome-extension://abc", "chrome-extension://abc"],
   ])
-    expect(originOf(text)).toBe(origin);
+    expect(parseOrigin(text)).toBe(origin);
   for (const text of ["localhost:3000", "http://a/b", "", "http://", "example.com"])
-    expect(() => originOf(text)).toThrow("--cors: expected an origin");
+    expect(() => parseOrigin(text)).toThrow("--cors: expected an origin");
 });

@@ -1,11 +1,11 @@
-/** Bodies that are compressed. */
+/** Compressed bodies. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { type Serving, serving } from "./serving.ts";
 
 const bodyBytes = 100_000;
 let server: Serving;
-beforeAll(async () => void (server = await serving({ slots: 1 }, { bodyBytes })));
+beforeAll(async () => void (server = await serving({ slots: 1 }, { maxBodyBytes: bodyBytes })));
 afterAll(() => server[Symbol.asyncDispose]());
 
 const request = JSON.stringify({ prompt: "And God said", max_tokens: 2, temperature: 0 });
@@ -26,13 +26,13 @@ const encodings = {
 };
 
 for (const [encoding, compress] of Object.entries(encodings))
-  test(`a body in ${encoding} is read as what it holds`, async () => {
+  test(`a body in ${encoding} is decompressed`, async () => {
     const { status, body } = await post(new Uint8Array(compress(request)), encoding);
     expect([status, body.error]).toEqual([200, undefined]);
     expect(body.usage.completion_tokens).toBe(2);
   });
 
-test("an encoding that is not known is refused by its name", async () => {
+test("an unknown encoding is rejected by name", async () => {
   for (const encoding of ["compress", "gzip, br", "__proto__"]) {
     const { status, body } = await post(request, encoding);
     expect(status).toBe(415);
@@ -40,7 +40,7 @@ test("an encoding that is not known is refused by its name", async () => {
   }
 });
 
-test("a small body that inflates beyond the limit is refused", async () => {
+test("a small body that inflates beyond the limit is rejected", async () => {
   const bomb = JSON.stringify({ prompt: "x".repeat(2 ** 21) });
   for (const [encoding, compress] of Object.entries(encodings)) {
     if (encoding === "identity") continue;
@@ -53,12 +53,12 @@ test("a small body that inflates beyond the limit is refused", async () => {
       `body: more than ${bodyBytes} bytes`,
     ]);
   }
-  // What fits is read, also where it is larger than when it was sent.
+  // A body that fits is accepted, though it is larger than when it was sent.
   const fits = JSON.stringify({ prompt: "x", max_tokens: 1, user: "x".repeat(bodyBytes - 100) });
   expect((await post(new Uint8Array(gzipSync(fits)), "gzip")).status).toBe(200);
 });
 
-test("a body that is not what its encoding says, or cut off, is refused", async () => {
+test("a body that is not in its encoding, or truncated, is rejected", async () => {
   for (const body of [request, new Uint8Array(gzipSync(request).subarray(0, -12)), ""]) {
     const { status, body: answer } = await post(body, "gzip");
     expect(status).toBe(400);

@@ -1,16 +1,16 @@
-/** What fails inside is told in the log, and to clients only by the request's id. */
+/** Internal errors are logged in full; clients get the request's id only. */
 import { expect, spyOn, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { createApp } from "../../server/app.ts";
 import { serving } from "./serving.ts";
 
-test("an internal error names no file to the client; the log has it under the request's id", async () => {
+test("an internal error names no file to the client, and is logged under the request's id", async () => {
   const log = spyOn(console, "error").mockImplementation(() => {});
   try {
     const app = createApp({
-      served: () => readFileSync("/srv/secret/model.json") as never,
-      bodyBytes: 1000,
-      bodyTime: 1000,
+      getModel: () => readFileSync("/srv/secret/model.json") as never,
+      maxBodyBytes: 1000,
+      bodyTimeout: 1000,
       stopping: new AbortController().signal,
     });
     const response = await app.request("/v1/models", { headers: { "X-Request-Id": "request-7" } });
@@ -19,23 +19,23 @@ test("an internal error names no file to the client; the log has it under the re
     const { error } = (await response.json()) as { error: { message: string; type: string } };
     expect(error).toMatchObject({
       type: "server_error",
-      message: "internal error; the server's log has more of request request-7",
+      message: "internal error; see request request-7 in the server's log",
     });
-    const said = Bun.inspect(log.mock.calls);
-    expect(said).toContain("request-7");
-    expect(said).toContain("/srv/secret/model.json");
+    const logged = Bun.inspect(log.mock.calls);
+    expect(logged).toContain("request-7");
+    expect(logged).toContain("/srv/secret/model.json");
   } finally {
     log.mockRestore();
   }
 });
 
-test("a stream that fails on its way says so in an event, and names no file either", async () => {
+test("a stream that fails midway ends with an error event, which names no file either", async () => {
   const log = spyOn(console, "error").mockImplementation(() => {});
   try {
     await using server = await serving({ slots: 1 });
-    const { model } = server.served;
-    const generate = model.generate.bind(model);
-    const failing = spyOn(model, "generate").mockImplementation(async function* (request, signal) {
+    const { engine } = server.model;
+    const generate = engine.generate.bind(engine);
+    const failing = spyOn(engine, "generate").mockImplementation(async function* (request, signal) {
       for await (const token of generate(request, signal)) {
         yield token;
         readFileSync("/srv/secret/weights");
@@ -48,11 +48,11 @@ test("a stream that fails on its way says so in an event, and names no file eith
     const text = await response.text();
     failing.mockRestore();
     const id = response.headers.get("x-request-id")!;
-    expect(text).toContain(`"internal error; the server's log has more of request ${id}"`);
+    expect(text).toContain(`"internal error; see request ${id} in the server's log"`);
     expect(text).not.toContain("secret");
     expect(text).not.toContain("[DONE]");
     expect(Bun.inspect(log.mock.calls)).toContain("/srv/secret/weights");
-    expect(server.served.taken).toBe(0);
+    expect(server.model.capacity.inFlight).toBe(0);
   } finally {
     log.mockRestore();
   }

@@ -1,4 +1,4 @@
-/** lm-evaluation-harness: its recorded requests, read as it reads the answers, against PyTorch. */
+/** lm-evaluation-harness: its recorded requests, answers parsed as it parses them, against PyTorch. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { serving } from "./serving.ts";
@@ -10,7 +10,7 @@ interface Logprobs {
 
 const fixture = await Bun.file(join(import.meta.dir, "../fixtures/harness/requests.json")).json();
 
-test("log-likelihoods are those of a direct forward pass, greedy flags exact, arrays of the lengths it expects", async () => {
+test("log-likelihoods match a direct forward pass, greedy flags are exact, arrays have the lengths it expects", async () => {
   await using server = await serving();
   const ask = async (request: object) => {
     const body = JSON.stringify(request);

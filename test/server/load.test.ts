@@ -1,4 +1,4 @@
-/** Many clients at a time, who ask for long and short texts, whole and streamed, and leave in the middle. */
+/** Many concurrent clients, with long and short texts, whole and streamed, some of which disconnect midway. */
 import { expect, test } from "bun:test";
 import { splitmix32 } from "../../src/random/prng.ts";
 import { serverProcess } from "./process.ts";
@@ -7,8 +7,8 @@ const clients = 32;
 const [requestsEach, different] = [8, 30];
 const words = "And the sea whale God said people of United States ship Lord".split(" ");
 
-/** One of so many different requests, all of which have a seed of their own. */
-function requestOf(number: number) {
+/** The request of a number, with a seed of its own. */
+function createRequest(number: number) {
   const random = splitmix32(number);
   const length = 1 + Math.floor(random() ** 3 * 150);
   const prompt = Array.from({ length }, () => words[Math.floor(random() * words.length)]);
@@ -21,7 +21,7 @@ function requestOf(number: number) {
   };
 }
 
-/** The text of a stream, as it has come. */
+/** The text of a stream's events. */
 const streamedText = (events: string) =>
   events
     .split("\n")
@@ -29,21 +29,21 @@ const streamedText = (events: string) =>
     .map((line) => (JSON.parse(line.slice(6)) as { choices: { text: string }[] }).choices[0].text)
     .join("");
 
-test(`${clients} clients: no error but 429, no place lost, and the same texts as alone`, async () => {
+test(`${clients} clients: no error but 429, no capacity lost, and the same texts as without load`, async () => {
   const { server, log, complete, metric } = await serverProcess("--slots", "8", "--queue", "12");
   const texts = new Map<number, Set<string>>();
   const counts = { done: 0, full: 0, left: 0 };
   const unexpected: string[] = [];
   let underWay = 0;
   let someEnd = Promise.withResolvers<void>();
-  const tellEnd = () => {
+  const announceEnd = () => {
     someEnd.resolve();
     someEnd = Promise.withResolvers();
   };
 
   async function ask(number: number, stream: boolean, leaves: boolean): Promise<"done" | "full" | "left"> {
     const leaving = new AbortController();
-    const response = await complete({ ...requestOf(number), stream }, leaving.signal);
+    const response = await complete({ ...createRequest(number), stream }, leaving.signal);
     if (response.status === 429) return "full";
     if (response.status !== 200) unexpected.push(await response.text());
     if (leaves) {
@@ -69,8 +69,8 @@ test(`${clients} clients: no error but 429, no place lost, and the same texts as
       underWay++;
       const outcome = await ask(number, stream, leaves);
       counts[outcome]++;
-      // One that is refused comes back when there may be a place.
-      if (--underWay === 0 || outcome !== "full") tellEnd();
+      // A refused client comes back once there may be room.
+      if (--underWay === 0 || outcome !== "full") announceEnd();
       else await ended;
     }
   }
@@ -82,7 +82,7 @@ test(`${clients} clients: no error but 429, no place lost, and the same texts as
     expect(counts.done).toBeGreaterThan(clients);
     expect(counts.left).toBeGreaterThan(0);
     for (const [number, several] of texts) {
-      const { choices } = (await (await complete(requestOf(number))).json()) as {
+      const { choices } = (await (await complete(createRequest(number))).json()) as {
         choices: { text: string }[];
       };
       expect([number, ...several]).toEqual([number, choices[0].text]);
@@ -91,9 +91,9 @@ test(`${clients} clients: no error but 429, no place lost, and the same texts as
   } finally {
     server.kill("SIGTERM");
     expect(await server.exited).toBe(0);
-    const said = await log();
-    expect(said.split("\n").filter((line) => line && !/^(pocket-llama on|stopping once)/.test(line))).toEqual(
-      [],
-    );
+    const output = await log();
+    expect(
+      output.split("\n").filter((line) => line && !/^(pocket-llama on|stopping once)/.test(line)),
+    ).toEqual([]);
   }
 }, 240_000);

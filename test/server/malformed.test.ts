@@ -1,4 +1,4 @@
-/** Requests that are wrong in every way: an answer of 4xx each, never a 500, and the server goes on. */
+/** Malformed requests of every kind: each gets a 4xx, never a 500, and the server keeps running. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import fc from "fast-check";
@@ -20,12 +20,12 @@ async function expectRefused(response: Response): Promise<void> {
 }
 
 afterAll(async () => {
-  // What was refused has taken no slot.
-  expect(server.served.taken).toBe(0);
-  expect(server.served.model.statistics.active).toBe(0);
+  // Rejected requests take no capacity.
+  expect(server.model.capacity.inFlight).toBe(0);
+  expect(server.model.engine.statistics.active).toBe(0);
 });
 
-/** Values that no field of a request may have. */
+/** Values that no field accepts. */
 const wrong = fc.oneof(
   fc.constantFrom<unknown>(
     {},
@@ -88,7 +88,7 @@ const fields: Record<string, fc.Arbitrary<unknown>> = {
   stream_options: fc.constantFrom<unknown>(1, { other: 1 }, []),
 };
 
-test("completions with a field that is wrong, or that there is not", async () => {
+test("completions with a wrong or unknown field", async () => {
   const one = fc
     .constantFrom(...Object.keys(fields))
     .chain((name) => fields[name].map((value) => ({ prompt: "x", [name]: value })));
@@ -119,7 +119,7 @@ test("other routes with bodies of any kind", async () => {
   );
 }, 60_000);
 
-test("bodies that are no JSON, in any bytes", async () => {
+test("bodies of arbitrary bytes", async () => {
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (bytes) => {
       const body = new Uint8Array([...bytes, 0x7b]);
@@ -129,7 +129,7 @@ test("bodies that are no JSON, in any bytes", async () => {
   );
 }, 60_000);
 
-describe("also refused are", () => {
+describe("rejected are", () => {
   const cases: Record<string, [() => Promise<Response>, number]> = {
     "a body that is too large": [
       () => post("/v1/completions", JSON.stringify({ prompt: "x".repeat(200_000) })),
@@ -137,18 +137,18 @@ describe("also refused are", () => {
     ],
     "no body": [() => post("/v1/completions", ""), 400],
     "JSON nested a hundred thousand deep": [() => post("/v1/completions", "[".repeat(90_000)), 400],
-    "a route that there is not": [() => post("/v1/embeddings", "{}"), 404],
-    "a method that a route has not": [() => fetch(`${server.url}/v1/completions`), 404],
+    "an unknown route": [() => post("/v1/embeddings", "{}"), 404],
+    "a method that a route does not have": [() => fetch(`${server.url}/v1/completions`), 404],
     "ids beyond the vocabulary": [() => post("/detokenize", JSON.stringify({ tokens: [5000] })), 400],
     "a prompt longer than the context": [
       () => post("/v1/completions", JSON.stringify({ prompt: Array(513).fill(5) })),
       400,
     ],
-    "more texts than there are places": [
+    "more texts than the server holds": [
       () => post("/v1/completions", JSON.stringify({ prompt: ["a", "b", "c"], n: 16 })),
       400,
     ],
-    "messages to a model without a template": [
+    "messages for a model without a template": [
       () => post("/v1/chat/completions", JSON.stringify({ messages: [{ role: "user", content: "x" }] })),
       400,
     ],
@@ -160,7 +160,7 @@ describe("also refused are", () => {
       await expectRefused(response);
     });
 
-  test("a body that does not come in time, or ends in the middle", async () => {
+  test("a body that is late or incomplete", async () => {
     const { port } = new URL(server.url);
     const answered = Promise.withResolvers<string>();
     const socket = connect(Number(port), "127.0.0.1");
@@ -179,7 +179,7 @@ describe("also refused are", () => {
   });
 });
 
-test("after all of it, texts are generated", async () => {
+test("afterwards, texts are still generated", async () => {
   const response = await post("/v1/completions", JSON.stringify({ prompt: "The", max_tokens: 3 }));
   expect(response.status).toBe(200);
 });

@@ -1,4 +1,4 @@
-/** Messages as clients feed them back, and what templates make of them. */
+/** Messages as clients send them back, and how templates render them. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import OpenAI, { BadRequestError } from "openai";
 import { demoModel } from "../close.ts";
@@ -13,7 +13,7 @@ const strict =
 const knowing =
   "{{ bos_token }}{% for m in messages %}{% if m.role == 'developer' %}[{{ m.content }}]{% else %}{{ m.content }}{% endif %}\n{% endfor %}";
 
-/** A server of a model with this template, and the official client of it. */
+/** A server of a model with this template, and the official client. */
 async function chatting(template: string) {
   const folder = copyFolder(demoModel("pocket-llama"));
   await Bun.write(`${folder.path}/chat_template.jinja`, template);
@@ -50,7 +50,7 @@ afterAll(async () => {
 
 const user = { role: "user", content: "And God said" };
 
-test("an answer may be fed back as it came, with all that clients and servers add to it", async () => {
+test("an answer may be sent back as it was received, with whatever clients and servers add to it", async () => {
   const { choices } = await chat.answer([user]);
   const again = { role: "user", content: "And then" };
   const expected = await chat.answer([
@@ -77,7 +77,7 @@ test("an answer may be fed back as it came, with all that clients and servers ad
     );
 });
 
-test("a name reaches the template; what would change an answer and cannot is refused by its place", async () => {
+test("a name reaches the template; unsupported content is rejected by its path", async () => {
   const bob = await chat.answer([{ ...user, name: "Bob" }]);
   expect(bob.usage!.prompt_tokens).toBeGreaterThan((await chat.answer([user])).usage!.prompt_tokens);
   const call = { id: "1", type: "function", function: { name: "f", arguments: "{}" } };
@@ -97,7 +97,7 @@ test("a name reaches the template; what would change an answer and cannot is ref
   }
 });
 
-test("a developer is a system where the template does not know the role, and a developer where it does", async () => {
+test("developer becomes system unless the template knows the role", async () => {
   const rest = [user];
   for (const { answer } of [chat, strictChat]) {
     const system = await answer([{ role: "system", content: "Be brief." }, ...rest]);
@@ -110,7 +110,7 @@ test("a developer is a system where the template does not know the role, and a d
   expect(developer.usage!.prompt_tokens).toBeGreaterThan(system.usage!.prompt_tokens);
 });
 
-test("what a template refuses is told in its own words, without the server's folders", async () => {
+test("a template's refusal is reported in its own words, without the server's paths", async () => {
   const error = await strictChat.answer([{ role: "critic", content: "x" }]).catch((e: BadRequestError) => e);
   expect(error).toBeInstanceOf(BadRequestError);
   const { message, code } = error as BadRequestError;
@@ -119,7 +119,7 @@ test("what a template refuses is told in its own words, without the server's fol
   expect(message).not.toContain("/");
 });
 
-test("a streamed answer begins with the role alone, each choice its own; log-probabilities come once", async () => {
+test("each choice of a streamed answer begins with the role alone; log-probabilities are sent once", async () => {
   const options = { n: 2, logprobs: true, top_logprobs: 1, max_tokens: 6 };
   const whole = await chat.answer([user], options);
   const chunks: OpenAI.ChatCompletionChunk[] = [];
@@ -150,17 +150,17 @@ test("a streamed answer begins with the role alone, each choice its own; log-pro
 
 for (const [what, template, message] of [
   [
-    "loops without end",
+    "loops endlessly",
     "{% for i in range(90000) %}{% for j in range(90000) %}{{ '' }}{% endfor %}{% endfor %}",
     /^400 messages: .*(steps|longer)/,
   ],
   [
-    "writes without end",
+    "writes endlessly",
     "{% for i in range(90000) %}{{ '0123456789' * 100 }}{% for m in messages %}{{ m.content * 1000 }}{% endfor %}{% endfor %}",
     /^400 messages: /,
   ],
 ] as const)
-  test(`a template that ${what} is refused, and the server answers others meanwhile`, async () => {
+  test(`a template that ${what} is rejected, and other requests are answered meanwhile`, async () => {
     await using hostile = await chatting(template);
     const refused = hostile.answer([user]).then(
       () => "no error",

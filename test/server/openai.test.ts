@@ -1,4 +1,4 @@
-/** The server as the official client of OpenAI sees it. */
+/** The server as OpenAI's official client sees it. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import OpenAI, { AuthenticationError, BadRequestError, NotFoundError, RateLimitError } from "openai";
 import { generateGreedily } from "../generate/greedy.ts";
@@ -29,18 +29,18 @@ afterAll(async () => {
 
 const model = "pocket-llama";
 const idle = async () => {
-  // A slot is free once the step under way has ended.
-  while (server.served.model.statistics.active > 0 || server.served.taken > 0) await Bun.sleep(1);
+  // A slot is freed after the current step.
+  while (server.model.engine.statistics.active > 0 || server.model.capacity.inFlight > 0) await Bun.sleep(1);
 };
 
-/** What greedy decoding gives without a server. */
+/** Greedy decoding without a server. */
 async function greedyText(prompt: string, maxTokens: number): Promise<string> {
   const path = demoModel("pocket-llama");
   const decoder = readDecoder(path);
   const program = await compile(inferenceGraph(decoder), "cpu", 1, {
     weights: { refs: await readWeights(path, decoder) },
   });
-  const { tokenizer } = server.served;
+  const { tokenizer } = server.model;
   const ids = await tokenizer.prompt(prompt);
   const [text] = await generateGreedily(program, [ids], { maxTokens, ends: [tokenizer.eos], context: 512 });
   await program.close();
@@ -54,7 +54,7 @@ test("models", async () => {
   expect(await client.models.retrieve("org/other").catch((e: unknown) => e)).toBeInstanceOf(NotFoundError);
 });
 
-test("a completion is what greedy decoding gives, plain and streamed, from a text, ids and several prompts", async () => {
+test("a completion equals greedy decoding, whole and streamed, from text, ids and several prompts", async () => {
   const prompt = "And God said";
   const expected = await greedyText(prompt, 24);
   const options = { model, prompt, max_tokens: 24, temperature: 0 };
@@ -73,13 +73,13 @@ test("a completion is what greedy decoding gives, plain and streamed, from a tex
   }
   expect(streamed).toBe(expected);
   expect(usage).toEqual(plain.usage);
-  const ids = [...(await server.served.tokenizer.prompt(prompt))];
+  const ids = [...(await server.model.tokenizer.prompt(prompt))];
   const several = await client.completions.create({ ...options, prompt: [ids, ids.slice(0, 2)] });
   expect(several.choices.map(({ index }) => index)).toEqual([0, 1]);
   expect(several.choices[0].text).toBe(expected);
 });
 
-test("the same seed gives the same text, whatever else runs; another seed, and each of n, another one", async () => {
+test("output is deterministic per seed, independent of concurrent load; another seed or choice differs", async () => {
   const options = { model, prompt: "The sea", max_tokens: 30, temperature: 1, top_p: 0.95, seed: 7 };
   const alone = await client.completions.create({ ...options, n: 2 });
   expect(alone.choices[0].text).not.toBe(alone.choices[1].text);
@@ -93,7 +93,7 @@ test("the same seed gives the same text, whatever else runs; another seed, and e
   expect(other.choices[0].text).not.toBe(alone.choices[0].text);
 });
 
-test("echo, log-probabilities and no tokens at all", async () => {
+test("echo and log-probabilities, also without generated tokens", async () => {
   const { choices } = await client.completions.create({
     model,
     prompt: "And God said",
@@ -117,21 +117,21 @@ test("echo, log-probabilities and no tokens at all", async () => {
   own.top_logprobs!.forEach((top, i) => expect(Math.max(...Object.values(top))).toBe(own.token_logprobs![i]));
 });
 
-test("in 8 bits, too, texts are scored and generated, and nearly the same is said", async () => {
+test("in 8 bits, log-probabilities are nearly the same", async () => {
   await using coarse = await serving({ dtype: "q8", slots: 2 });
   const asked = { model, prompt: "And God said", max_tokens: 4, temperature: 0, echo: true, logprobs: 1 };
-  const said = async ({ url }: Serving) => {
+  const score = async ({ url }: Serving) => {
     const { choices } = await new OpenAI({ baseURL: `${url}/v1`, apiKey: "any" }).completions.create(asked);
     return choices[0].logprobs!.token_logprobs!.slice(1, 4);
   };
-  const exact = await said(server);
-  (await said(coarse)).forEach((value, i) => {
+  const exact = await score(server);
+  (await score(coarse)).forEach((value, i) => {
     expect(value).not.toBe(exact[i]);
     expect(Math.abs(value - exact[i])).toBeLessThan(0.1);
   });
 });
 
-test("a text ends before a stop string, also one that lies across tokens", async () => {
+test("a text ends before a stop string, also one that spans tokens", async () => {
   const whole = await greedyText("And God said", 40);
   const stop = whole.slice(15, 22);
   for (const stream of [false, true]) {
@@ -151,8 +151,8 @@ test("a text ends before a stop string, also one that lies across tokens", async
   }
 });
 
-test("logit_bias forces and forbids tokens; penalties change the text", async () => {
-  const [, id] = await server.served.tokenizer.prompt("whale");
+test("logit_bias forces tokens; penalties change the text", async () => {
+  const [, id] = await server.model.tokenizer.prompt("whale");
   const forced = await client.completions.create({
     model,
     prompt: "The",
@@ -162,8 +162,8 @@ test("logit_bias forces and forbids tokens; penalties change the text", async ()
     logprobs: 1,
   });
   expect(forced.choices[0].logprobs!.tokens).toEqual([
-    server.served.tokenText(id),
-    server.served.tokenText(id),
+    server.model.tokenTexts.get(id),
+    server.model.tokenTexts.get(id),
   ]);
   const options = { model, prompt: "The whale", max_tokens: 40, temperature: 0 };
   const plain = await client.completions.create(options);
@@ -172,7 +172,7 @@ test("logit_bias forces and forbids tokens; penalties change the text", async ()
   expect(words(varied.choices[0].text)).toBeGreaterThan(words(plain.choices[0].text));
 });
 
-test("chat uses the model's own template, plain and streamed", async () => {
+test("chat uses the model's own template, whole and streamed", async () => {
   const messages = [{ role: "user" as const, content: "And God said" }];
   const options = { model, messages, max_tokens: 12, temperature: 0 };
   const { choices, usage } = await client.chat.completions.create({
@@ -182,7 +182,7 @@ test("chat uses the model's own template, plain and streamed", async () => {
   });
   const raw = await client.completions.create({
     model,
-    prompt: [...(await server.served.tokenizer.encode("<s>And God said\n")).ids],
+    prompt: [...(await server.model.tokenizer.encode("<s>And God said\n")).ids],
     max_tokens: 12,
     temperature: 0,
   });
@@ -201,7 +201,7 @@ test("chat uses the model's own template, plain and streamed", async () => {
   expect(several).toEqual(whole.choices.map(({ message }) => message.content!));
 });
 
-test("what is wrong is an error of the client's own kind, which names the field", async () => {
+test("an invalid request raises the client's own error, which names the field", async () => {
   const problem = async (body: object) => {
     const error = await client.completions
       .create({ model, prompt: "x", ...body } as never)
@@ -212,19 +212,21 @@ test("what is wrong is an error of the client's own kind, which names the field"
   };
   expect(await problem({ best_of: 2 })).toEqual([
     "best_of",
-    "best_of: 2 is not supported; leave it out, or send 1, as many as n",
+    "best_of: 2 is not supported; leave it out, or send 1, the value of n",
   ]);
   expect((await problem({ temperature: -1 }))[0]).toBe("temperature");
-  expect((await problem({ prompt: [99999] }))[1]).toBe("prompt: there is no token 99999; ids are below 5000");
+  expect((await problem({ prompt: [99999] }))[1]).toBe(
+    "prompt: there is no token 99999; the vocabulary has 5000 tokens",
+  );
   expect((await problem({ prompt: "whale ".repeat(2000) }))[1]).toMatch(
     /^prompt: \d+ tokens; this model's context has 512/,
   );
   expect(await problem({ prompt: Array(13).fill("x") })).toEqual([
     "prompt",
-    "prompt: 13 texts in one request; this server holds at most 12",
+    "prompt: 13 texts in one request; this server handles at most 12 at a time",
   ]);
   expect((await problem({ prompt: "whale ".repeat(12_000) }))[1]).toBe(
-    "prompt: 72000 characters are more than 512 tokens, which is this model's context",
+    "prompt: 72000 characters do not fit this model's context of 512 tokens",
   );
   const refused = await client.chat.completions
     .create({ model, messages: [{ role: "tool", content: "x", tool_call_id: "1" }] } as never)
@@ -232,7 +234,7 @@ test("what is wrong is an error of the client's own kind, which names the field"
   expect(refused).toContain("tool_call_id");
 });
 
-test("a client that leaves frees its slot at once", async () => {
+test("a client that disconnects frees its slot", async () => {
   const stream = await client.completions.create({
     model,
     prompt: "The sea",
@@ -244,7 +246,7 @@ test("a client that leaves frees its slot at once", async () => {
   for await (const _ of stream) break;
   stream.controller.abort();
   await idle();
-  expect(server.served.model.statistics.generatedTokens).toBeGreaterThan(0);
+  expect(server.model.engine.statistics.generatedTokens).toBeGreaterThan(0);
 });
 
 test("a full server answers 429 with Retry-After", async () => {
@@ -261,7 +263,7 @@ test("a full server answers 429 with Retry-After", async () => {
   await idle();
 });
 
-test("an API key is asked for where there is one, but not for /health", async () => {
+test("the API key is required, except for /health", async () => {
   await using locked = await serving({ slots: 1 }, { apiKey: "secret" });
   const with_ = (apiKey: string) => new OpenAI({ baseURL: `${locked.url}/v1`, apiKey, maxRetries: 0 });
   expect(
@@ -276,7 +278,7 @@ test("an API key is asked for where there is one, but not for /health", async ()
   expect((await fetch(`${locked.url}/health`)).status).toBe(503);
 });
 
-test("tokenize, detokenize, tokenizer_info, metrics and the description of it all", async () => {
+test("tokenize, detokenize, tokenizer_info, metrics and openapi.json", async () => {
   const post = async (path: string, body: object) =>
     (await fetch(server.url + path, { method: "POST", body: JSON.stringify(body) })).json();
   const get = async (path: string) => (await fetch(server.url + path)).text();

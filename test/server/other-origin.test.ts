@@ -1,4 +1,4 @@
-/** Pages of other origins in a real browser, where there is one. */
+/** Pages of other origins, in a real browser if there is one. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { type Browser, chromium } from "playwright-core";
@@ -19,7 +19,7 @@ describe.skipIf(!executablePath)("a page of another origin", () => {
     server = await serving({ slots: 1 }, { origins: [`http://localhost:${site.port}`] });
     browser = await chromium.launch({
       executablePath: executablePath!,
-      // The name stands for one that its owner has resolved to the reader's own machine.
+      // A name that its owner resolves to the visitor's own machine.
       args: ["--no-sandbox", "--host-resolver-rules=MAP evil.example 127.0.0.1"],
       headless: true,
     });
@@ -37,7 +37,7 @@ describe.skipIf(!executablePath)("a page of another origin", () => {
     readonly mode?: "no-cors";
   }
 
-  /** What a request of a page at an address comes to. */
+  /** The outcome of a request by a page at an address. */
   async function ask(address: string, url: string, init: Sent): Promise<string> {
     const page = await browser.newPage();
     await page.goto(address);
@@ -60,8 +60,8 @@ describe.skipIf(!executablePath)("a page of another origin", () => {
     headers: { "Content-Type": "application/json", Authorization: "Bearer any" },
   };
 
-  test("cannot drive the server unseen, nor under a name of its own", async () => {
-    const before = server.served.model.statistics.promptTokens;
+  test("can use the server neither without reading the answer nor by DNS rebinding", async () => {
+    const before = server.model.engine.statistics.promptTokens;
     const completions = `${server.url}/v1/completions`;
     const other = `http://127.0.0.1:${site.port}`;
     expect(await ask(other, completions, { method: "POST", body, mode: "no-cors" })).toBe("opaque 0 ");
@@ -69,10 +69,10 @@ describe.skipIf(!executablePath)("a page of another origin", () => {
     const { port } = new URL(server.url);
     const rebound = `http://evil.example:${port}`;
     expect(await ask(rebound, "/v1/completions", withHeaders)).toStartWith("basic 421 ");
-    expect(server.served.model.statistics.promptTokens).toBe(before);
+    expect(server.model.engine.statistics.promptTokens).toBe(before);
   });
 
-  test("may use it where its origin is allowed", async () => {
+  test("may use it if its origin is allowed", async () => {
     const outcome = await ask(`http://localhost:${site.port}`, `${server.url}/v1/completions`, withHeaders);
     expect(outcome).toStartWith("cors 200 ");
     expect(outcome).toContain('"object":"text_completion"');

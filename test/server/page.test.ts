@@ -1,4 +1,4 @@
-/** The page in a real browser, where there is one: Debian's Chromium, without a screen. */
+/** The page in a real browser if there is one: Debian's Chromium, headless. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { type Browser, type BrowserContextOptions, type Page, chromium } from "playwright-core";
@@ -9,9 +9,9 @@ import { type Serving, serving } from "./serving.ts";
 const executablePath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(
   (path) => existsSync(path),
 );
-if (!executablePath) console.log("the page: skipped, there is no Chromium");
+if (!executablePath) console.log("the page: skipped, Chromium is not installed");
 
-/** A page, once it shows the model's name, and what went wrong in it. */
+/** A page once it is loaded, and its errors. */
 async function open(browser: Browser, url: string, options: BrowserContextOptions = {}, platform?: string) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   if (platform)
@@ -54,7 +54,7 @@ describe.skipIf(!executablePath)("the page", () => {
   const tokens = () => page.locator("#text .token").allInnerTexts();
   const status = () => page.innerText("#text .status");
 
-  test("names the model, streams a text token by token, and says why it ended", async () => {
+  test("shows the model's name, streams a text token by token, and says why it ended", async () => {
     await page.locator("#model", { hasText: "pocket-llama" }).waitFor();
     await page.fill("#prompt", "And God said");
     await page.fill('[name="temperature"]', "0");
@@ -63,7 +63,7 @@ describe.skipIf(!executablePath)("the page", () => {
     await finished();
     expect((await tokens()).length).toBeGreaterThan(10);
     expect(await page.innerText("#text .body")).toStartWith("And God said, I am");
-    expect(await status()).toMatch(/^24 tokens, \d+ a second; ended at the most tokens$/);
+    expect(await status()).toMatch(/^24 tokens, \d+ per second; stopped at the token limit$/);
   });
 
   test("shows the candidates of a token as a table with the chosen one marked, by pointer and by keyboard", async () => {
@@ -74,7 +74,7 @@ describe.skipIf(!executablePath)("the page", () => {
     for (const row of before) expect(row).toMatch(/^\S+( ✓ chosen)?\s+\d+\.\d %\s*$/);
     const chosen = await page.innerText("#candidates .chosen th");
     expect(chosen.replaceAll("·", " ")).toBe(`${(await tokens())[2]} ✓ chosen`);
-    // One tab stop for all tokens; arrows go from one to the next.
+    // One tab stop for all tokens; arrow keys move between them.
     expect(await page.locator('#text [tabindex="0"]').count()).toBe(1);
     await page.focus("#text .token >> nth=0");
     await page.keyboard.press("ArrowRight");
@@ -99,7 +99,7 @@ describe.skipIf(!executablePath)("the page", () => {
     expect(copied).toBe((await page.locator("#text .token").allTextContents()).join(""));
   });
 
-  test("a changed control changes what is asked for; an empty one is left to the model", async () => {
+  test("a changed setting changes the request; an empty one is left out", async () => {
     await page.fill('[name="max_tokens"]', "3");
     await page.fill('[name="temperature"]', "");
     const asked = page.waitForRequest(/completions/);
@@ -111,7 +111,7 @@ describe.skipIf(!executablePath)("the page", () => {
     expect(await status()).toMatch(/^3 tokens/);
   });
 
-  test("a text that is stopped says so", async () => {
+  test("a stopped text says so", async () => {
     await page.fill('[name="max_tokens"]', "400");
     await page.click("#go");
     await page.locator("#text .token").first().waitFor();
@@ -121,19 +121,19 @@ describe.skipIf(!executablePath)("the page", () => {
     await page.fill('[name="max_tokens"]', "3");
   });
 
-  test("says what is wrong with a prompt that is too long", async () => {
+  test("explains that a prompt is too long", async () => {
     expect(errors.splice(0)).toEqual([]);
     await page.fill("#prompt", "whale ".repeat(2000));
     await page.click("#go");
     await page.locator("#error:not(:empty)").waitFor();
     expect(await page.innerText("#error")).toMatch(/^prompt: \d+ tokens; this model's context has 512/);
     await finished();
-    expect(await status()).toEndWith("ended by an error");
-    // What Chromium itself writes of an answer of 400.
+    expect(await status()).toEndWith("failed");
+    // Chromium itself logs the 400.
     errors.length = 0;
   });
 
-  test("fits a phone, light and dark, uses the width of a desktop, and asks nobody else", async () => {
+  test("fits phones and desktops, light and dark, and loads nothing from elsewhere", async () => {
     for (const colorScheme of ["light", "dark"] as const)
       for (const width of [360, 1280]) {
         await page.emulateMedia({ colorScheme });
@@ -151,7 +151,7 @@ describe.skipIf(!executablePath)("the page", () => {
     expect(errors).toEqual([]);
   });
 
-  test("hints at keys as the platform has them, and at none where there is no keyboard", async () => {
+  test("shows the platform's shortcuts, and none without a keyboard", async () => {
     const hint = async (options: BrowserContextOptions, platform: string) => {
       const { page: other } = await open(browser, server.url, options, platform);
       const text = await other.innerText("#form .row");
@@ -163,7 +163,7 @@ describe.skipIf(!executablePath)("the page", () => {
     expect(await hint({ hasTouch: true, isMobile: true }, "Android")).toBe("Generate Stop");
   });
 
-  test("with a key, asks for it, and then names the model and generates", async () => {
+  test("asks for the API key, then shows the model and generates", async () => {
     await using locked = await serving({ slots: 1 }, { apiKey: "secret" });
     const { page: own, finished: done } = await open(browser, locked.url);
     await own.locator("#key-field").waitFor();
@@ -177,7 +177,7 @@ describe.skipIf(!executablePath)("the page", () => {
     await own.context().close();
   });
 
-  test("a model with a template is talked to: what was said before is sent again, until a new chat", async () => {
+  test("with a chat template, sends the conversation so far, until a new chat", async () => {
     using folder = copyFolder(demoModel("pocket-llama"));
     const template =
       "{% for m in messages %}{% if m.content == 'no' %}{{ raise_exception('not that') }}{% endif %}{{ m.content }}\n{% endfor %}";
@@ -205,7 +205,7 @@ describe.skipIf(!executablePath)("the page", () => {
     ]);
     await own.hover("#conversation .token >> nth=-2");
     expect(await own.locator("#candidates .chosen").count()).toBe(1);
-    // What is refused is given back.
+    // A rejected message can be edited and sent again.
     await say("no");
     expect(await own.innerText("#error")).toEndWith("not that");
     expect(await own.inputValue("#prompt")).toBe("no");

@@ -1,37 +1,37 @@
-/** @file A server in a process of its own. */
+/** @file A server in its own process. */
 import { demoModel } from "../close.ts";
 
 const main = new URL("../../server/main.ts", import.meta.url).pathname;
 
-/** Starts a server of pocket-llama, and waits until it serves. What it says is read at once: it never waits for its pipe. */
+/** Starts a server of pocket-llama and waits until it is ready. Its output is read as it comes: its pipe never fills. */
 export async function serverProcess(...options: string[]) {
   const args = ["--model", demoModel("pocket-llama"), "--port", "0", ...options];
   const server = Bun.spawn([process.execPath, main, ...args], { stderr: "pipe", stdout: "ignore" });
-  let [said, ended] = ["", false];
-  let heard = Promise.withResolvers<void>();
+  let [output, ended] = ["", false];
+  let received = Promise.withResolvers<void>();
   const log = (async () => {
     for await (const part of server.stderr.pipeThrough(new TextDecoderStream())) {
-      said += part;
-      heard.resolve();
-      heard = Promise.withResolvers();
+      output += part;
+      received.resolve();
+      received = Promise.withResolvers();
     }
     ended = true;
-    heard.resolve();
+    received.resolve();
   })();
-  const untilSaid = async (what: RegExp) => {
-    while (!what.test(said)) {
-      if (ended) throw new Error(`the server has ended: ${said}`);
-      await heard.promise;
+  const untilOutput = async (pattern: RegExp) => {
+    while (!pattern.test(output)) {
+      if (ended) throw new Error(`the server ended: ${output}`);
+      await received.promise;
     }
   };
-  await untilSaid(/http:\S+ /);
-  const url = /http:\S+?(?=\/? )/.exec(said)![0];
+  await untilOutput(/http:\S+ /);
+  const url = /http:\S+?(?=\/? )/.exec(output)![0];
   return {
     server,
     url,
-    untilSaid,
-    /** All that it has said, once it has ended. */
-    log: () => log.then(() => said),
+    untilOutput,
+    /** All its output, once it has ended. */
+    log: () => log.then(() => output),
     complete: (body: object, signal?: AbortSignal) =>
       fetch(`${url}/v1/completions`, {
         method: "POST",

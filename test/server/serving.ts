@@ -1,26 +1,26 @@
 /** A server in this process, with a model in its worker. */
 import { type AppOptions, createApp } from "../../server/app.ts";
-import { ServedModel, type ServedOptions } from "../../server/model.ts";
+import { ModelService, type ModelServiceOptions } from "../../server/model-service.ts";
 import { demoModel } from "../close.ts";
 
 export interface Serving extends AsyncDisposable {
   readonly url: string;
-  readonly served: ServedModel;
+  readonly model: ModelService;
   readonly stopping: AbortController;
 }
 
 export async function serving(
-  options: Partial<ServedOptions> = {},
+  options: Partial<ModelServiceOptions> = {},
   app: Partial<AppOptions> = {},
 ): Promise<Serving> {
   const folder = demoModel("pocket-llama");
   const defaults = { folder, device: "cpu", slots: 4, cacheBytes: 2 ** 26, queue: 64 } as const;
-  const served = await ServedModel.load({ ...defaults, ...options });
+  const model = await ModelService.load({ ...defaults, ...options });
   const stopping = new AbortController();
   const { fetch } = createApp({
-    served: () => served,
-    bodyBytes: 100_000,
-    bodyTime: 500,
+    getModel: () => model,
+    maxBodyBytes: 100_000,
+    bodyTimeout: 500,
     loopback: true,
     stopping: stopping.signal,
     ...app,
@@ -33,11 +33,11 @@ export async function serving(
   });
   return {
     url: server.url.origin,
-    served,
+    model,
     stopping,
     async [Symbol.asyncDispose]() {
       await server.stop(true);
-      await served.close();
+      await model.close();
     },
   };
 }

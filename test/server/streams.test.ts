@@ -1,4 +1,4 @@
-/** Streams that wait: for a slot, behind others. */
+/** Streams that wait for a slot. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import OpenAI from "openai";
 import { type Serving, serving } from "./serving.ts";
@@ -7,7 +7,7 @@ let server: Serving;
 beforeAll(async () => void (server = await serving({ slots: 1, queue: 100 }, { pingTime: 1 })));
 afterAll(() => server[Symbol.asyncDispose]());
 
-/** Texts that take all slots until they are told to leave. */
+/** Texts that occupy the slots until disposed. */
 function occupy(): AsyncDisposable {
   const abort = new AbortController();
   const body = { prompt: "The sea", max_tokens: 480, temperature: 0, logit_bias: { 2: -100 } };
@@ -26,12 +26,12 @@ function occupy(): AsyncDisposable {
   };
 }
 
-const untilTaken = async (texts: number) => {
-  while (server.served.taken < texts) await Bun.sleep(1);
+const untilInFlight = async (texts: number) => {
+  while (server.model.capacity.inFlight < texts) await Bun.sleep(1);
 };
 const short = { prompt: "And God said", max_tokens: 3, temperature: 0 };
 
-test("a stream that waits for a slot has its headers at once, and comments until its text comes", async () => {
+test("a stream that waits for a slot gets its headers at once, and comments until its text starts", async () => {
   let reader: ReadableStreamDefaultReader<string>;
   let text = "";
   const readUntil = async (done: () => boolean) => {
@@ -43,7 +43,7 @@ test("a stream that waits for a slot has its headers at once, and comments until
   };
   {
     await using _ = occupy();
-    await untilTaken(40);
+    await untilInFlight(40);
     const response = await fetch(`${server.url}/v1/completions`, {
       method: "POST",
       body: JSON.stringify({ ...short, stream: true }),
@@ -60,13 +60,13 @@ test("a stream that waits for a slot has its headers at once, and comments until
   expect(events.at(-1)).toBe("data: [DONE]");
 });
 
-test("the official client passes over comments, and reads the text that comes behind them", async () => {
+test("the official client skips comments and reads the text after them", async () => {
   const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "any", maxRetries: 0 });
   const expected = await client.completions.create({ ...short, model: "any" });
   let stream;
   {
     await using _ = occupy();
-    await untilTaken(40);
+    await untilInFlight(40);
     stream = await client.completions.create({ ...short, model: "any", stream: true });
   }
   let text = "";
@@ -74,17 +74,17 @@ test("the official client passes over comments, and reads the text that comes be
   expect(text).toBe(expected.choices[0].text);
 });
 
-test("a client that leaves while its stream waits takes no slot", async () => {
+test("a client that disconnects while its stream waits takes no slot", async () => {
   await using _ = occupy();
-  await untilTaken(40);
+  await untilInFlight(40);
   const abort = new AbortController();
   const response = await fetch(`${server.url}/v1/completions`, {
     method: "POST",
     body: JSON.stringify({ ...short, stream: true }),
     signal: abort.signal,
   });
-  const before = server.served.taken;
+  const before = server.model.capacity.inFlight;
   await response.body!.getReader().read();
   abort.abort();
-  while (server.served.taken >= before) await Bun.sleep(1);
+  while (server.model.capacity.inFlight >= before) await Bun.sleep(1);
 });

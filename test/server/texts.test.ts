@@ -1,4 +1,4 @@
-/** What ends a text, and how it reads: the same whole and streamed, with places that index it. */
+/** What ends a text, and how it reads: the same whole and streamed, with offsets that index it. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { demoModel } from "../close.ts";
@@ -12,7 +12,7 @@ interface Choice {
   readonly logprobs: { readonly tokens: string[]; readonly text_offset: number[] } | null;
 }
 
-/** A completion, whole or put together from its pieces. */
+/** A completion, whole or joined from its parts. */
 async function complete({ url }: Serving, request: object, stream = false): Promise<Choice> {
   const body = JSON.stringify({ temperature: 0, ...request, stream });
   const response = await fetch(`${url}/v1/completions`, { method: "POST", body });
@@ -46,7 +46,7 @@ async function answer({ url }: Serving, request: object) {
   return choices[0];
 }
 
-/** pocket-llama with other files beside it. */
+/** pocket-llama with other files. */
 async function variant(files: Readonly<Record<string, object | string>>) {
   const folder = copyFolder(demoModel("pocket-llama"));
   for (const [name, content] of Object.entries(files))
@@ -60,7 +60,7 @@ beforeAll(async () => {
 });
 afterAll(() => plain[Symbol.asyncDispose]());
 
-/** The four bytes of a character, and again the first of them. */
+/** The four bytes of a character, then its first byte again. */
 const cutOff = {
   prompt: "hi",
   max_tokens: 5,
@@ -68,7 +68,7 @@ const cutOff = {
   logit_bias: { 243: 100, 162: 70, 155: 45, 131: 25 },
 };
 
-test("a text that ends in a character is the same whole, streamed, behind its prompt, and before a stop string", async () => {
+test("a text that ends inside a character is the same whole, streamed, after its prompt, and before a stop string", async () => {
   for (const stream of [false, true]) {
     expect((await complete(plain, cutOff, stream)).text).toBe("😀\uFFFD");
     expect((await complete(plain, { ...cutOff, echo: true, logprobs: 1 }, stream)).text).toBe("hi😀\uFFFD");
@@ -85,7 +85,7 @@ test("a text that ends in a character is the same whole, streamed, behind its pr
   expect(await response.json()).toEqual({ prompt: "😀\uFFFD" });
 });
 
-test("a character that a prompt of ids begins and its text ends is there once", async () => {
+test("a character that is begun by a prompt of ids and completed by its text appears once", async () => {
   const rest = { max_tokens: 2, repetition_penalty: 10, logit_bias: { 155: 100, 131: 70 } };
   const prompt = [1, 243, 162];
   for (const stream of [false, true])
@@ -99,11 +99,11 @@ test("text_offset is where a token begins in the choice's text", async () => {
   const begun = await complete(plain, { ...echo, prompt: "And God said" });
   expect(begun.logprobs!.tokens.slice(0, 4)).toEqual(["<s>", " And", " God", " said"]);
   expect(begun.logprobs!.text_offset.slice(0, 5)).toEqual([0, 0, 3, 7, 12]);
-  // In UTF-16 units, as a client in JavaScript cuts it; tokens of parts of a character are where it begins.
+  // In UTF-16 units, as JavaScript slices it; tokens of parts of a character are at its beginning.
   const emoji = await complete(plain, { ...echo, prompt: "hi 😀 é!" });
   const at = (part: string) => emoji.logprobs!.text_offset[emoji.logprobs!.tokens.indexOf(part)];
   expect([at("bytes:\\xf0"), at("bytes:\\x9f"), at("bytes:\\x80"), at("!")]).toEqual([3, 3, 3, 7]);
-  const ids = [...(await plain.served.tokenizer.prompt("hi 😀 é!"))];
+  const ids = [...(await plain.model.tokenizer.prompt("hi 😀 é!"))];
   const ofIds = await complete(plain, { ...echo, prompt: ids });
   expect(ofIds).toEqual(emoji);
   for (const stream of [false, true]) {
@@ -119,7 +119,7 @@ test("text_offset is where a token begins in the choice's text", async () => {
           expect(slices[i]).toBe(token);
     }
   }
-  // Tokens of a stop string are cut off with it.
+  // Tokens of a stop string are cut with it.
   const whole = await complete(plain, { prompt: "And God said", max_tokens: 20, logprobs: 0 });
   const stop = whole.text.slice(9, 14);
   const stopped = await complete(plain, { prompt: "And God said", max_tokens: 20, logprobs: 0, stop });
@@ -131,12 +131,12 @@ test("text_offset is where a token begins in the choice's text", async () => {
   );
 });
 
-test("every end that the model's settings list ends a text, and is no part of it", async () => {
+test("every end token of the model's settings ends a text, and is not part of it", async () => {
   const whole = await complete(plain, { prompt: "And God said", max_tokens: 20, logprobs: 0 });
   const { tokens, text_offset } = whole.logprobs!;
-  // One that has not been there before.
+  // One that did not occur before.
   const at = tokens.findLastIndex((token, i) => tokens.indexOf(token) === i);
-  const end = plain.served.tokenizer.vocabulary.tokens.indexOf(tokens[at].replace(" ", "▁"));
+  const end = plain.model.tokenizer.vocabulary.tokens.indexOf(tokens[at].replace(" ", "▁"));
   using folder = await variant({ "generation_config.json": { eos_token_id: [2, end] } });
   for (const generationConfig of ["auto", "off"] as const) {
     await using server = await serving({ folder: folder.path, generationConfig });
@@ -149,7 +149,7 @@ test("every end that the model's settings list ends a text, and is no part of it
   }
 });
 
-test("an answer ends with the token that the template puts behind answers", async () => {
+test("an answer ends with the token that the template puts after answers", async () => {
   const template = "{% for m in messages %}{{ '<s>' + m.content + '\\n<|end|>\\n' }}{% endfor %}";
   const { chat_template: _, ...settings } = await Bun.file(
     join(demoModel("pocket-llama"), "tokenizer_config.json"),
@@ -181,11 +181,11 @@ test("an answer ends with the token that the template puts behind answers", asyn
   await using server = await serving({ folder: folder.path });
   const request = { max_tokens: 10, logit_bias: { [id]: 100 } };
   expect(await answer(server, request)).toMatchObject({ message: { content: "" }, finish_reason: "stop" });
-  // What is no answer does not end there.
+  // A completion does not end there.
   expect(await complete(server, { prompt: "hi", ...request })).toMatchObject({ finish_reason: "length" });
 });
 
-test("the model's settings say how a text is sampled where a request does not; off, nothing does", async () => {
+test("generation_config.json gives the sampling defaults, unless turned off", async () => {
   const settings = {
     eos_token_id: 2,
     do_sample: true,
@@ -202,7 +202,7 @@ test("the model's settings say how a text is sampled where a request does not; o
   const expected = await complete(plain, { ...request, ...given });
   expect(expected.text).not.toBe((await complete(plain, { ...request, temperature: 1 })).text);
   expect((await complete(server, asked)).text).toBe(expected.text);
-  // A request has the last word, also with the neutral value.
+  // A request overrides them, also with the neutral value.
   const neutral = { ...request, temperature: 1, top_k: 0, top_p: 1, repetition_penalty: 1 };
   expect((await complete(server, neutral)).text).toBe((await complete(plain, neutral)).text);
   await using off = await serving({ folder: folder.path, generationConfig: "off" });
