@@ -1,8 +1,8 @@
 /**
- * @file Whether the tests hold the formulas: `bun run mutate`.
+ * @file Mutation testing of the formulas: `bun run mutate`.
  *
- * Each of the one-line changes in mutations.ts is made in a copy of the tree, never in the tree itself, and
- * the tests of its area are run there. A change that no test notices survives, which is an error.
+ * Applies each one-line mutation of mutations.ts to a copy of the tree, never to the tree itself, and runs the
+ * tests of its area there. A mutation that survives, because no test fails, is an error.
  */
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,13 +12,13 @@ import { UserError } from "../src/cli/user-error.ts";
 import { areas } from "./mutations.ts";
 
 const help = `bun run mutate [--only FILE|NUMBER] [--count N] [--seed DATE] [--list]
-  --only   the changes of files whose path contains this, or the one with this number
-  --count  at most N of the changes, others every day
-  --seed   the day whose changes those are, as 2026-01-31; today's by default
-  --list   shows the changes and makes none`;
+  --only   only mutations of files whose path contains this, or the mutation with this number
+  --count  at most N mutations, rotating by day
+  --seed   the day that selects them, such as 2026-01-31; today by default
+  --list   lists the mutations without running them`;
 
 const root = resolve(import.meta.dir, "..");
-/** What tests need of the tree. */
+/** The parts of the tree that tests need. */
 const parts = [
   "src",
   "streams",
@@ -30,7 +30,7 @@ const parts = [
   "tsconfig.json",
   "bunfig.toml",
 ];
-/** Milliseconds, longer than the tests of any change take: what has not ended by then goes round in circles. */
+/** Milliseconds, more than the tests of any mutation take: after that they are in an endless loop. */
 const timeLimit = 60_000;
 
 interface Mutation {
@@ -39,13 +39,13 @@ interface Mutation {
   readonly tests: readonly string[];
   readonly from: string;
   readonly to: string;
-  /** The file with the change, and the line in which it is. */
+  /** The mutated file, and the line of the mutation */
   readonly text: string;
   readonly line: number;
 }
 
-/** All changes, in the order of the table. @throws where one is not to be made. */
-function allMutations(): Mutation[] {
+/** Lists all mutations, in the order of the tables. @throws if one cannot be applied. */
+function listMutations(): Mutation[] {
   const mutations: Mutation[] = [];
   for (const [file, { tests, changes }] of Object.entries(areas)) {
     const source = readFileSync(join(root, file), "utf8");
@@ -53,16 +53,16 @@ function allMutations(): Mutation[] {
     if (missing) throw new UserError(`${missing}: not found; bench/mutations.ts names it for ${file}`);
     for (const [from, to] of changes) {
       const [before, after, ...more] = source.split(from);
-      const wrong = after === undefined ? "nowhere" : more.length ? `${more.length + 1} times` : undefined;
-      if (wrong)
+      const matches = after === undefined ? 0 : more.length + 1;
+      if (matches !== 1)
         throw new UserError(
-          `${file}: expected \`${from}\` to be in it once, found it ${wrong}; bench/mutations.ts needs another text`,
+          `${file}: expected \`${from}\` once, found it ${matches} times; update bench/mutations.ts`,
         );
       const text = before + to + after;
       try {
         new Bun.Transpiler({ loader: "ts" }).transformSync(text);
       } catch (cause) {
-        throw new UserError(`${file}: \`${to}\` in place of \`${from}\` is not TypeScript`, { cause });
+        throw new UserError(`${file}: \`${to}\` instead of \`${from}\` is not valid TypeScript`, { cause });
       }
       const line = before.split("\n").length;
       mutations.push({ number: mutations.length + 1, file, tests, from, to, text, line });
@@ -71,8 +71,8 @@ function allMutations(): Mutation[] {
   return mutations;
 }
 
-/** Every so-manieth change, beginning at another one each day, so that all of them have their turn. */
-function ofTheDay(mutations: readonly Mutation[], count: number, day: number): readonly Mutation[] {
+/** Selects every n-th mutation, with another offset each day, so that each has its turn. */
+function selectByDay(mutations: readonly Mutation[], count: number, day: number): readonly Mutation[] {
   const days = Math.ceil(mutations.length / count);
   return mutations.filter((_, i) => i % days === day % days);
 }
@@ -81,15 +81,15 @@ function choose(all: readonly Mutation[], only: string | undefined, count: strin
   const chosen = all.filter(
     ({ number, file }) => only === undefined || `${number}` === only || file.includes(only),
   );
-  if (chosen.length === 0) throw new UserError(`--only: there is no change with number or file ${only}`);
+  if (chosen.length === 0) throw new UserError(`--only: no mutation has the number or file ${only}`);
   const day = Math.floor(Date.parse(seed) / 86_400_000);
-  if (Number.isNaN(day)) throw new UserError(`--seed: expected a date as 2026-01-31, got ${seed}`);
+  if (Number.isNaN(day)) throw new UserError(`--seed: expected a date such as 2026-01-31, got ${seed}`);
   if (count === undefined) return chosen;
   if (!/^[1-9]\d*$/.test(count)) throw new UserError(`--count: expected a whole number, got ${count}`);
-  return ofTheDay(chosen, Number(count), day);
+  return selectByDay(chosen, Number(count), day);
 }
 
-/** The tree in another place, with the same packages. */
+/** Copies the tree to a temporary folder, with a link to its packages. */
 function copyTree(): string {
   const copy = mkdtempSync(join(tmpdir(), "tributary-mutate-"));
   for (const name of parts) cpSync(join(root, name), join(copy, name), { recursive: true });
@@ -97,7 +97,7 @@ function copyTree(): string {
   return copy;
 }
 
-/** Runs tests in the copy until one fails. */
+/** Runs tests in the copy, until one fails. */
 async function runTests(copy: string, tests: readonly string[], signal: AbortSignal, timeout = timeLimit) {
   const child = Bun.spawn([process.execPath, "test", "--bail", "--timeout", `${timeout}`, ...tests], {
     cwd: copy,
@@ -117,20 +117,20 @@ async function mutate(mutations: readonly Mutation[], signal: AbortSignal): Prom
   const survivors: Mutation[] = [];
   try {
     const tests = [...new Set(mutations.flatMap(({ tests }) => tests))];
-    console.log(`${mutations.length} changes, ${tests.length} files of tests, in ${copy}`);
-    const unchanged = await runTests(copy, tests, signal, tests.length * timeLimit);
-    if (!unchanged.passed) throw new UserError(`tests fail without any change:\n${unchanged.output}`);
+    console.log(`${mutations.length} mutations, ${tests.length} test files, in ${copy}`);
+    const baseline = await runTests(copy, tests, signal, tests.length * timeLimit);
+    if (!baseline.passed) throw new UserError(`tests fail without any mutation:\n${baseline.output}`);
     const start = performance.now();
     for (const [i, { file, tests, text, line, from, to, number }] of mutations.entries()) {
       const before = readFileSync(join(copy, file));
       writeFileSync(join(copy, file), text);
-      const began = performance.now();
+      const testStart = performance.now();
       const { passed, output } = await runTests(copy, tests, signal);
       writeFileSync(join(copy, file), before);
       if (/^ReferenceError/m.test(output))
-        throw new UserError(`${file}: \`${to}\` names something that is not there:\n${output}`);
+        throw new UserError(`${file}: \`${to}\` uses an undefined name:\n${output}`);
       if (passed) survivors.push(mutations[i]);
-      const seconds = ((performance.now() - began) / 1000).toFixed(1);
+      const seconds = ((performance.now() - testStart) / 1000).toFixed(1);
       const left = ((performance.now() - start) / (i + 1)) * (mutations.length - i - 1);
       console.log(
         `[${i + 1}/${mutations.length}, ${Math.round(left / 1000)} s left] ${passed ? "SURVIVED" : "killed"} in ${seconds} s: ` +
@@ -155,7 +155,7 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(help);
     return 0;
   }
-  const mutations = choose(allMutations(), values.only, values.count, values.seed);
+  const mutations = choose(listMutations(), values.only, values.count, values.seed);
   const show = ({ number, file, line, from, to }: Mutation) =>
     console.log(`${number}. ${file}:${line} ${from} → ${to}`);
   if (values.list) {
@@ -163,7 +163,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const survivors = await interruptible("removing the copy", (signal) => mutate(mutations, signal));
-  if (survivors.length) console.log("no test noticed:");
+  if (survivors.length) console.log("survivors:");
   survivors.forEach(show);
   console.log(`${mutations.length - survivors.length} killed, ${survivors.length} survived`);
   return survivors.length ? 1 : 0;

@@ -1,6 +1,6 @@
 /**
- * @file Whether what is written loads in Python's transformers with the same logits, of every architecture; and
- * whether what that writes loads here.
+ * @file Checks for every architecture that Python's transformers loads exported models with the same logits, and
+ * that models saved by transformers load here.
  *
  *   PYTHON=/path/to/python bun bench/transformers.ts [folder ...]     with torch and transformers 4.57 or 5
  */
@@ -20,8 +20,8 @@ import { compile } from "../src/onnx/session.ts";
 const root = join(import.meta.dir, "..");
 const demo = join(root, "demo/models");
 const zoo = join(root, "test/fixtures/golden/zoo");
-const given = process.argv.slice(2);
-const known = [
+const requested = process.argv.slice(2);
+const bundled = [
   ...readdirSync(demo)
     .sort()
     .map((name) => join(demo, name)),
@@ -29,12 +29,12 @@ const known = [
     .sort()
     .map((name) => join(zoo, name)),
 ];
-const models = given.length ? given : known;
+const models = requested.length ? requested : bundled;
 
-/** What is laid over the config.json of a model before it is exported. */
-const forms: Record<string, (config: Record<string, unknown>) => Record<string, unknown>> = {
-  "as it is": (config) => config,
-  // As on the hub: code of its own, the types and kernels of whoever saved it.
+/** Changes to a model's config.json before it is exported. */
+const variants: Record<string, (config: Record<string, unknown>) => Record<string, unknown>> = {
+  unchanged: (config) => config,
+  // As on the hub: remote code, and the dtype and kernels of whoever saved it.
   "with remote code": (config) => ({
     ...config,
     auto_map: { AutoConfig: "configuration_x.XConfig", AutoModelForCausalLM: "modeling_x.XForCausalLM" },
@@ -44,48 +44,50 @@ const forms: Record<string, (config: Record<string, unknown>) => Record<string, 
   }),
 };
 
-/** Logits of a row of tokens, as our own graph has them. */
-async function logits(folder: string, ids: readonly number[]): Promise<Float32Array> {
+/** Runs our own graph on a row of tokens. */
+async function runModel(folder: string, ids: readonly number[]): Promise<Float32Array> {
   const decoder = readDecoder(folder);
   const b = new Builder();
   const inputs = addParameters(b, decoder);
   const hidden = decoder.hidden(b, (name) => inputs.get(name)!, packedTokens(b, 1, ids.length));
   b.output("logits", computeLogits(b, decoder, hidden, inputs.get(decoder.head)!));
-  const program = await compile(b.graph(), "cpu", 2, { refs: await readWeights(folder, decoder) });
-  const said = await program.run({
+  const program = await compile(b.graph(), "cpu", 2, {
+    weights: { refs: await readWeights(folder, decoder) },
+  });
+  const outputs = await program.run({
     ids: Int32Array.from(ids),
     positions: Int32Array.from(ids, (_, t) => t),
     documents: new Int32Array(ids.length),
   });
   await program.close();
-  return said.logits as Float32Array;
+  return outputs.logits as Float32Array;
 }
 
 function largestDifference(a: Float32Array, b: Float32Array): number {
   if (a.length !== b.length) return Infinity;
-  return a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0);
+  return a.reduce((max, value, i) => Math.max(max, Math.abs(value - b[i])), 0);
 }
 
-const place = mkdtempSync(join(tmpdir(), "transformers-"));
+const temporary = mkdtempSync(join(tmpdir(), "transformers-"));
 const python = Bun.spawn([process.env.PYTHON ?? "python3", join(import.meta.dir, "transformers_logits.py")], {
   stdin: "pipe",
   stdout: "pipe",
   stderr: "inherit",
 });
-const answers = createInterface(Readable.fromWeb(python.stdout as never))[Symbol.asyncIterator]();
-const answer = async () => JSON.parse((await answers.next()).value as string);
+const responses = createInterface(Readable.fromWeb(python.stdout as never))[Symbol.asyncIterator]();
+const readResponse = async () => JSON.parse((await responses.next()).value as string);
 
-/** Of the logits of a folder in transformers, the largest difference from ours; or what went wrong. */
+/** The largest difference of a folder's logits in transformers from ours, or the error there. */
 async function compare(
   folder: string,
   ids: readonly number[],
   own: Float32Array,
   options: {},
 ): Promise<string> {
-  const out = join(place, "logits");
+  const out = join(temporary, "logits");
   void python.stdin.write(`${JSON.stringify({ folder, ids: [ids], out, remote: false, ...options })}\n`);
   void python.stdin.flush();
-  const { error } = await answer();
+  const { error } = await readResponse();
   if (error !== null) return error;
   const bytes = readFileSync(out);
   const theirs = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
@@ -93,15 +95,15 @@ async function compare(
 }
 
 try {
-  const { version } = await answer();
-  console.log(`transformers ${version}: largest difference of any logit`);
+  const { version } = await readResponse();
+  console.log(`transformers ${version}: largest difference of a logit`);
   for (const model of models) {
     const cells: string[] = [];
-    for (const change of Object.values(forms)) {
-      const origin = join(place, basename(model));
+    for (const change of Object.values(variants)) {
+      const origin = join(temporary, basename(model));
       cpSync(model, origin, { recursive: true });
       const path = join(origin, "config.json");
-      // As text, so that numbers stay what they are.
+      // As text, so that numbers stay as written.
       const config = readFileSync(path, "utf8");
       const added = Object.entries(change({})).map(
         ([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)},`,
@@ -109,28 +111,28 @@ try {
       writeFileSync(path, config.replace("{", `{${added.join(" ")}`));
       const decoder = readDecoder(origin);
       const ids = Array.from({ length: 60 }, (_, i) => (i * 37 + 11) % Math.min(decoder.vocabulary, 4999));
-      const own = await logits(origin, ids);
-      const exported = join(place, "exported");
+      const own = await runModel(origin, ids);
+      const exported = join(temporary, "exported");
       await writeFolder(exported, origin, await readWeights(origin, decoder));
-      const save = join(place, "saved");
+      const save = join(temporary, "saved");
       cells.push(
         await compare(exported, ids, own, { save }),
         await compare(exported, ids, own, { remote: true }),
       );
-      const back = await logits(save, ids).then(
-        (again) => largestDifference(again, own).toExponential(1),
+      const loadedBack = await runModel(save, ids).then(
+        (logits) => largestDifference(logits, own).toExponential(1),
         (error: Error) => error.message,
       );
-      cells.push(back);
+      cells.push(loadedBack);
       for (const folder of [origin, exported, save]) rmSync(folder, { recursive: true, force: true });
     }
     const [plain, remote, back, hub, hubRemote] = cells;
     console.log(
-      `${basename(model).padEnd(22)} ${plain}  trusting ${remote}  saved again ${back}  from the hub's form ${hub}, trusting ${hubRemote}`,
+      `${basename(model).padEnd(22)} ${plain}  trust_remote_code ${remote}  saved by transformers ${back}  with a hub config ${hub}, trust_remote_code ${hubRemote}`,
     );
   }
 } finally {
   await python.stdin.end();
   await python.exited;
-  rmSync(place, { recursive: true, force: true });
+  rmSync(temporary, { recursive: true, force: true });
 }

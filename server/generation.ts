@@ -2,7 +2,7 @@
 import type { TokenGenerated } from "../src/generate/requests.ts";
 import type { Sampling } from "../src/generate/sample.ts";
 import type { Scores } from "../src/score/scores.ts";
-import { type Fresh, TextStream } from "../src/text/stream.ts";
+import { type TextDelta, TextStream } from "../src/text/stream.ts";
 import { RequestError } from "./errors.ts";
 import type { Metrics } from "./metrics.ts";
 import type { SamplingDefaults, ServedModel } from "./model.ts";
@@ -134,7 +134,7 @@ export async function* generateText(
     (first ? metrics.firstToken : metrics.betweenTokens).observe((now - before) / 1000);
     [before, first] = [now, false];
     let stop: string | undefined;
-    const take = (fresh: Fresh) => {
+    const take = (fresh: TextDelta) => {
       text += fresh.text;
       stop = fresh.stop;
     };

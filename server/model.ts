@@ -1,7 +1,7 @@
 /** @file The model that is served: its tokenizer, its worker, and how many may ask at a time. */
 import { basename } from "node:path";
 import { type ChatTemplate, readChatTemplate } from "../src/chat/template.ts";
-import { turnEndOf } from "../src/chat/turn-end.ts";
+import { findTurnEnd } from "../src/chat/turn-end.ts";
 import { EngineClient } from "../src/generate/model.ts";
 import type { Sampling } from "../src/generate/sample.ts";
 import type { ModelOptions } from "../src/generate/worker.ts";
@@ -52,7 +52,7 @@ interface Settings {
 async function readSettings(folder: string, mode: ServedOptions["generationConfig"]): Promise<Settings> {
   const tokenizer = readTokenizer(folder);
   const chat = await readChatTemplate(folder);
-  const turnEnd = chat && (await turnEndOf(chat, tokenizer));
+  const turnEnd = chat && (await findTurnEnd(chat, tokenizer));
   const generation = readGenerationConfig(folder);
   // What ends a text is no matter of taste.
   return {

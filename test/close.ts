@@ -1,15 +1,15 @@
-/** @file Comparisons of numbers that are allowed to differ a little. */
+/** @file Approximate comparisons, and the models that tests share. */
 import { expect } from "bun:test";
 
 /** Largest |a − b|. */
 export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
   expect(a.length).toBe(b.length);
-  let most = 0;
-  for (let i = 0; i < a.length; i++) most = Math.max(most, Math.abs(a[i] - b[i]));
-  return most;
+  let max = 0;
+  for (let i = 0; i < a.length; i++) max = Math.max(max, Math.abs(a[i] - b[i]));
+  return max;
 }
 
-/** |a / b − 1| is at most the tolerance; so are numbers that are both next to nothing. */
+/** Expects |a − b| ≤ tolerance · |b| + floor. */
 export function expectRelative(a: number, b: number, tolerance: number, floor = 1e-8): void {
   expect(Math.abs(a - b)).toBeLessThanOrEqual(tolerance * Math.abs(b) + floor);
 }
@@ -18,13 +18,10 @@ export const golden = (name: string) => Bun.file(new URL(`fixtures/golden/${name
 export const demoModel = (name: string) => new URL(`../demo/models/${name}`, import.meta.url).pathname;
 export const demoModels = ["pocket-llama", "pocket-openllama", "pocket-mpt"] as const;
 
-/** Training of which only the loss and the gradients are looked at: no decay, one batch a step. */
+/** Trainer options for tests of the loss and the gradients: no weight decay, one batch per step. */
 export const plainTraining = {
   accumulate: false,
-  beta1: 0.9,
-  beta2: 0.95,
-  epsilon: 1e-8,
-  weightDecay: 0,
+  optimizer: { name: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0 },
   clip: 1,
   device: "cpu",
 } as const;

@@ -1,13 +1,14 @@
-/** @file What work fails of. */
+/** @file Expected failures as values. */
 
-/** The error that a promise is rejected with. @throws if it is not. */
-export const failureOf = (work: Promise<unknown>): Promise<Error> =>
+/** The error that a promise rejects with. @throws if it resolves. */
+export const catchError = (work: Promise<unknown>): Promise<Error> =>
   work.then(
     () => {
-      throw new Error("it did not fail");
+      throw new Error("expected a rejection, but the promise resolved");
     },
     (error: Error) => error,
   );
 
-/** Its message. */
-export const messageOf = async (work: Promise<unknown>): Promise<string> => (await failureOf(work)).message;
+/** The message of that error. */
+export const catchMessage = async (work: Promise<unknown>): Promise<string> =>
+  (await catchError(work)).message;

@@ -1,4 +1,4 @@
-/** Folders of models that tests make, and remove at the end. */
+/** @file Temporary folders that are removed at the end of their scope. */
 import { copyFileSync, cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -9,8 +9,8 @@ export interface Folder extends Disposable {
 
 type Content = string | Uint8Array | { readonly from: string };
 
-/** A folder with these files; each is given by its content, or as a copy. */
-export function folderOf(files: Readonly<Record<string, Content>>): Folder {
+/** Creates a folder of files, each given by its content or copied from a path. */
+export function createFolder(files: Readonly<Record<string, Content>>): Folder {
   const path = mkdtempSync(join(tmpdir(), "model-"));
   for (const [name, content] of Object.entries(files))
     if (typeof content === "object" && "from" in content) copyFileSync(content.from, join(path, name));
@@ -18,8 +18,8 @@ export function folderOf(files: Readonly<Record<string, Content>>): Folder {
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }
 
-/** A copy of a folder, under its own name in a folder that is removed. */
-export function copyOf(folder: string): Folder {
+/** Copies a folder, keeping its name. */
+export function copyFolder(folder: string): Folder {
   const parent = mkdtempSync(join(tmpdir(), "model-"));
   const path = join(parent, basename(folder));
   cpSync(folder, path, { recursive: true });

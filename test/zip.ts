@@ -1,7 +1,7 @@
-/** Zip files and pickles as torch.save writes them, and as it never would. */
+/** @file Zip files and pickles, as torch.save writes them or malformed. */
 
 interface ZipOptions {
-  /** 0 is stored, 8 is deflated. */
+  /** Compression method of the headers: 0 stored, 8 deflated */
   readonly method?: number;
 }
 
@@ -17,8 +17,8 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return all;
 }
 
-/** A zip of files as they are (APPNOTE.TXT, 4.3). Checksums are 0: nobody looks at them. */
-export function zipOf(files: Readonly<Record<string, Uint8Array>>, { method = 0 }: ZipOptions = {}) {
+/** Creates a zip of the given entries (APPNOTE.TXT, 4.3), with checksums of 0, which readers ignore. */
+export function createZip(files: Readonly<Record<string, Uint8Array>>, { method = 0 }: ZipOptions = {}) {
   const local: Uint8Array[] = [];
   const central: Uint8Array[] = [];
   let offset = 0;
@@ -81,4 +81,4 @@ export const rebuilt = (from: Uint8Array, first = 0, shape = [4], strides = [1])
 
 /** A file of torch.save with this pickle and one storage of four float32. */
 export const torchFile = (data: Uint8Array, rest: Readonly<Record<string, Uint8Array>> = {}) =>
-  zipOf({ "archive/data.pkl": data, "archive/data/0": new Uint8Array(16), ...rest });
+  createZip({ "archive/data.pkl": data, "archive/data/0": new Uint8Array(16), ...rest });

@@ -1,43 +1,43 @@
-/** @file Renders a chat template within limits: it is a program that came with a model, and may loop or write without end. */
+/** @file Renders chat templates within limits: they are programs that come with a model, and may never end. */
 import { Environment, Interpreter, parse, tokenize } from "@huggingface/jinja";
 
-/** Expressions and statements of one rendering; of a message, a long template needs some hundred. */
-const mostSteps = 2_000_000;
-/** Characters of a text, or of all that a list or an object holds: sixteen books. */
-const mostCharacters = 2 ** 24;
-/** Characters of all texts that are made on the way to the last one. */
-const mostMade = 2 ** 29;
+/** Expressions and statements of one rendering; a long template takes some hundred per message. */
+const maxSteps = 2_000_000;
+/** Characters of a string, or of everything in a list or an object: sixteen books. */
+const maxCharacters = 2 ** 24;
+/** Characters of all strings that one rendering computes. */
+const maxTotalCharacters = 2 ** 29;
 /** As in the sandbox of Python's jinja2. */
-const longestRange = 100_000;
+const maxRange = 100_000;
 
 type Evaluate = Interpreter["evaluate"];
 type Value = ReturnType<Evaluate>;
 
 class LimitedInterpreter extends Interpreter {
   #steps = 0;
-  #made = 0;
-  /** Lists and objects never change, and may hold each other many times. */
+  #totalCharacters = 0;
+  /** Cached, since lists and objects never change, and may contain each other many times. */
   readonly #sizes = new WeakMap<object, number>();
 
   override evaluate(...args: Parameters<Evaluate>): Value {
-    if (++this.#steps > mostSteps) throw new Error(`it takes more than ${mostSteps} steps`);
+    if (++this.#steps > maxSteps) throw new Error(`it takes more than ${maxSteps} steps`);
     const result = super.evaluate(...args);
-    const size = this.#sizeOf(result);
-    if (size > mostCharacters) throw new Error(`it makes a text of more than ${mostCharacters} characters`);
-    if (typeof result.value === "string" && (this.#made += size) > mostMade)
-      throw new Error(`it makes texts of more than ${mostMade} characters`);
+    const size = this.#measure(result);
+    if (size > maxCharacters) throw new Error(`it makes a string of more than ${maxCharacters} characters`);
+    if (typeof result.value === "string" && (this.#totalCharacters += size) > maxTotalCharacters)
+      throw new Error(`it makes strings of more than ${maxTotalCharacters} characters in total`);
     return result;
   }
 
-  #sizeOf({ type, value }: Value): number {
+  #measure({ type, value }: Value): number {
     if (typeof value === "string") return value.length;
-    // A namespace may change, and even hold itself; what it holds has been measured.
+    // A namespace may change, and even contain itself; its values have been measured.
     if (type === "NamespaceValue" || !(Array.isArray(value) || value instanceof Map)) return 1;
     let size = this.#sizes.get(value);
     if (size === undefined) {
       size = 1;
-      if (value instanceof Map) for (const [key, inner] of value) size += key.length + this.#sizeOf(inner);
-      else for (const inner of value) size += this.#sizeOf(inner);
+      if (value instanceof Map) for (const [key, inner] of value) size += key.length + this.#measure(inner);
+      else for (const inner of value) size += this.#measure(inner);
       this.#sizes.set(value, size);
     }
     return size;
@@ -48,33 +48,33 @@ function range(start: number, stop?: number, step = 1): number[] {
   const [from, to] = stop === undefined ? [0, start] : [start, stop];
   if (step === 0) throw new Error("range() step must not be zero");
   const length = Math.max(0, Math.ceil((to - from) / step));
-  if (length > longestRange) throw new Error(`range of ${length}; at most ${longestRange} are allowed`);
+  if (length > maxRange) throw new Error(`range of ${length}; at most ${maxRange} are allowed`);
   return Array.from({ length }, (_, i) => from + i * step);
 }
 
-/** The time now as Python's strftime writes it, where a template says so, as to tell the model the date. */
+/** The current time in Python's strftime format; templates use it to tell the model the date. */
 function strftimeNow(format: string): string {
   const now = new Date();
-  const two = (value: number) => String(value).padStart(2, "0");
+  const twoDigits = (value: number) => String(value).padStart(2, "0");
   const name = (options: Intl.DateTimeFormatOptions) => now.toLocaleDateString("en-US", options);
   const parts: Readonly<Record<string, () => string>> = {
     Y: () => String(now.getFullYear()),
-    y: () => two(now.getFullYear() % 100),
-    m: () => two(now.getMonth() + 1),
+    y: () => twoDigits(now.getFullYear() % 100),
+    m: () => twoDigits(now.getMonth() + 1),
     B: () => name({ month: "long" }),
     b: () => name({ month: "short" }),
-    d: () => two(now.getDate()),
+    d: () => twoDigits(now.getDate()),
     A: () => name({ weekday: "long" }),
     a: () => name({ weekday: "short" }),
-    H: () => two(now.getHours()),
-    M: () => two(now.getMinutes()),
-    S: () => two(now.getSeconds()),
+    H: () => twoDigits(now.getHours()),
+    M: () => twoDigits(now.getMinutes()),
+    S: () => twoDigits(now.getSeconds()),
     "%": () => "%",
   };
   return format.replace(/%(.)/g, (whole, letter: string) => parts[letter]?.() ?? whole);
 }
 
-/** A template, ready to be rendered. @throws if it is none. */
+/** @throws if the template cannot be parsed. */
 export function compile(template: string): (variables: Readonly<Record<string, unknown>>) => string {
   const program = parse(tokenize(template, { lstrip_blocks: true, trim_blocks: true }));
   return (variables) => {

@@ -1,46 +1,49 @@
-/** @file Renders templates on a thread of their own, one at a time, each within a limit of time. */
-import type { Rendered, Rendering } from "./worker.ts";
+/** @file Renders templates in a worker, one at a time, each within a time limit. */
+import type { RenderResult, RenderRequest } from "./worker.ts";
 
 export class Renderer {
   readonly #milliseconds: number;
   #worker: Worker | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** @param milliseconds that one rendering may take */
+  /** @param milliseconds the time limit of one rendering */
   constructor(milliseconds: number) {
     this.#milliseconds = milliseconds;
   }
 
-  /** @throws what the template refuses, or what limit it exceeds. */
-  render(rendering: Rendering): Promise<string> {
-    const text = this.#last.then(() => this.#render(rendering));
+  /** @throws with the template's own exception, or the limit that it exceeds. */
+  render(request: RenderRequest): Promise<string> {
+    const text = this.#last.then(() => this.#render(request));
     this.#last = text.catch(() => {});
     return text;
   }
 
-  async #render(rendering: Rendering): Promise<string> {
-    const worker = (this.#worker ??= await start());
-    const { promise, resolve } = Promise.withResolvers<Rendered>();
-    const end = (error: string) => {
+  async #render(request: RenderRequest): Promise<string> {
+    const worker = (this.#worker ??= await startWorker());
+    const { promise, resolve } = Promise.withResolvers<RenderResult>();
+    const abort = (error: string) => {
       worker.terminate();
       this.#worker = undefined;
       resolve({ error });
     };
-    const late = setTimeout(() => end(`it takes longer than ${this.#milliseconds} ms`), this.#milliseconds);
-    worker.onmessage = ({ data }: MessageEvent<Rendered>) => resolve(data);
-    worker.onerror = ({ message }) => end(message);
+    const timer = setTimeout(
+      () => abort(`it takes longer than ${this.#milliseconds} ms`),
+      this.#milliseconds,
+    );
+    worker.onmessage = ({ data }: MessageEvent<RenderResult>) => resolve(data);
+    worker.onerror = ({ message }) => abort(message);
     worker.ref();
-    worker.postMessage(rendering);
+    worker.postMessage(request);
     const result = await promise;
-    clearTimeout(late);
+    clearTimeout(timer);
     worker.unref();
     if ("text" in result) return result.text;
-    throw new Error("error" in result ? result.error : "internal: a rendering has no result");
+    throw new Error("error" in result ? result.error : "internal: the worker sent no result");
   }
 }
 
-/** A worker that is ready: the time of a rendering does not count what it takes to start. */
-function start(): Promise<Worker> {
+/** Starts a worker and waits until it is ready, so that its start does not count as rendering time. */
+function startWorker(): Promise<Worker> {
   const worker = new Worker(new URL("./worker.ts", import.meta.url));
   return new Promise((resolve, reject) => {
     worker.onmessage = () => resolve(worker);

@@ -1,60 +1,55 @@
-/** @file A model's own chat template: where it stands, and what it makes of messages. */
+/** @file A model's chat template: finds it in the folder, and renders messages with it. */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { checkFile, readJson } from "../files/read.ts";
-import { namedTokens, readTokenizerConfig, tokenizerLimit } from "../text/special-tokens.ts";
+import { checkFile } from "../files/read.ts";
+import { readSettings } from "../text/settings.ts";
+import { namedTokens } from "../text/special-tokens.ts";
+import { readTokenizerConfig } from "../text/tokenizer-config.ts";
 import { Renderer } from "./renderer.ts";
 
 export interface Message {
   readonly role: string;
-  /** None, as of an answer that was a call: no text. */
+  /** null: no text, as in an answer that is a tool call */
   readonly content: string | null;
-  /** Of who speaks, where there are several in a role. */
+  /** The speaker, if several share a role. */
   readonly name?: string;
 }
 
 /**
- * The prompt that a model's template makes of messages, up to where the model is to answer.
- * @throws what the template itself refuses, such as roles in an order that the model does not know, or the
- *   limit that it exceeds.
+ * Renders messages to a prompt that ends where the model's answer starts.
+ * @throws if the template raises an exception, such as for an unsupported order of roles, or exceeds a limit.
  */
 export type ChatTemplate = (messages: readonly Message[]) => Promise<string>;
 
-/** Largest template that is read; real ones have some ten kB. */
-const limit = 1_000_000;
-/** Real ones take a few milliseconds. */
+/** Size limit of a template; real ones are some ten kB. */
+const maxTemplateBytes = 1_000_000;
+/** Time limit of one rendering; real templates take a few milliseconds. */
 const defaultMilliseconds = 5000;
 
 const Template = z
   .union([z.string(), z.array(z.object({ name: z.string(), template: z.string() }))], {
-    error: "expected a template, or a list of templates with their names",
+    error: "expected a template, or a list of named templates",
   })
   .nullish();
 const Settings = z.object({ chat_template: Template });
 
 async function readText(path: string): Promise<string | undefined> {
   if (!existsSync(path)) return undefined;
-  checkFile(path, limit);
+  checkFile(path, maxTemplateBytes);
   return readFile(path, "utf8");
 }
 
-/** The template that a JSON file has, of several the one called default; their names, if none is. */
+/** Reads the template in a JSON file, the default one of several; their names, if none is called default. */
 function readField(path: string): string | readonly string[] | undefined {
-  if (!existsSync(path)) return undefined;
-  const result = Settings.safeParse(readJson(path, tokenizerLimit));
-  if (!result.success) {
-    const [{ path: field, message }] = result.error.issues;
-    throw new Error(`${path}: ${[...field, message].join(": ")}`);
-  }
-  const { chat_template: template } = result.data;
+  const template = readSettings(path, Settings)?.chat_template;
   if (!Array.isArray(template)) return template ?? undefined;
   if (template.length === 0) return undefined;
   return template.find(({ name }) => name === "default")?.template ?? template.map(({ name }) => name);
 }
 
-/** As transformers looks for it: files of its own, then the old file of processors, then the tokenizer's settings. */
+/** In the order of transformers: template files, then the legacy file of processors, then the tokenizer's config. */
 const findTemplate = async (folder: string) =>
   (await readText(join(folder, "chat_template.jinja"))) ??
   (await readText(join(folder, "additional_chat_templates/default.jinja"))) ??
@@ -62,8 +57,8 @@ const findTemplate = async (folder: string) =>
   readField(join(folder, "tokenizer_config.json"));
 
 /**
- * A folder's chat template; special tokens are in what it makes as texts. Undefined if there is none.
- * @param milliseconds that one rendering may take
+ * Reads a folder's chat template; undefined if there is none. Special tokens appear as text in what it renders.
+ * @param milliseconds the time limit of one rendering
  * @throws naming the file, if it cannot be read.
  */
 export async function readChatTemplate(
@@ -73,15 +68,15 @@ export async function readChatTemplate(
   const template = await findTemplate(folder);
   if (template === undefined) return undefined;
   if (typeof template !== "string") {
-    const reason = `none of the model's chat templates is called default, but ${template.join(", ")}`;
+    const reason = `the model has no default chat template, only: ${template.join(", ")}`;
     return () => Promise.reject(new Error(reason));
   }
-  const { parts } = namedTokens(readTokenizerConfig(folder));
-  const tokens = Object.fromEntries(Array.from(parts, ([name, { content }]) => [name, content]));
+  const { byRole } = namedTokens(readTokenizerConfig(folder));
+  const tokens = Object.fromEntries(Array.from(byRole, ([name, { content }]) => [name, content]));
   const renderer = new Renderer(milliseconds);
   return (messages) => {
-    const plain = messages.map((message) => ({ ...message, content: message.content ?? "" }));
-    const variables = { messages: plain, add_generation_prompt: true, tools: null, documents: null };
+    const withContent = messages.map((message) => ({ ...message, content: message.content ?? "" }));
+    const variables = { messages: withContent, add_generation_prompt: true, tools: null, documents: null };
     return renderer.render({ template, variables: { ...tokens, ...variables } });
   };
 }

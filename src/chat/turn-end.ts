@@ -1,14 +1,14 @@
-/** @file The token that a chat template puts behind an answer. */
+/** @file The token with which a chat template ends an answer. */
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { Message } from "./template.ts";
 
 const answer = "an answer";
 
 /**
- * The special token behind an answer, with which a model ends its turn, whether or not its settings list it
- * among those that end a text; undefined if the template puts none there, or refuses such messages.
+ * Finds the special token after an answer, with which a model ends its turn, whether or not it is an eos_token_id;
+ * undefined if the template adds none, or rejects a plain question and answer.
  */
-export async function turnEndOf(
+export async function findTurnEnd(
   render: (messages: readonly Message[]) => string | Promise<string>,
   tokenizer: Tokenizer,
 ): Promise<number | undefined> {
@@ -22,10 +22,10 @@ export async function turnEndOf(
   } catch {
     return undefined;
   }
-  const at = text.lastIndexOf(answer);
-  if (at < 0) return undefined;
-  const behind = text.slice(at + answer.length).trimStart();
-  const id: number | undefined = (await tokenizer.encode(behind)).ids[0];
+  const start = text.lastIndexOf(answer);
+  if (start < 0) return undefined;
+  const rest = text.slice(start + answer.length).trimStart();
+  const id: number | undefined = (await tokenizer.encode(rest)).ids[0];
   const isSpecial = id !== undefined && vocabulary.bytes[id].length === 0;
-  return isSpecial && behind.startsWith(vocabulary.tokens[id]) ? id : undefined;
+  return isSpecial && rest.startsWith(vocabulary.tokens[id]) ? id : undefined;
 }

@@ -1,73 +1,73 @@
-/** @file The bytes of a file as a stream, also out of an archive, in bounded memory. */
+/** @file Streams the bytes of a file, decompressed if its name says so, in bounded memory. */
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress, zstdCompressSync } from "node:zlib";
-import { compressionOf } from "./files.ts";
+import { detectCompression } from "./files.ts";
 
 type Bytes = AsyncIterable<Uint8Array>;
 
-/** Each piece waits until the one before is taken: an archive that holds much takes little memory. */
-const unpacking = { highWaterMark: 1, chunkSize: 2 ** 16 };
-/** What is lost where an archive is damaged is at most what this many bytes of it hold. */
+/** Each chunk waits until the previous one is consumed, so that a huge archive takes little memory. */
+const decompression = { highWaterMark: 1, chunkSize: 2 ** 16 };
+/** Compressed bytes read at a time; a corrupt archive loses the content of at most one such chunk. */
 const archiveChunk = 2 ** 12;
 
 /**
- * Ends what an archive of zstd frames holds, in a frame of its own. The decoder does not tell an archive that
- * breaks off, or has something else behind it, from a whole one; but then this does not come out at the end.
+ * Appended to a zstd archive in a frame of its own. The decoder reports no error if an archive is truncated or
+ * followed by other data, but then this does not come out at the end.
  */
 const endMark = Uint8Array.of(0xff, 0xfe, 0xfd, 0xfc);
 
-/** All bytes of a file. @throws if there are fewer than there were at the start. */
-async function* whole(file: Bytes, size: number): AsyncGenerator<Uint8Array> {
+/** @throws if there are fewer bytes than the file's size at the start. */
+async function* checkSize(file: Bytes, size: number): AsyncGenerator<Uint8Array> {
   let read = 0;
   for await (const bytes of file) {
     read += bytes.length;
     yield bytes;
   }
-  if (read < size) throw new Error(`only ${read} of its ${size} bytes could be read: it became shorter`);
+  if (read < size) throw new Error(`truncated while it was read: got ${read} of ${size} bytes`);
 }
 
-/** What an archive holds, up to the place where it is damaged: nothing is unpacked before what is there is taken. */
-async function* unpack(packed: Bytes, unpacker: Transform): AsyncGenerator<Uint8Array> {
+/** Decompresses an archive, up to where it is corrupt; the next chunk is decompressed once the last is consumed. */
+async function* decompress(compressed: Bytes, decompressor: Transform): AsyncGenerator<Uint8Array> {
   let [failure, ended]: [Error | undefined, boolean] = [undefined, false];
   let changed = Promise.withResolvers<void>();
   const change = () => {
     changed.resolve();
     changed = Promise.withResolvers();
   };
-  unpacker.on("readable", change);
-  unpacker.on("end", () => {
+  decompressor.on("readable", change);
+  decompressor.on("end", () => {
     ended = true;
     change();
   });
-  unpacker.on("error", (error: Error) => {
+  decompressor.on("error", (error: Error) => {
     failure = error;
     change();
   });
-  async function* taken(written: () => boolean): AsyncGenerator<Uint8Array> {
+  async function* output(written: () => boolean): AsyncGenerator<Uint8Array> {
     for (;;) {
-      const piece = unpacker.read() as Uint8Array | null;
-      if (piece) yield piece;
+      const chunk = decompressor.read() as Uint8Array | null;
+      if (chunk) yield chunk;
       else if (failure) throw failure;
       else if (ended || written()) return;
       else await changed.promise;
     }
   }
   try {
-    for await (const bytes of packed) {
+    for await (const bytes of compressed) {
       let written = false;
-      unpacker.write(bytes, () => {
+      decompressor.write(bytes, () => {
         written = true;
         change();
       });
-      yield* taken(() => written);
+      yield* output(() => written);
       if (ended) return;
     }
-    unpacker.end();
-    yield* taken(() => false);
+    decompressor.end();
+    yield* output(() => false);
   } finally {
-    unpacker.destroy();
+    decompressor.destroy();
   }
 }
 
@@ -76,14 +76,14 @@ async function* withEndMark(bytes: Bytes): AsyncGenerator<Uint8Array> {
   yield zstdCompressSync(endMark);
 }
 
-/** Bytes less the end mark. @throws if it is not there. */
-async function* upToEndMark(bytes: Bytes): AsyncGenerator<Uint8Array> {
+/** Removes the end mark. @throws if it is missing. */
+async function* stripEndMark(bytes: Bytes): AsyncGenerator<Uint8Array> {
   let held = Buffer.alloc(0);
-  for await (const piece of bytes) {
-    held = Buffer.concat([held, piece]);
-    const sure = held.length - endMark.length;
-    if (sure > 0) yield held.subarray(0, sure);
-    held = held.subarray(Math.max(0, sure));
+  for await (const chunk of bytes) {
+    held = Buffer.concat([held, chunk]);
+    const safe = held.length - endMark.length;
+    if (safe > 0) yield held.subarray(0, safe);
+    held = held.subarray(Math.max(0, safe));
   }
   if (held.equals(endMark)) return;
   yield held;
@@ -91,21 +91,21 @@ async function* upToEndMark(bytes: Bytes): AsyncGenerator<Uint8Array> {
 }
 
 /**
- * The bytes of a file, unpacked where its name ends in .gz or .zst.
- * @throws where it cannot be read further; what is before has been given.
+ * Yields the bytes of a file, decompressed if its name ends in .gz or .zst.
+ * @throws once it cannot be read further, after yielding everything before.
  */
-export async function* fileBytes(path: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-  const compression = compressionOf(path);
+export async function* readBytes(path: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+  const compression = detectCompression(path);
   const { size } = await stat(path);
   const file = createReadStream(path, {
     ...(signal && { signal }),
     ...(compression && { highWaterMark: archiveChunk }),
   });
-  const bytes = whole(file as Bytes, size);
+  const bytes = checkSize(file as Bytes, size);
   try {
-    if (compression === "gz") yield* unpack(bytes, createGunzip(unpacking));
+    if (compression === "gz") yield* decompress(bytes, createGunzip(decompression));
     else if (compression === "zst")
-      yield* upToEndMark(unpack(withEndMark(bytes), createZstdDecompress(unpacking)));
+      yield* stripEndMark(decompress(withEndMark(bytes), createZstdDecompress(decompression)));
     else yield* bytes;
   } finally {
     file.destroy();

@@ -1,13 +1,14 @@
-/** @file What unpacks the pages of parquet files, none of them to more than a limit. */
+/** @file Decompressors for parquet pages, with a size limit. */
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
 import type { Compressors } from "hyparquet";
 import { decompressLz4, decompressLz4Raw } from "hyparquet-compressors";
 import { uncompressSync } from "snappy";
 
-type Codec = (input: Uint8Array, length: number) => Uint8Array;
+/** @param length the length of the decompressed page */
+type Decompressor = (input: Uint8Array, length: number) => Uint8Array;
 
-/** A snappy block begins with the length of what it holds, in groups of 7 bits. */
-function snappyLength(input: Uint8Array): number {
+/** Reads the uncompressed length at the start of a snappy block, a varint. */
+function readSnappyLength(input: Uint8Array): number {
   let length = 0;
   for (let i = 0; i < 5; i++) {
     length += (input[i] & 0x7f) * 2 ** (7 * i);
@@ -16,9 +17,9 @@ function snappyLength(input: Uint8Array): number {
   return Infinity;
 }
 
-const plain: Readonly<Record<string, Codec>> = {
+const decompressors: Readonly<Record<string, Decompressor>> = {
   SNAPPY: (input, length) => {
-    if (snappyLength(input) !== length) throw new Error("a page is damaged: its lengths differ");
+    if (readSnappyLength(input) !== length) throw new Error("corrupt page: its lengths differ");
     return new Uint8Array(uncompressSync(Buffer.from(input)) as Buffer);
   },
   GZIP: (input, maxOutputLength) => gunzipSync(input, { maxOutputLength }),
@@ -28,14 +29,15 @@ const plain: Readonly<Record<string, Codec>> = {
   LZ4_RAW: decompressLz4Raw,
 };
 
-/** @param most bytes of a page. */
-export function codecs(most: number): Compressors {
-  const limited =
-    (codec: Codec): Codec =>
+/** @param maxBytes the limit of a decompressed page */
+export function createCompressors(maxBytes: number): Compressors {
+  const limit =
+    (decompress: Decompressor): Decompressor =>
     (input, length) => {
-      if (length > most)
-        throw new Error(`a page of ${length} bytes, more than the ${most} that maxRowBytes allows`);
-      return length === 0 ? new Uint8Array() : codec(input, length);
+      if (length > maxBytes) throw new Error(`a page of ${length} bytes exceeds maxRowBytes (${maxBytes})`);
+      return length === 0 ? new Uint8Array() : decompress(input, length);
     };
-  return Object.fromEntries(Object.entries(plain).map(([name, codec]) => [name, limited(codec)]));
+  return Object.fromEntries(
+    Object.entries(decompressors).map(([name, decompress]) => [name, limit(decompress)]),
+  );
 }

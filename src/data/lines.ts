@@ -1,29 +1,29 @@
-/** @file JSONL, JSON and plain text, also compressed, as streams of rows in bounded memory. */
-import { fileBytes } from "./bytes.ts";
-import { type Raw, elementsOrLines, lines } from "./raw.ts";
+/** @file Reads JSONL, JSON and plain text, also compressed, as streams of rows in bounded memory. */
+import { readBytes } from "./bytes.ts";
+import { type Raw, splitElementsOrLines, splitLines } from "./raw.ts";
 import { type Row, type RowOptions, defaultRowBytes } from "./row.ts";
-import { checkStart } from "./start.ts";
+import { checkMagic } from "./magic.ts";
 
-/** A text file longer than this is several documents, each ending at the end of a line. */
+/** Characters after which a text file is split into documents, at the next end of a line. */
 const pieceLength = 1_000_000;
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Bytes as text: not a character is changed, a BOM included; or what is wrong with them. */
-function decode(raw: Raw, most: number): { text: string; fault?: string } {
-  if (!raw) return { text: "", fault: `longer than the ${most} bytes that maxRowBytes allows` };
+/** Decodes UTF-8 without changing a character, a BOM included; on an error, leniently and with its reason. */
+function decode(raw: Raw, maxBytes: number): { text: string; error?: string } {
+  if (!raw) return { text: "", error: `longer than maxRowBytes (${maxBytes} bytes)` };
   try {
     return { text: strict.decode(raw) };
   } catch {
     const text = lenient.decode(raw);
-    return { text, fault: `not UTF-8, from character ${text.indexOf("\uFFFD")} of it on` };
+    return { text, error: `not UTF-8 from character ${text.indexOf("\uFFFD")} on` };
   }
 }
 
-function parse(row: number, raw: Raw, most: number): Row | undefined {
-  const { text, fault } = decode(raw, most);
-  if (fault !== undefined) return { row, error: fault };
+function parse(row: number, raw: Raw, maxBytes: number): Row | undefined {
+  const { text, error } = decode(raw, maxBytes);
+  if (error !== undefined) return { row, error };
   const json = row === 0 ? text.replace(/^\uFEFF/, "") : text;
   if (!json.trim()) return undefined;
   let values: unknown;
@@ -36,68 +36,68 @@ function parse(row: number, raw: Raw, most: number): Row | undefined {
     return { row, values: values as Record<string, unknown> };
   return {
     row,
-    error: `not a JSON object, but ${Array.isArray(values) ? "an array" : json.trim().slice(0, 20)}`,
+    error: `expected a JSON object, got ${Array.isArray(values) ? "an array" : json.trim().slice(0, 20)}`,
   };
 }
 
-async function* parseAll(raws: AsyncIterable<Raw[]>, from: number, most: number): AsyncGenerator<Row> {
+async function* parseAll(batches: AsyncIterable<Raw[]>, from: number, maxBytes: number): AsyncGenerator<Row> {
   let index = 0;
-  for await (const some of raws)
-    for (const raw of some) {
+  for await (const batch of batches)
+    for (const raw of batch) {
       const row = index++;
-      if (row === 0 && raw) checkStart(raw);
-      const parsed = row < from ? undefined : parse(row, raw, most);
+      if (row === 0 && raw) checkMagic(raw);
+      const parsed = row < from ? undefined : parse(row, raw, maxBytes);
       if (parsed) yield parsed;
     }
 }
 
-/** One row per line; a line that is not a JSON object is a bad row. Blank lines count but give no row. */
+/** Yields one row per line; a line that is not a JSON object is a bad row. Blank lines count but yield no row. */
 export function readJsonl(
   path: string,
   from: number,
-  { maxRowBytes: most = defaultRowBytes, signal }: RowOptions = {},
+  { maxRowBytes = defaultRowBytes, signal }: RowOptions = {},
 ): AsyncGenerator<Row> {
-  return parseAll(lines(fileBytes(path, signal), most), from, most);
+  return parseAll(splitLines(readBytes(path, signal), maxRowBytes), from, maxRowBytes);
 }
 
-/** One row per element of an array, or per line where the file does not begin with one. */
+/** Yields one row per element of an array, or per line if the file does not start with one. */
 export function readJson(
   path: string,
   from: number,
-  { maxRowBytes: most = defaultRowBytes, signal }: RowOptions = {},
+  { maxRowBytes = defaultRowBytes, signal }: RowOptions = {},
 ): AsyncGenerator<Row> {
-  return parseAll(elementsOrLines(fileBytes(path, signal), most), from, most);
+  return parseAll(splitElementsOrLines(readBytes(path, signal), maxRowBytes), from, maxRowBytes);
 }
 
-/** One row per file, or per million characters of it; the text is under the column's name. */
+/** Yields one row per file, or per million characters of a long one, with the text in the given column. */
 export async function* readText(
   path: string,
   from: number,
   column: string,
-  { maxRowBytes: most = defaultRowBytes, signal }: RowOptions = {},
+  { maxRowBytes = defaultRowBytes, signal }: RowOptions = {},
 ): AsyncGenerator<Row> {
   let row = 0;
-  let piece: { text: string; fault?: string | undefined } = { text: "" };
+  let piece: { text: string; error?: string | undefined } = { text: "" };
   const take = (): Row => {
-    const { text, fault } = piece;
+    const { text, error } = piece;
     piece = { text: "" };
-    return fault === undefined ? { row: row++, values: { [column]: text } } : { row: row++, error: fault };
+    return error === undefined ? { row: row++, values: { [column]: text } } : { row: row++, error };
   };
-  const isPart = () => piece.text !== "" && row >= from;
+  const hasRest = () => piece.text !== "" && row >= from;
   try {
-    for await (const some of lines(fileBytes(path, signal), most))
-      for (const raw of some) {
-        if (row === 0 && piece.text === "" && raw) checkStart(raw);
-        const { text, fault } = decode(raw, most);
+    for await (const batch of splitLines(readBytes(path, signal), maxRowBytes))
+      for (const raw of batch) {
+        if (row === 0 && piece.text === "" && raw) checkMagic(raw);
+        const { text, error } = decode(raw, maxRowBytes);
         piece.text += text;
-        piece.fault ??= fault;
+        piece.error ??= error;
         if (piece.text.length < pieceLength && raw) continue;
         const whole = take();
         if (whole.row >= from) yield whole;
       }
   } catch (error) {
-    if (isPart()) yield take();
+    if (hasRest()) yield take();
     throw error;
   }
-  if (isPart()) yield take();
+  if (hasRest()) yield take();
 }

@@ -1,52 +1,53 @@
-/** @file Columns of parquet files by path: which there are, and where the values of one are. */
+/** @file Columns of parquet files: lists them, resolves paths to them, prunes the others. */
 import { type FileMetaData, type SchemaElement, type SchemaTree, parquetSchema } from "hyparquet";
 import { getPhysicalColumns, isListLike, isMapLike } from "hyparquet/src/schema.js";
 
-/** Whether the values below are put together in a way that needs all of them. */
-const isWhole = (node: SchemaTree) =>
+/** Whether a node's values can only be assembled from all of its children. */
+const isIndivisible = (node: SchemaTree) =>
   isListLike(node) ||
   isMapLike(node) ||
   node.element.logical_type?.type === "VARIANT" ||
   !node.children.length;
 
-/** The steps from a row to the values of a path below a node; undefined where there is none. */
-function stepsBelow(node: SchemaTree, path: readonly string[]): string[] | undefined {
+/** Resolves a path below a node to the steps from its value; undefined if there is no such path. */
+function resolvePath(node: SchemaTree, path: readonly string[]): string[] | undefined {
   if (path.length === 0) return [];
   const [name, ...rest] = path;
   if (isListLike(node)) {
     const [list] = node.children;
     const element = list.children.length === 1 ? list.children[0] : list;
-    const below = (inside: readonly string[]) => stepsBelow(element, inside);
+    const resolveIn = (path: readonly string[]) => resolvePath(element, path);
     if (/^\d+$/.test(name)) {
-      const steps = below(rest);
+      const steps = resolveIn(rest);
       return steps && [name, ...steps];
     }
     const physical = element.path.slice(node.path.length);
-    return physical.every((part, i) => path[i] === part) ? below(path.slice(physical.length)) : below(path);
+    return physical.every((part, i) => path[i] === part)
+      ? resolveIn(path.slice(physical.length))
+      : resolveIn(path);
   }
-  // Keys of a map and of JSON are in the values.
+  // The keys of maps, variants and JSON are in the values, not in the schema.
   const isJson = node.element.converted_type === "JSON" || node.element.logical_type?.type === "JSON";
   if (isMapLike(node) || node.element.logical_type?.type === "VARIANT" || isJson) return [...path];
-  // A name may have points in it.
   const child = node.children.find(({ element }) => element.name === name);
-  const steps = child && stepsBelow(child, rest);
+  const steps = child && resolvePath(child, rest);
   return steps && [name, ...steps];
 }
 
-/** Where a column's values are in a row: by its name, points in it included, or by its path. */
-export function stepsOf(metadata: FileMetaData, column: string): string[] | undefined {
+/** Resolves a column, by name (which may contain dots) or by path, to the steps from a row to its values. */
+export function resolveColumn(metadata: FileMetaData, column: string): string[] | undefined {
   const root = parquetSchema(metadata);
   if (root.children.some(({ element }) => element.name === column)) return [column];
-  return stepsBelow(root, column.split("."));
+  return resolvePath(root, column.split("."));
 }
 
-export const columnsOf = (metadata: FileMetaData): string[] => getPhysicalColumns(parquetSchema(metadata));
+export const listColumns = (metadata: FileMetaData): string[] => getPhysicalColumns(parquetSchema(metadata));
 
-/** The metadata without the columns that nobody asks for. @param wanted steps to each that is. */
+/** Removes from the metadata the columns that are not read. @param wanted the steps to each that is */
 export function prune(metadata: FileMetaData, wanted: readonly (readonly string[])[]): FileMetaData {
   const kept = new Set<string>();
   const keep = (node: SchemaTree, paths: readonly (readonly string[])[]): SchemaElement[] => {
-    const whole = isWhole(node) || paths.some((path) => path.length === 0);
+    const whole = isIndivisible(node) || paths.some((path) => path.length === 0);
     if (!node.children.length) kept.add(JSON.stringify(node.path));
     const children = node.children.map((child) => {
       const below = paths.filter(([name]) => name === child.element.name).map(([, ...rest]) => rest);

@@ -1,31 +1,31 @@
-/** @file A row group of a parquet file by ranges of rows that end where pages do, so that it may be huge. */
+/** @file Reads a row group of a parquet file in ranges of rows that end where pages do, since a group may be huge. */
 import { type AsyncBuffer, type Compressors, type FileMetaData, parquetReadObjects } from "hyparquet";
 import { parsers } from "./parquet-values.ts";
 import { type Pages, findPages } from "./parquet-pages.ts";
 
-/** Decoded bytes that a range of rows may have, as the file's own statistics estimate them; a page is not cut. */
+/** Target size of a range, decoded, as estimated from the file's statistics; a page is never split. */
 const rangeBytes = 4 * 2 ** 20;
 
 export interface ParquetFile {
   readonly file: AsyncBuffer;
-  /** Of the columns that are read. */
+  /** Pruned to the columns that are read */
   readonly metadata: FileMetaData;
   readonly compressors: Compressors;
 }
 
-/** Rows of the file, or why so many have no values. */
+/** Rows of the file from number `first` on, or the reason why as many as `lost` cannot be read. */
 export type Part =
   | { readonly first: number; readonly objects: readonly Record<string, unknown>[] }
   | { readonly first: number; readonly lost: number; readonly error: string };
 
-/** Where pages end, up to the row where the group's last known page does. */
-function endsOf(pages: readonly Pages[], last: number): number[] {
+/** The rows at which pages end, the last included. */
+function listPageEnds(pages: readonly Pages[], last: number): number[] {
   const starts = pages.flatMap(({ locations }) => locations.map((page) => Number(page.first_row_index)));
   return [...new Set([...starts, last])].filter((end) => end > 0 && end <= last).sort((a, b) => a - b);
 }
 
-/** Ranges that end at one of these places, and have `step` rows at most where the places allow it. */
-function* rangesOf(ends: readonly number[], step: number): Generator<[number, number]> {
+/** Cuts the rows into ranges that end at page ends, and have at most `step` rows where pages are short enough. */
+function* cutRanges(ends: readonly number[], step: number): Generator<[number, number]> {
   let first = 0;
   for (const [i, end] of ends.entries())
     if (i + 1 === ends.length || ends[i + 1] - first > step) {
@@ -35,9 +35,9 @@ function* rangesOf(ends: readonly number[], step: number): Generator<[number, nu
 }
 
 /**
- * The rows of a group, from row `from` of the file on. A damaged page costs the rows that are in it.
- * @param number of the group.
- * @param start rows of the file before it.
+ * Yields the rows of a group, from row `from` of the file on. Only the rows in corrupt pages are lost.
+ * @param number the group's index
+ * @param start the group's first row in the file
  */
 export async function* readGroup(
   { file, metadata, compressors }: ParquetFile,
@@ -50,8 +50,8 @@ export async function* readGroup(
   const found: (Pages | undefined)[] = [];
   for (const chunk of group.columns) found.push(await findPages(file, metadata, chunk, rows));
   const known = found.filter((pages) => pages !== undefined);
-  const readable = known.reduce((least, pages) => Math.min(least, pages.rows), rows);
-  const cuts = endsOf(known, readable);
+  const readable = known.reduce((min, pages) => Math.min(min, pages.rows), rows);
+  const cuts = listPageEnds(known, readable);
   const locations = Object.fromEntries(known.map((pages) => [pages.path, pages.locations]));
 
   async function* readRange(first: number, end: number): AsyncGenerator<Part> {
@@ -62,7 +62,7 @@ export async function* readGroup(
       rowEnd: start + end,
       compressors,
       parsers,
-      // hyparquet's own name for pages that it need not look for.
+      // Tells hyparquet where the pages are, so that it does not search for them.
       pageLocationsByGroup: { [number]: locations },
     };
     let part: Part;
@@ -87,7 +87,7 @@ export async function* readGroup(
   const largest = found[sizes.indexOf(Math.max(...sizes))];
   const steps = () =>
     Array.from({ length: Math.ceil(readable / step) }, (_, i) => Math.min((i + 1) * step, readable));
-  for (const [first, end] of rangesOf(largest ? endsOf([largest], readable) : steps(), step))
+  for (const [first, end] of cutRanges(largest ? listPageEnds([largest], readable) : steps(), step))
     if (start + end > from) yield* readRange(Math.max(first, from - start), end);
   if (readable < rows) {
     const error = known.find((pages) => pages.rows === readable)?.error ?? "";

@@ -1,4 +1,4 @@
-/** @file Where the pages of parquet files are: what is read at once, and what is lost where one is damaged. */
+/** @file Locates the pages of parquet files: the smallest unit that is read, or lost if corrupt. */
 import {
   type AsyncBuffer,
   type ColumnChunk,
@@ -11,19 +11,20 @@ import { getMaxRepetitionLevel, getTreePath } from "hyparquet/src/schema.js";
 
 type PageLocation = OffsetIndex["page_locations"][number];
 
-/** The pages of one column in a row group; their rows count from the start of the group. */
+/** The pages of one column in a row group; rows are counted from the start of the group. */
 export interface Pages {
   readonly path: string;
   readonly locations: readonly PageLocation[];
-  /** Rows before the place where no page can be found any more. */
+  /** Rows up to the last page found */
   readonly rows: number;
+  /** Why no page was found after it */
   readonly error?: string;
 }
 
-/** Page headers are short, but for the smallest and largest value in some. */
+/** First guess of a page header's length; only headers with statistics (min and max value) may be longer. */
 const headerBytes = 2 ** 12;
 
-async function headerAt(file: AsyncBuffer, offset: number, end: number) {
+async function readHeader(file: AsyncBuffer, offset: number, end: number) {
   for (let length = headerBytes; ; length *= 16) {
     const reader = {
       view: new DataView(await file.slice(offset, Math.min(offset + length, end))),
@@ -38,8 +39,8 @@ async function headerAt(file: AsyncBuffer, offset: number, end: number) {
 }
 
 /**
- * Finds the pages of a column by their headers, one after the other.
- * @returns undefined where they do not tell how many rows they have: of a list, in the first version of pages.
+ * Finds the pages of a column by reading one header after another.
+ * @returns undefined if the headers have no row counts: lists in version 1 pages.
  */
 export async function findPages(
   file: AsyncBuffer,
@@ -56,10 +57,10 @@ export async function findPages(
   const end = offset + Number(meta.total_compressed_size);
   try {
     if (!(offset >= 0 && offset <= end && end <= file.byteLength))
-      throw new Error("its pages are not in the file");
+      throw new Error("its pages are outside the file");
     while (rows < groupRows) {
       if (offset >= end) throw new Error(`its pages end after ${rows} of ${groupRows} rows`);
-      const header = await headerAt(file, offset, end);
+      const header = await readHeader(file, offset, end);
       const compressed_page_size = header.length + header.compressed_page_size;
       const first_row_index = BigInt(rows);
       if (header.type === "DATA_PAGE" || header.type === "DATA_PAGE_V2") {
@@ -67,7 +68,7 @@ export async function findPages(
         locations.push({ offset: BigInt(offset), compressed_page_size, first_row_index });
         rows += header.data_page_header?.num_values ?? header.data_page_header_v2?.num_rows ?? 0;
       }
-      if (!(header.compressed_page_size >= 0)) throw new Error("the header of a page is damaged");
+      if (!(header.compressed_page_size >= 0)) throw new Error("corrupt page header");
       offset += compressed_page_size;
     }
     return { path, locations, rows };

@@ -1,6 +1,6 @@
-/** @file How bytes in a parquet file become text, and what is in their place where they are none. */
+/** @file Decodes strings and JSON in parquet files, with a placeholder for values that are neither. */
 
-/** Stands for a value that is not what its column says. */
+/** The placeholder for a value that does not match its column's type. */
 export class Undecodable {
   readonly reason: string;
   constructor(reason: string) {
@@ -12,7 +12,7 @@ const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 function stringFromBytes(bytes: Uint8Array): unknown {
   try {
-    // The default drops a leading U+FEFF, which is part of the text, and mends what is not UTF-8.
+    // hyparquet's default drops a leading U+FEFF, which is part of the text, and replaces invalid UTF-8.
     return bytes && strict.decode(bytes);
   } catch {
     return new Undecodable("not UTF-8");
@@ -28,5 +28,5 @@ function jsonFromBytes(bytes: Uint8Array): unknown {
   }
 }
 
-/** For hyparquet: one bad value does not cost its page. */
+/** Parsers for hyparquet, with which one bad value does not lose its page. */
 export const parsers = { stringFromBytes, jsonFromBytes };

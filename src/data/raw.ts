@@ -1,45 +1,45 @@
-/** @file Where rows begin and end in a stream of bytes, whatever they hold. */
+/** @file Splits a stream of bytes into rows without parsing them. */
 
 type Bytes = AsyncIterable<Uint8Array>;
 
-/** The bytes of a row; undefined where there are more than allowed. */
+/** The bytes of a row; undefined if there are too many. */
 export type Raw = Uint8Array | undefined;
 
 const code = (character: string) => character.charCodeAt(0);
 const [newline, quote, backslash, comma] = ["\n", '"', "\\", ","].map(code);
 const [open, close, openObject, closeObject] = ["[", "]", "{", "}"].map(code);
-const blank = new Set([" ", "\t", "\r", "\n"].map(code));
-/** Of a byte order mark in UTF-8. */
-const mark = new Set([0xef, 0xbb, 0xbf]);
+const whitespace = new Set([" ", "\t", "\r", "\n"].map(code));
+/** The bytes of a UTF-8 byte order mark. */
+const byteOrderMark = new Set([0xef, 0xbb, 0xbf]);
 
-/** Puts the bytes of a row together, and lets them go where they become too many. */
+/** Collects the bytes of a row, and drops them once there are too many. */
 class Collector {
   #parts: Uint8Array[] = [];
-  readonly #most: number;
+  readonly #maxBytes: number;
   length = 0;
 
-  constructor(most: number) {
-    this.#most = most;
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
   }
 
   add(bytes: Uint8Array): void {
     this.length += bytes.length;
-    if (this.length > this.#most) this.#parts = [];
+    if (this.length > this.#maxBytes) this.#parts = [];
     else if (bytes.length) this.#parts.push(bytes);
   }
 
   take(): Raw {
-    const one = this.#parts.length === 1 ? this.#parts[0] : undefined;
-    const all = this.length > this.#most ? undefined : (one ?? Buffer.concat(this.#parts));
+    const only = this.#parts.length === 1 ? this.#parts[0] : undefined;
+    const all = this.length > this.#maxBytes ? undefined : (only ?? Buffer.concat(this.#parts));
     this.#parts = [];
     this.length = 0;
     return all;
   }
 }
 
-/** Lines with their ends, as many at a time as there are. @param most bytes of a line. */
-export async function* lines(bytes: Bytes, most: number): AsyncGenerator<Raw[]> {
-  const line = new Collector(most);
+/** Yields lines with their line ends, in batches of those that end in the same chunk. @param maxBytes of a line */
+export async function* splitLines(bytes: Bytes, maxBytes: number): AsyncGenerator<Raw[]> {
+  const line = new Collector(maxBytes);
   for await (const chunk of bytes) {
     const found: Raw[] = [];
     let start = 0;
@@ -54,14 +54,14 @@ export async function* lines(bytes: Bytes, most: number): AsyncGenerator<Raw[]> 
 }
 
 /**
- * The elements of a JSON array, each as it stands there, as many at a time as there are.
- * @param most bytes of an element.
- * @throws where the array breaks off, or something is behind it.
+ * Yields the elements of a JSON array as written, in batches of those that end in the same chunk.
+ * @param maxBytes of an element
+ * @throws if the array is truncated, or followed by other data.
  */
-export async function* elements(bytes: Bytes, most: number): AsyncGenerator<Raw[]> {
-  const element = new Collector(most);
-  let place = "before" as "before" | "in" | "behind";
-  let [depth, inString, escaped, more] = [0, false, false, false];
+export async function* splitElements(bytes: Bytes, maxBytes: number): AsyncGenerator<Raw[]> {
+  const element = new Collector(maxBytes);
+  let state = "before" as "before" | "inside" | "after";
+  let [depth, inString, escaped, trailing] = [0, false, false, false];
   for await (const chunk of bytes) {
     const found: Raw[] = [];
     let start = 0;
@@ -71,33 +71,33 @@ export async function* elements(bytes: Bytes, most: number): AsyncGenerator<Raw[
         if (escaped) escaped = false;
         else if (byte === backslash) escaped = true;
         else if (byte === quote) inString = false;
-      } else if (place === "before") {
-        if (byte === open) [place, start] = ["in", i + 1];
-      } else if (place === "behind") {
-        more ||= !blank.has(byte);
+      } else if (state === "before") {
+        if (byte === open) [state, start] = ["inside", i + 1];
+      } else if (state === "after") {
+        trailing ||= !whitespace.has(byte);
       } else if (byte === quote) inString = true;
       else if (byte === open || byte === openObject) depth++;
       else if (depth > 0) depth -= byte === close || byte === closeObject ? 1 : 0;
       else if (byte === comma || byte === close) {
         element.add(chunk.subarray(start, i));
         start = i + 1;
-        if (byte === close) place = "behind";
+        if (byte === close) state = "after";
         found.push(element.take());
       }
     }
-    if (place === "in") element.add(chunk.subarray(start));
+    if (state === "inside") element.add(chunk.subarray(start));
     if (found.length) yield found;
-    if (more) throw new Error("there is something behind the end of the array");
+    if (trailing) throw new Error("unexpected data after the end of the array");
   }
-  if (place === "behind") return;
+  if (state === "after") return;
   if (element.length && depth === 0 && !inString) yield [element.take()];
-  throw new Error("the array breaks off");
+  throw new Error("unexpected end of the array");
 }
 
-/** The elements of an array, or the lines, as the first character says. */
-export async function* elementsOrLines(
+/** Yields the elements of an array if the first character opens one, else lines. */
+export async function* splitElementsOrLines(
   bytes: AsyncGenerator<Uint8Array>,
-  most: number,
+  maxBytes: number,
 ): AsyncGenerator<Raw[]> {
   const seen: Uint8Array[] = [];
   let first: number | undefined;
@@ -105,11 +105,11 @@ export async function* elementsOrLines(
     const { done, value } = await bytes.next();
     if (done) break;
     seen.push(value);
-    first = value.find((byte) => !blank.has(byte) && !mark.has(byte));
+    first = value.find((byte) => !whitespace.has(byte) && !byteOrderMark.has(byte));
   }
   async function* all() {
     yield* seen;
     yield* bytes;
   }
-  yield* first === open ? elements(all(), most) : lines(all(), most);
+  yield* first === open ? splitElements(all(), maxBytes) : splitLines(all(), maxBytes);
 }

@@ -1,50 +1,54 @@
-/** @file What every reader yields, and how a value in it is found. */
+/** @file The rows that every reader yields, and columns by path. */
 
-/** A row of a file, counted from 0: its values, or why it has none. */
+/** A row of a file, numbered from 0: its values, or the reason why it cannot be read. */
 export type Row =
   | { readonly row: number; readonly values: Readonly<Record<string, unknown>>; readonly error?: undefined }
   | {
       readonly row: number;
       readonly error: string;
-      /** Rows that it is about, from this one on; none: this one. */
+      /** The number of unreadable rows from this one on; 1 by default */
       readonly rows?: number;
     };
 
 export interface RowOptions {
-  /** Most bytes of a row; none: `defaultRowBytes`. */
+  /** Max bytes of a row; `defaultRowBytes` by default */
   readonly maxRowBytes?: number | undefined;
-  /** Ends the reading, also in the middle of a row. */
+  /** Stops reading, even in the middle of a row. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Some whole books are one row; more than this is a mistake, or an attack. */
+/** Some datasets have a whole book per row; anything larger is a mistake or an attack. */
 export const defaultRowBytes = 128 * 2 ** 20;
 
 const isList = (value: unknown): value is readonly unknown[] => Array.isArray(value);
 
-/** Follows the steps of a path; a list is followed in each of its elements, but for a step that is a number. */
-export function follow(value: unknown, [step, ...rest]: readonly string[]): unknown {
+/** Gets the value at a path; a step that is no number is taken in every element of a list. */
+export function getPath(value: unknown, [step, ...rest]: readonly string[]): unknown {
   if (step === undefined) return value;
-  if (isList(value) && !/^\d+$/.test(step)) return value.map((element) => follow(element, [step, ...rest]));
+  if (isList(value) && !/^\d+$/.test(step)) return value.map((element) => getPath(element, [step, ...rest]));
   if (typeof value !== "object" || value === null || !Object.hasOwn(value, step)) return undefined;
-  return follow((value as Record<string, unknown>)[step], rest);
+  return getPath((value as Record<string, unknown>)[step], rest);
 }
 
-/** The value of a column, by its name or by a path such as `meta.source` or `messages.0.content`. */
-export const valueAt = (values: Readonly<Record<string, unknown>>, column: string): unknown =>
-  Object.hasOwn(values, column) ? values[column] : follow(values, column.split("."));
+/** Gets a column by name, or by path such as `meta.source` or `messages.0.content`. */
+export const getValue = (values: Readonly<Record<string, unknown>>, column: string): unknown =>
+  Object.hasOwn(values, column) ? values[column] : getPath(values, column.split("."));
 
-/** The columns that there are, by path, for a message. */
-export function listColumns(columns: readonly string[], most = 30): string {
-  const more = columns.length - most;
-  return columns.slice(0, most).join(", ") + (more > 0 ? ` and ${more} more` : "");
+/** How many columns an error lists. */
+const maxListed = 30;
+
+/** The error for a missing column, which lists those of the file. */
+export function missingColumn(column: string, columns: readonly string[]): Error {
+  const more = columns.length - maxListed;
+  const listed = columns.slice(0, maxListed).join(", ") + (more > 0 ? ` and ${more} more` : "");
+  return new Error(`it has no column "${column}"; its columns: ${listed}`);
 }
 
-/** The paths of an object's values. */
-export function pathsOf(values: Readonly<Record<string, unknown>>, above = ""): string[] {
+/** Lists the paths of an object's values. */
+export function listPaths(values: Readonly<Record<string, unknown>>, prefix = ""): string[] {
   return Object.entries(values).flatMap(([key, value]) => {
-    const inside =
-      typeof value === "object" && value !== null && !isList(value) && above.split(".").length < 4;
-    return inside ? pathsOf(value as Record<string, unknown>, `${above}${key}.`) : [above + key];
+    const nested =
+      typeof value === "object" && value !== null && !isList(value) && prefix.split(".").length < 4;
+    return nested ? listPaths(value as Record<string, unknown>, `${prefix}${key}.`) : [prefix + key];
   });
 }

@@ -1,16 +1,18 @@
-/** @file Bits per byte: what a model needs to write text down, whatever its tokens are. */
+/** @file Bits per byte: a model's loss on text, comparable across tokenizers. */
+
+// T tokens.
 
 export interface ScoredText {
   readonly domain: string;
   /** i32[T], the byte at which each token ends */
   readonly ends: Int32Array;
-  /** f32[T], −log p of the token after each position, in nats; 0 at the last */
+  /** f32[T], −log p of the next token at each position, in nats; 0 at the last */
   readonly nll: Float32Array;
 }
 
 /**
- * Σ nll / ln 2 / bytes per domain, in the order in which the domains come. The first token of a text
- * is predicted by nothing, so its bytes do not count; a domain of which no byte counts is left out.
+ * Σ nll / ln 2 / bytes per domain, in order of first appearance. The bytes of a text's first token do not count,
+ * since nothing predicts it; a domain without any counted byte is left out.
  */
 export function bitsPerByte(texts: Iterable<ScoredText>): Record<string, number> {
   const sums = new Map<string, { nats: number; bytes: number }>();

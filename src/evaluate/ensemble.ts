@@ -1,15 +1,12 @@
-/** @file Several models, each with its own tokens, as one predictor of text. */
+/** @file Compares models with different tokenizers, and the average of their distributions. */
 import type { ScoredText } from "./bits-per-byte.ts";
 
-// M models.
-
 /**
- * What each model, and the average of all their distributions, makes of one text. Models with different
- * tokens compare over the stretches between bytes at which tokens of all of them end: there the
- * average's probability of a stretch is the mean of theirs.
+ * Scores a text under each model, and under the average of their distributions, by segments between the bytes at
+ * which tokens of all models end: the average's probability of a segment is the mean of theirs.
  *
- * @param texts the same text under each model.
- * @returns the same stretches for each model, and then for the average.
+ * @param texts the same text under each model
+ * @returns the same segments under each model, then under the average
  */
 export function onCommonBoundaries(texts: readonly ScoredText[]): ScoredText[] {
   const [{ domain, ends: own }, ...others] = texts;
@@ -17,11 +14,11 @@ export function onCommonBoundaries(texts: readonly ScoredText[]): ScoredText[] {
   const cuts = Int32Array.from(new Set(own.filter((end) => sets.every((set) => set.has(end)))));
   const perModel = texts.map(({ ends, nll }) => {
     const sums = new Float32Array(cuts.length);
-    let stretch = 0;
+    let segment = 0;
     for (let t = 0; t + 1 < ends.length; t++) {
-      while (cuts[stretch] < ends[t + 1]) stretch++;
-      // As elsewhere, a stretch's nats stand at the place before it; the first is predicted by nothing.
-      if (stretch > 0) sums[stretch - 1] += nll[t];
+      while (cuts[segment] < ends[t + 1]) segment++;
+      // As in ScoredText, a segment's nll is at the position before it; nothing predicts the first.
+      if (segment > 0) sums[segment - 1] += nll[t];
     }
     return sums;
   });

@@ -5,7 +5,7 @@ import { basename, dirname, join } from "node:path";
 import { formatJson, parseAsWritten } from "../files/json.ts";
 import { companions, tokenizerFiles } from "../files/model-files.ts";
 import { type JsonObject, checkFile, readJson } from "../files/read.ts";
-import { withoutRuntimeState } from "../text/runtime-state.ts";
+import { removeRuntimeState } from "../text/runtime-state.ts";
 
 /** Of a tokenizer_config.json; tens of thousands of added tokens take a few megabytes. */
 const maxSettingsBytes = 64_000_000;
@@ -49,7 +49,7 @@ export async function copyCompanions(from: string, to: string): Promise<void> {
   for (const name of checkCompanions(from)) {
     const [origin, copy] = [join(from, name), join(to, name)];
     if (name === tokenizerFiles.json) {
-      await writeFile(copy, withoutRuntimeState(await readFile(origin, "utf8")));
+      await writeFile(copy, removeRuntimeState(await readFile(origin, "utf8")));
       continue;
     }
     const settings = name === "tokenizer_config.json" && readJson(origin, maxSettingsBytes, parseAsWritten);

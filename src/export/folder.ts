@@ -7,7 +7,7 @@ import { tokenizerFiles } from "../files/model-files.ts";
 import type { WeightDtype, Weights } from "../weights/tensor-ref.ts";
 import { readDecoder } from "../models/folder.ts";
 import { onnxFile } from "../weights/onnx-files.ts";
-import { readTokenizerJson } from "../text/tokenizer.ts";
+import { readTokenizerJson } from "../text/tokenizer-json.ts";
 import { checkCompanions, copyCompanions } from "./companions.ts";
 import { exportConfig } from "./config.ts";
 import { type OnnxType, defaultInlineBytes, writeOnnx } from "./onnx.ts";

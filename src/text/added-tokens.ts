@@ -1,79 +1,76 @@
-/** @file The tokens that a text may contain as they are, from all the places that may list them, as transformers has it. */
-import { existsSync } from "node:fs";
+/** @file A tokenizer's added tokens, merged from all files that may list them, as transformers does. */
 import { join } from "node:path";
 import { z } from "zod";
-import { readJson } from "../files/read.ts";
-import { type AddedToken, type TokenizerConfig, namedTokens, tokenizerLimit } from "./special-tokens.ts";
+import { readSettings } from "./settings.ts";
+import { namedTokens } from "./special-tokens.ts";
+import type { AddedToken, TokenizerConfig } from "./tokenizer-config.ts";
 
-/** A token as tokenizer.json lists it besides the vocabulary. */
-export interface ListedToken extends AddedToken {
+/** An entry of tokenizer.json's added_tokens. */
+export interface AddedTokenEntry extends AddedToken {
   readonly id: number;
 }
 
-const Ids = z.record(z.string(), z.int().nonnegative());
+const Ids = z.record(z.string(), z.int().nonnegative(), { error: "expected an id for each token" });
 
-/** Of config.json: how many tokens the model knows. */
-const ModelConfig = z.object({ vocab_size: z.int().positive().catch(Infinity) });
+/** The field of config.json with the number of embedding rows. */
+const ModelConfig = z.object(
+  { vocab_size: z.int().positive().catch(Infinity) },
+  { error: "expected an object" },
+);
 
-function read<T extends z.ZodType>(path: string, schema: T, expected: string): z.infer<T> {
-  const result = schema.safeParse(existsSync(path) ? readJson(path, tokenizerLimit) : {});
-  if (result.success) return result.data;
-  throw new Error(`${path}: expected ${expected}`);
-}
-
-/** Tokens of added_tokens.json, an old form that counts only where tokenizer_config.json lists none. */
-function tokensOfOldForm(folder: string, named: ReadonlySet<string>): AddedToken[] {
-  const ids = read(join(folder, "added_tokens.json"), Ids, "an id for each token");
-  const plain = { single_word: false, lstrip: false, rstrip: false };
+/** Reads added_tokens.json, a legacy format that is used only without an added_tokens_decoder. */
+function readLegacyTokens(folder: string, special: ReadonlySet<string>): AddedToken[] {
+  const ids = readSettings(join(folder, "added_tokens.json"), Ids) ?? {};
+  const flags = { single_word: false, lstrip: false, rstrip: false };
   return Object.entries(ids)
     .sort(([, a], [, b]) => a - b)
     .map(([content]) => {
-      const special = named.has(content);
-      return { ...plain, content, normalized: !special, special };
+      const isSpecial = special.has(content);
+      return { ...flags, content, normalized: !isSpecial, special: isSpecial };
     });
 }
 
 /**
- * All added tokens of a folder, with the ids that the tokenizers library gives them: that of their text in
- * the vocabulary, or the next one that is free, whatever a file says.
+ * All added tokens of a folder. Ids are assigned as the tokenizers library assigns them: a token that is in the
+ * vocabulary keeps its id there, any other gets the next free one, whatever id a file states.
  *
- * @param listed those of tokenizer.json, or of what stands for it
- * @param vocabulary ids by tokens, without the added ones
+ * @param listed the added_tokens of tokenizer.json, or of a converted model file
+ * @param vocabulary token → id, without added tokens
  */
-export function addedTokens(
+export function collectAddedTokens(
   folder: string,
-  settings: TokenizerConfig,
+  config: TokenizerConfig,
   listed: readonly AddedToken[],
   vocabulary: ReadonlyMap<string, number>,
-): ListedToken[] {
-  const { parts, others } = namedTokens(settings);
-  const named = [...parts.values(), ...others];
-  const decoder = settings.added_tokens_decoder;
+): AddedTokenEntry[] {
+  const { byRole, others } = namedTokens(config);
+  const named = [...byRole.values(), ...others];
+  const decoder = config.added_tokens_decoder;
   const more = decoder
     ? Object.entries(decoder)
         .sort(([a], [b]) => Number(a) - Number(b))
         .map(([, token]) => token)
-    : tokensOfOldForm(folder, new Set(named.map(({ content }) => content)));
+    : readLegacyTokens(folder, new Set(named.map(({ content }) => content)));
   const all = new Map<string, AddedToken>();
-  // The last word counts, but what has been special stays special, as in the library.
-  const list = (token: AddedToken) =>
+  // Later definitions override earlier ones, but special stays special, as in the library.
+  const add = (token: AddedToken) =>
     all.set(token.content, {
       ...token,
       special: token.special || (all.get(token.content)?.special ?? false),
     });
-  for (const token of listed) list(token);
-  for (const token of more) if (decoder || !all.has(token.content)) list(token);
+  for (const token of listed) add(token);
+  for (const token of more) if (decoder || !all.has(token.content)) add(token);
   const onlyNamed = named.filter(({ content }) => !all.has(content));
   for (const token of onlyNamed) all.set(token.content, token);
   all.delete("");
 
-  let next = vocabulary.size;
-  const numbered = Array.from(all.values(), (token) => ({
+  let nextId = vocabulary.size;
+  const entries = Array.from(all.values(), (token) => ({
     ...token,
-    id: vocabulary.get(token.content) ?? next++,
+    id: vocabulary.get(token.content) ?? nextId++,
   }));
-  // A mere name that the model has no row for, such as a pad_token that nobody uses, is no token.
-  const { vocab_size: rows } = read(join(folder, "config.json"), ModelConfig, "an object");
+  // Drop tokens that are only named, such as an unused pad_token, and have no embedding row.
+  const rows = readSettings(join(folder, "config.json"), ModelConfig)?.vocab_size ?? Infinity;
   const isListed = (token: AddedToken) => !onlyNamed.some(({ content }) => content === token.content);
-  return numbered.filter((token) => token.id < rows || isListed(token));
+  return entries.filter((token) => token.id < rows || isListed(token));
 }

@@ -1,21 +1,22 @@
-/** @file vocab.json and merges.txt, the files of GPT-2 and those after it, as the tokenizer.json that stands for the same. */
+/** @file Converts vocab.json and merges.txt, the files of GPT-2 and its successors, to a tokenizer.json. */
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { checkFile, readJson } from "../files/read.ts";
-import { type TokenizerConfig, tokenizerLimit } from "./special-tokens.ts";
+import { maxTokenizerBytes } from "./settings.ts";
+import type { TokenizerConfig } from "./tokenizer-config.ts";
 
 const Vocab = z.record(z.string(), z.int().nonnegative());
 
-const byteLevel = (rest: object) => ({
+const byteLevel = (options: object) => ({
   type: "ByteLevel",
   add_prefix_space: false,
   trim_offsets: true,
-  ...rest,
+  ...options,
 });
 
-/** How a text is cut into words, by the class that tokenizer_config.json names. */
-const classes: Readonly<
-  Record<string, (addPrefix: boolean) => { normalizer: object | null; pre_tokenizer: object }>
+/** How a text is split into words, per tokenizer class. */
+const splitters: Readonly<
+  Record<string, (add_prefix_space: boolean) => { normalizer: object | null; pre_tokenizer: object }>
 > = {
   GPT2Tokenizer: (add_prefix_space) => ({
     normalizer: null,
@@ -46,9 +47,9 @@ const classes: Readonly<
   }),
 };
 
-/** "a b" of each line but the first, which may tell the version. */
+/** Reads pairs "a b", one a line; the first line may be the version. */
 function readMerges(path: string): [string, string][] {
-  checkFile(path, tokenizerLimit);
+  checkFile(path, maxTokenizerBytes);
   const lines = readFileSync(path, "utf8")
     .split("\n")
     .map((line) => line.replace(/\r$/, ""));
@@ -62,27 +63,27 @@ function readMerges(path: string): [string, string][] {
 }
 
 /**
- * vocab.json and merges.txt as tokenizer.json, but for the tokens that other files add.
- * @throws naming the file and the line, or the tokenizer's class if it is none of those known.
+ * Converts vocab.json and merges.txt to tokenizer.json, without the tokens that other files add.
+ * @throws naming the file and the line, or the tokenizer class if it is not supported.
  */
 export function readByteLevel(
   paths: { readonly vocab: string; readonly merges: string },
-  settings: TokenizerConfig,
+  config: TokenizerConfig,
 ): Record<string, unknown> {
-  const name = settings.tokenizer_class ?? "GPT2Tokenizer";
-  const way = Object.hasOwn(classes, name) ? classes[name] : undefined;
-  if (!way)
+  const name = config.tokenizer_class ?? "GPT2Tokenizer";
+  const split = Object.hasOwn(splitters, name) ? splitters[name] : undefined;
+  if (!split)
     throw new Error(
-      `${paths.vocab}: the tokenizer_class ${name} is not supported without a tokenizer.json; expected ${Object.keys(classes).join(" or ")}`,
+      `${paths.vocab}: the tokenizer_class ${name} is not supported without a tokenizer.json; expected ${Object.keys(splitters).join(" or ")}`,
     );
-  const vocab = Vocab.safeParse(readJson(paths.vocab, tokenizerLimit));
+  const vocab = Vocab.safeParse(readJson(paths.vocab, maxTokenizerBytes));
   if (!vocab.success) throw new Error(`${paths.vocab}: expected an id for each token`);
   return {
     version: "1.0",
     truncation: null,
     padding: null,
     added_tokens: [],
-    ...way(settings.add_prefix_space ?? false),
+    ...split(config.add_prefix_space ?? false),
     post_processor: byteLevel({ add_prefix_space: true, trim_offsets: false, use_regex: true }),
     decoder: byteLevel({ add_prefix_space: true, use_regex: true }),
     model: {
@@ -101,14 +102,14 @@ export function readByteLevel(
 }
 
 /**
- * A tokenizer.json's pre_tokenizer as the classes of GPT-2 and GPT-NeoX have it: whether a blank is put in
- * front of a text is for tokenizer_config.json to say, which by default says no.
+ * Applies add_prefix_space (false by default) to a tokenizer.json's pre_tokenizer, as transformers does for the
+ * classes of GPT-2 and GPT-NeoX, whatever the file says.
  */
-export function withPrefixSpace(preTokenizer: unknown, settings: TokenizerConfig): unknown {
+export function setPrefixSpace(preTokenizer: unknown, config: TokenizerConfig): unknown {
   const isByteLevel = (part: unknown): part is object =>
     typeof part === "object" && part !== null && "type" in part && part.type === "ByteLevel";
   return isByteLevel(preTokenizer) &&
-    ["GPT2Tokenizer", "GPTNeoXTokenizer"].includes(settings.tokenizer_class ?? "")
-    ? { ...preTokenizer, add_prefix_space: settings.add_prefix_space ?? false }
+    ["GPT2Tokenizer", "GPTNeoXTokenizer"].includes(config.tokenizer_class ?? "")
+    ? { ...preTokenizer, add_prefix_space: config.add_prefix_space ?? false }
     : preTokenizer;
 }

@@ -1,11 +1,10 @@
-/** @file How a model wants text to be generated: generation_config.json, and what config.json says in its place. */
-import { existsSync } from "node:fs";
+/** @file A model's generation defaults: generation_config.json, or config.json in its place. */
 import { join } from "node:path";
 import { z } from "zod";
-import { readJson } from "../files/read.ts";
+import { readSettings } from "./settings.ts";
 
-/** Largest file that is read; real ones have a few hundred bytes. */
-const limit = 10_000_000;
+/** Size limit of either file; real generation configs have a few hundred bytes. */
+const maxBytes = 10_000_000;
 
 const id = z.int().nonnegative();
 const EndIds = z.object({
@@ -25,7 +24,7 @@ const Settings = EndIds.extend({
 });
 
 export interface GenerationConfig {
-  /** Each of these ids ends a text; may be empty. */
+  /** The ids of eos_token_id, each of which ends a text; may be empty. */
   readonly endIds: readonly number[];
   readonly doSample?: boolean;
   readonly temperature?: number;
@@ -37,22 +36,15 @@ export interface GenerationConfig {
   readonly maxNewTokens?: number;
 }
 
-function read<T extends z.ZodType>(path: string, schema: T): z.infer<T> | undefined {
-  if (!existsSync(path)) return undefined;
-  const result = schema.safeParse(readJson(path, limit));
-  if (result.success) return result.data;
-  const [{ path: field, message }] = result.error.issues;
-  throw new Error(`${path}: ${[...field, message].join(": ")}`);
-}
-
 /**
- * The generation settings of a model's folder. config.json is asked only for the ids that end a text, where
- * generation_config.json lists none: transformers 5 ignores what else an old config.json says of generation.
- * @throws naming the file and the field, where a value is of the wrong kind.
+ * Reads the generation config of a model's folder. config.json is used only for eos_token_id, if
+ * generation_config.json has none: transformers 5 ignores the other generation settings of an old config.json.
+ * @throws naming the file and the field with a wrong value.
  */
 export function readGenerationConfig(folder: string): GenerationConfig {
-  const settings = read(join(folder, "generation_config.json"), Settings) ?? {};
-  const endIds = settings.eos_token_id ?? read(join(folder, "config.json"), EndIds)?.eos_token_id ?? [];
+  const settings = readSettings(join(folder, "generation_config.json"), Settings, maxBytes) ?? {};
+  const endIds =
+    settings.eos_token_id ?? readSettings(join(folder, "config.json"), EndIds, maxBytes)?.eos_token_id ?? [];
   const values = {
     doSample: settings.do_sample,
     temperature: settings.temperature,

@@ -1,28 +1,28 @@
 /**
- * @file A process for a tokenizer over which the library may abort: then this process ends, and no other.
- * Alone, it only tries to load the tokenizer.json on stdin.
+ * @file The process of an isolated tokenizer: if the library aborts, only this process ends.
+ * Run without IPC, it just loads the tokenizer.json on stdin.
  */
 import { Tokenizer } from "tokenizers";
-import type { Answer, Question, Setup } from "./isolated.ts";
-import { type Codec, codecOf } from "./native.ts";
+import type { CodecResponse, CodecRequest, Setup } from "./isolated.ts";
+import { type Codec, createCodec } from "./native.ts";
 
 if (process.send === undefined) Tokenizer.fromString(await Bun.stdin.text());
 
 let codec: Codec | undefined;
 
-process.on("message", async (message: Setup | Question) => {
-  let answer: Answer;
+process.on("message", async (message: Setup | CodecRequest) => {
+  let response: CodecResponse;
   try {
     if ("json" in message) {
-      codec = codecOf(Tokenizer.fromString(message.json));
+      codec = createCodec(Tokenizer.fromString(message.json));
       return;
     }
     const value =
       "text" in message ? codec!.encode(message.text, message.special) : codec!.decode(message.ids);
-    answer = { value: await value };
+    response = { value: await value };
   } catch (error) {
-    answer = { error: (error as Error).message };
+    response = { error: (error as Error).message };
   }
-  process.send!(answer);
+  process.send!(response);
 });
 process.on("disconnect", () => process.exit());

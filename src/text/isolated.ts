@@ -1,26 +1,26 @@
-/** @file A tokenizer in a process of its own, since the library aborts the process that a damaged or hostile one is in. */
+/** @file A tokenizer in a process of its own, since the library aborts its process on damaged or hostile ones. */
 import type { Codec, NativeEncoding } from "./native.ts";
 
-/** What the process is told first: its tokenizer.json. That has no answer. */
+/** The first message to the process: its tokenizer.json. It has no response. */
 export interface Setup {
   readonly json: string;
 }
-export type Question =
+export type CodecRequest =
   { readonly text: string; readonly special: boolean } | { readonly ids: readonly number[] };
-export type Answer = { readonly value: unknown } | { readonly error: string };
+export type CodecResponse = { readonly value: unknown } | { readonly error: string };
 
 const program = new URL("./isolated-process.ts", import.meta.url).pathname;
 
-/** A text that takes longer will not end; what is more than a million characters takes some seconds. */
+/** Milliseconds after which a text is assumed never to finish; a million characters take some seconds. */
 const timeLimit = (characters: number) => 10_000 + Math.ceil(characters / 100);
 
-/** Why a process ended, of all that it wrote about that. */
-const reasonOf = (stderr: string) =>
-  /panicked at [^\n]*\n([^\n]*)/.exec(stderr)?.[1] ?? "it takes too long, or too much memory";
+/** Extracts the reason for a crash from the process's stderr. */
+const parseCrash = (stderr: string) =>
+  /panicked at [^\n]*\n([^\n]*)/.exec(stderr)?.[1] ?? "it takes too long or too much memory";
 
 /**
  * Loads a tokenizer.json in another process.
- * @throws naming the file, if that process does not outlive it.
+ * @throws naming the file, if that process fails or crashes.
  */
 export function tryToLoad(path: string, json: string): void {
   const { exitCode, stderr } = Bun.spawnSync([process.execPath, program], {
@@ -31,69 +31,70 @@ export function tryToLoad(path: string, json: string): void {
   if (exitCode === 0) return;
   const text = stderr.toString();
   const error = /^\s*error: (.*)$/m.exec(text)?.[1];
-  throw new Error(`${path}: cannot be read as a tokenizer: ${error ?? reasonOf(text)}`);
+  throw new Error(`${path}: cannot be read as a tokenizer: ${error ?? parseCrash(text)}`);
 }
 
-interface Isolated {
+interface CodecProcess {
   readonly child: Bun.Subprocess<"ignore", "ignore", "pipe">;
-  /** Resolves with the next answer, or the reason for which there will be none. */
-  next: PromiseWithResolvers<Answer>;
+  /** Resolves with the next response, or with the reason for a crash. */
+  response: PromiseWithResolvers<CodecResponse>;
 }
 
+/** A codec whose process is started with the first request, and again after a crash. */
 export class IsolatedCodec implements Codec {
   readonly #path: string;
   readonly #json: string;
-  #isolated: Isolated | undefined;
+  #process: CodecProcess | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** @param path of the file that errors name */
+  /** @param path the file that errors name */
   constructor(path: string, json: string) {
     this.#path = path;
     this.#json = json;
   }
 
   encode(text: string, special: boolean): Promise<NativeEncoding> {
-    return this.#ask({ text, special }, text.length) as Promise<NativeEncoding>;
+    return this.#request({ text, special }, text.length) as Promise<NativeEncoding>;
   }
 
   decode(ids: readonly number[]): Promise<string> {
-    return this.#ask({ ids }, ids.length) as Promise<string>;
+    return this.#request({ ids }, ids.length) as Promise<string>;
   }
 
-  /** One after the other, so that it is known what ends the process. */
-  #ask(question: Question, characters: number): Promise<unknown> {
-    const answer = this.#last.then(async () => {
-      const isolated = (this.#isolated ??= this.#start());
-      isolated.next = Promise.withResolvers();
-      isolated.child.ref();
-      isolated.child.send(question);
-      const late = setTimeout(() => isolated.child.kill("SIGKILL"), timeLimit(characters));
-      const result = await isolated.next.promise;
-      clearTimeout(late);
-      isolated.child.unref();
+  /** Sends one request at a time, so that a crash is known to be the current text's. */
+  #request(request: CodecRequest, characters: number): Promise<unknown> {
+    const response = this.#last.then(async () => {
+      const running = (this.#process ??= this.#start());
+      running.response = Promise.withResolvers();
+      running.child.ref();
+      running.child.send(request);
+      const timer = setTimeout(() => running.child.kill("SIGKILL"), timeLimit(characters));
+      const result = await running.response.promise;
+      clearTimeout(timer);
+      running.child.unref();
       if ("value" in result) return result.value;
       throw new Error(
         `${this.#path}: the tokenizer fails on a text of ${characters} characters: ${result.error}`,
       );
     });
-    this.#last = answer.catch(() => {});
-    return answer;
+    this.#last = response.catch(() => {});
+    return response;
   }
 
-  #start(): Isolated {
+  #start(): CodecProcess {
     const child = Bun.spawn([process.execPath, program], {
       serialization: "advanced",
       stdin: "ignore",
       stdout: "ignore",
       stderr: "pipe",
-      ipc: (answer: Answer) => isolated.next.resolve(answer),
+      ipc: (response: CodecResponse) => started.response.resolve(response),
     });
-    const isolated: Isolated = { child, next: Promise.withResolvers() };
+    const started: CodecProcess = { child, response: Promise.withResolvers() };
     void child.exited.then(async () => {
-      if (this.#isolated === isolated) this.#isolated = undefined;
-      isolated.next.resolve({ error: reasonOf(await new Response(child.stderr).text()) });
+      if (this.#process === started) this.#process = undefined;
+      started.response.resolve({ error: parseCrash(await new Response(child.stderr).text()) });
     });
     child.send({ json: this.#json } satisfies Setup);
-    return isolated;
+    return started;
   }
 }

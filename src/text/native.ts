@@ -1,21 +1,22 @@
-/** @file The tokenizers library: texts to ids and ranges of code points, and back. */
+/** @file The tokenizers library as a codec: text to ids and code point ranges, and back. */
 import { Tokenizer } from "tokenizers";
 
 export interface NativeEncoding {
   readonly ids: readonly number[];
-  /** Code points at which each token begins and ends. */
+  /** [start, end) of each token, in code points. */
   readonly offsets: readonly (readonly number[])[];
 }
 
-/** What encodes: the library in this process, or in another. */
+/** The library in this process, or in another. */
 export interface Codec {
-  /** @param special whether with the tokens that stand around a text */
+  /** @param special whether to add the special tokens before and after the text */
   encode(text: string, special: boolean): Promise<NativeEncoding>;
-  /** Text of ids, without special tokens. */
+  /** Decodes ids, leaving out special tokens. */
   decode(ids: readonly number[]): Promise<string>;
 }
 
-export function codecOf(native: Tokenizer): Codec {
+/** A codec in this process. */
+export function createCodec(native: Tokenizer): Codec {
   return {
     async encode(text, special) {
       const encoding = await native.encode(text, null, { addSpecialTokens: special });

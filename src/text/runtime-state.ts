@@ -1,29 +1,29 @@
-/** @file tokenizer.json without what a program has left in it that was using it. */
+/** @file Removes from tokenizer.json the state of the program that saved it. */
 
-/** Strings whole, since there may be brackets in them, and what opens or closes. */
-const marks = /"(?:[^"\\]|\\.)*"|[{}[\]]/gs;
+/** Brackets, and whole strings, since they may contain brackets. */
+const tokens = /"(?:[^"\\]|\\.)*"|[{}[\]]/gs;
 
 /**
- * The text of a tokenizer.json in which `truncation` and `padding` are null: they say how its last user wanted
- * texts cut off and filled up, and are no part of the model. All else keeps its text, numbers too.
+ * Sets `truncation` and `padding` to null in the text of a tokenizer.json: they are settings of its last user, not
+ * part of the model. Everything else stays as written, numbers included.
  */
-export function withoutRuntimeState(json: string): string {
+export function removeRuntimeState(json: string): string {
   let [depth, result, copied] = [0, "", 0];
-  /** Where the value begins that is left out, and where it ends once it is closed. */
-  let dropped: number | undefined;
-  for (const { 0: mark, index } of json.matchAll(marks)) {
-    const end = index + mark.length;
-    if (mark === "{" || mark === "[") depth++;
-    else if (mark === "}" || mark === "]") {
+  /** The start of the object being removed. */
+  let removed: number | undefined;
+  for (const { 0: token, index } of json.matchAll(tokens)) {
+    const end = index + token.length;
+    if (token === "{" || token === "[") depth++;
+    else if (token === "}" || token === "]") {
       depth--;
-      if (depth === 1 && dropped !== undefined) {
-        result += `${json.slice(copied, dropped)}null`;
-        [copied, dropped] = [end, undefined];
+      if (depth === 1 && removed !== undefined) {
+        result += `${json.slice(copied, removed)}null`;
+        [copied, removed] = [end, undefined];
       }
-    } else if (depth === 1 && (mark === '"truncation"' || mark === '"padding"')) {
+    } else if (depth === 1 && (token === '"truncation"' || token === '"padding"')) {
       const colon = /\s*:\s*/y;
       colon.lastIndex = end;
-      if (colon.test(json) && json[colon.lastIndex] === "{") dropped = colon.lastIndex;
+      if (colon.test(json) && json[colon.lastIndex] === "{") removed = colon.lastIndex;
     }
   }
   return result + json.slice(copied);

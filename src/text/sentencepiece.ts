@@ -1,119 +1,65 @@
-/**
- * @file tokenizer.model, a SentencePiece model, as the tokenizer.json that stands for the same.
- * Fields: https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto
- */
+/** @file Converts tokenizer.model, a SentencePiece model, to the equivalent tokenizer.json. */
 import { readFileSync } from "node:fs";
-import { Reader } from "protobufjs/minimal";
 import { checkFile } from "../files/read.ts";
-import { type TokenizerConfig } from "./special-tokens.ts";
+import {
+  type Piece,
+  type SentencePieceModel,
+  modelTypes,
+  parseSentencePiece,
+  pieceTypes,
+} from "./sentencepiece-model.ts";
+import type { TokenizerConfig } from "./tokenizer-config.ts";
 
-/** Largest model that is read; that of Gemma's 256,000 tokens has 4 MB. */
-const limit = 100_000_000;
-
-/** ModelProto.SentencePiece.Type */
-const pieceTypes = { unknown: 2, control: 3, userDefined: 4 } as const;
-/** TrainerSpec.ModelType */
-const modelTypes = { unigram: 1, bpe: 2 } as const;
-
-interface Piece {
-  piece: string;
-  score: number;
-  type: number;
-}
-
-interface Model {
-  pieces: Piece[];
-  modelType: number;
-  byteFallback: boolean;
-  charsmap: Uint8Array;
-  addDummyPrefix: boolean;
-  removeExtraWhitespaces: boolean;
-}
-
-/** Calls for each field of a message; one that is not asked for is skipped. */
-function fields(reader: Reader, end: number, take: Readonly<Record<number, () => void>>): void {
-  while (reader.pos < end) {
-    const tag = reader.uint32();
-    if (take[tag >>> 3]) take[tag >>> 3]();
-    else reader.skipType(tag & 7);
-  }
-}
-
-function parse(bytes: Uint8Array): Model {
-  const reader = Reader.create(bytes);
-  const model: Model = {
-    pieces: [],
-    modelType: modelTypes.unigram,
-    byteFallback: false,
-    charsmap: new Uint8Array(0),
-    addDummyPrefix: true,
-    removeExtraWhitespaces: true,
-  };
-  const message = (take: Readonly<Record<number, () => void>>) => {
-    const length = reader.uint32();
-    if (length > reader.len - reader.pos) throw new Error("it ends in the middle");
-    fields(reader, reader.pos + length, take);
-  };
-  fields(reader, reader.len, {
-    1() {
-      const piece: Piece = { piece: "", score: 0, type: 1 };
-      message({
-        1: () => (piece.piece = reader.string()),
-        2: () => (piece.score = reader.float()),
-        3: () => (piece.type = reader.int32()),
-      });
-      model.pieces.push(piece);
-    },
-    2: () =>
-      message({
-        3: () => (model.modelType = reader.int32()),
-        35: () => (model.byteFallback = reader.bool()),
-      }),
-    3: () =>
-      message({
-        2: () => (model.charsmap = reader.bytes().slice()),
-        3: () => (model.addDummyPrefix = reader.bool()),
-        4: () => (model.removeExtraWhitespaces = reader.bool()),
-      }),
-  });
-  return model;
-}
+/** Size limit of a model; that of Gemma's 256,000 tokens is 4 MB. */
+const maxModelBytes = 100_000_000;
 
 /**
- * The merges of a BPE vocabulary: every way to make a piece of two others, the best piece first;
- * SentencePiece, too, merges the pair whose piece has the highest score.
+ * Derives the merges of a BPE vocabulary: every way to split a piece into two others, best piece first, since
+ * SentencePiece merges the pair whose piece has the highest score.
  */
-function mergesOf(pieces: readonly Piece[]): [string, string][] {
+function deriveMerges(pieces: readonly Piece[]): [string, string][] {
   const ids = new Map(pieces.map(({ piece }, id) => [piece, id]));
   const merges = pieces.flatMap(({ piece, score }) => {
     const points = [...piece];
-    const ways = points.slice(1).flatMap((_, i) => {
+    const splits = points.slice(1).flatMap((_, i) => {
       const [left, right] = [points.slice(0, i + 1).join(""), points.slice(i + 1).join("")];
       return ids.has(left) && ids.has(right)
-        ? [{ left, right, score, length: i + 1, of: points.length }]
+        ? [{ left, right, score, leftLength: i + 1, length: points.length }]
         : [];
     });
-    return ways.sort((a, b) => ids.get(a.left)! - ids.get(b.left)! || ids.get(a.right)! - ids.get(b.right)!);
+    return splits.sort(
+      (a, b) => ids.get(a.left)! - ids.get(b.left)! || ids.get(a.right)! - ids.get(b.right)!,
+    );
   });
-  merges.sort((a, b) => b.score - a.score || b.length - a.length || b.of - a.of);
+  merges.sort((a, b) => b.score - a.score || b.leftLength - a.leftLength || b.length - a.length);
   return merges.map(({ left, right }) => [left, right]);
 }
 
 const replace = (pattern: object, content: string) => ({ type: "Replace", pattern, content });
-const blankToMark = replace({ String: " " }, "▁");
+const spaceToMarker = replace({ String: " " }, "▁");
 
-/** How a text is prepared: SentencePiece's own normalization, blanks as ▁, and one more in front. */
-function preparation(model: Model, { add_prefix_space, legacy }: TokenizerConfig) {
-  const prefix = add_prefix_space ?? model.addDummyPrefix;
-  const steps: object[] = [];
+/** Whether a space is put before a text. */
+const hasPrefix = (model: SentencePieceModel, config: TokenizerConfig) =>
+  config.add_prefix_space ?? model.addDummyPrefix;
+
+/** The normalizer and pre_tokenizer: SentencePiece's own normalization, spaces as ▁, and one before the text. */
+function createNormalization(model: SentencePieceModel, config: TokenizerConfig) {
+  const prefix = hasPrefix(model, config);
+  const normalizers: object[] = [];
   if (model.charsmap.length)
-    steps.push({ type: "Precompiled", precompiled_charsmap: Buffer.from(model.charsmap).toString("base64") });
+    normalizers.push({
+      type: "Precompiled",
+      precompiled_charsmap: Buffer.from(model.charsmap).toString("base64"),
+    });
   if (model.removeExtraWhitespaces)
-    steps.push({ type: "Strip", strip_left: true, strip_right: true }, replace({ Regex: " {2,}" }, " "));
-  // Since they gave up the "legacy" way, Hugging Face's tokenizers put no second blank before a blank.
-  if (legacy === false)
+    normalizers.push(
+      { type: "Strip", strip_left: true, strip_right: true },
+      replace({ Regex: " {2,}" }, " "),
+    );
+  // With legacy: false, transformers adds no second space before a leading one.
+  if (config.legacy === false)
     return {
-      normalizer: steps.length ? { type: "Sequence", normalizers: steps } : null,
+      normalizer: normalizers.length ? { type: "Sequence", normalizers } : null,
       pre_tokenizer: {
         type: "Metaspace",
         replacement: "▁",
@@ -121,66 +67,78 @@ function preparation(model: Model, { add_prefix_space, legacy }: TokenizerConfig
         split: false,
       },
     };
-  if (prefix) steps.push({ type: "Prepend", prepend: "▁" });
-  return { normalizer: { type: "Sequence", normalizers: [...steps, blankToMark] }, pre_tokenizer: null };
+  if (prefix) normalizers.push({ type: "Prepend", prepend: "▁" });
+  return {
+    normalizer: { type: "Sequence", normalizers: [...normalizers, spaceToMarker] },
+    pre_tokenizer: null,
+  };
 }
 
-/**
- * A tokenizer.model as tokenizer.json, but for the tokens that other files add. Of the settings, those count
- * that change how it is read.
- * @throws naming the file, if it is damaged or neither BPE nor Unigram.
- */
-export function readSentencePiece(path: string, settings: TokenizerConfig): Record<string, unknown> {
-  checkFile(path, limit);
-  let model: Model;
+/** The model part of tokenizer.json, by SentencePiece model type. */
+const modelConverters: Readonly<Record<number, (model: SentencePieceModel, unknown: number) => object>> = {
+  [modelTypes.bpe]: ({ pieces, byteFallback }, unknown) => ({
+    type: "BPE",
+    dropout: null,
+    unk_token: pieces[unknown].piece,
+    continuing_subword_prefix: null,
+    end_of_word_suffix: null,
+    fuse_unk: true,
+    byte_fallback: byteFallback,
+    ignore_merges: false,
+    vocab: Object.fromEntries(pieces.map(({ piece }, id) => [piece, id])),
+    merges: deriveMerges(pieces),
+  }),
+  [modelTypes.unigram]: ({ pieces, byteFallback }, unknown) => ({
+    type: "Unigram",
+    unk_id: unknown,
+    byte_fallback: byteFallback,
+    vocab: pieces.map(({ piece, score }) => [piece, score]),
+  }),
+};
+
+/** The pieces that become added tokens. */
+function findAddedTokens({ pieces, modelType }: SentencePieceModel) {
+  const isSpecial = (type: number) => type === pieceTypes.control || type === pieceTypes.unknown;
+  // Unigram finds user-defined pieces by their score, which beats all others; as added tokens they would split
+  // the text around them.
+  const isAdded = (type: number) =>
+    isSpecial(type) || (type === pieceTypes.userDefined && modelType === modelTypes.bpe);
+  const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false };
+  return pieces.flatMap(({ piece, type }, id) =>
+    isAdded(type) ? [{ ...flags, id, content: piece, special: isSpecial(type) }] : [],
+  );
+}
+
+function readModel(path: string): SentencePieceModel {
+  checkFile(path, maxModelBytes);
   try {
-    model = parse(readFileSync(path));
+    return parseSentencePiece(readFileSync(path));
   } catch (cause) {
     throw new Error(`${path}: cannot be read as a SentencePiece model: ${(cause as Error).message}`, {
       cause,
     });
   }
-  const { pieces, modelType, byteFallback } = model;
-  const unknown = pieces.findIndex(({ type }) => type === pieceTypes.unknown);
+}
+
+/**
+ * Converts a tokenizer.model to tokenizer.json, without the tokens that other files add. The config's
+ * add_prefix_space and legacy apply.
+ * @throws naming the file, if it is damaged or neither BPE nor Unigram.
+ */
+export function readSentencePiece(path: string, config: TokenizerConfig): Record<string, unknown> {
+  const model = readModel(path);
+  const unknown = model.pieces.findIndex(({ type }) => type === pieceTypes.unknown);
   if (unknown < 0)
     throw new Error(`${path}: cannot be read as a SentencePiece model: it has no unknown piece`);
-  const special = (type: number) => type === pieceTypes.control || type === pieceTypes.unknown;
-  // Unigram finds a symbol of the user's by its score, which beats all others, and leaves the text around it whole.
-  const listed = (type: number) =>
-    special(type) || (type === pieceTypes.userDefined && modelType === modelTypes.bpe);
-  const plain = { single_word: false, lstrip: false, rstrip: false, normalized: false };
-  const found = pieces.flatMap(({ piece, type }, id) =>
-    listed(type) ? [{ ...plain, id, content: piece, special: special(type) }] : [],
-  );
-  const ids = new Map(pieces.map(({ piece }, id) => [piece, id]));
-  const models: Readonly<Record<number, () => object>> = {
-    [modelTypes.bpe]: () => ({
-      type: "BPE",
-      dropout: null,
-      unk_token: pieces[unknown].piece,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: true,
-      byte_fallback: byteFallback,
-      ignore_merges: false,
-      vocab: Object.fromEntries(ids),
-      merges: mergesOf(pieces),
-    }),
-    [modelTypes.unigram]: () => ({
-      type: "Unigram",
-      unk_id: unknown,
-      byte_fallback: byteFallback,
-      vocab: pieces.map(({ piece, score }) => [piece, score]),
-    }),
-  };
-  const make = models[modelType];
-  if (!make) throw new Error(`${path}: model type ${modelType} is not supported; expected BPE or Unigram`);
+  const convert = modelConverters[model.modelType];
+  if (!convert)
+    throw new Error(`${path}: model type ${model.modelType} is not supported; expected BPE or Unigram`);
   return {
     version: "1.0",
     truncation: null,
     padding: null,
-    added_tokens: found,
-    ...preparation(model, settings),
+    added_tokens: findAddedTokens(model),
+    ...createNormalization(model, config),
     post_processor: null,
     decoder: {
       type: "Sequence",
@@ -188,11 +146,9 @@ export function readSentencePiece(path: string, settings: TokenizerConfig): Reco
         replace({ String: "▁" }, " "),
         { type: "ByteFallback" },
         { type: "Fuse" },
-        ...((settings.add_prefix_space ?? model.addDummyPrefix)
-          ? [{ type: "Strip", content: " ", start: 1, stop: 0 }]
-          : []),
+        ...(hasPrefix(model, config) ? [{ type: "Strip", content: " ", start: 1, stop: 0 }] : []),
       ],
     },
-    model: make(),
+    model: convert(model, unknown),
   };
 }

@@ -1,42 +1,42 @@
-/** @file Cuts a text into pieces that have few enough tokens under each of several tokenizers. */
+/** @file Splits a text into pieces that fit a token limit under each of several tokenizers. */
 import { type Tokenizer, byteOffsets } from "./tokenizer.ts";
 
-/** Characters per token to begin with; English has about four. */
+/** First guess of the characters per token; English has about four. */
 const charactersPerToken = 4;
 
-/** A cut at a line's end is taken if the piece is at least this share of what would fit. */
-const lineShare = 0.75;
+/** Prefer a cut at the end of a line if it keeps at least this fraction of what fits. */
+const minLineFraction = 0.75;
 
 const isLowSurrogate = (unit: number) => (unit & 0xfc00) === 0xdc00;
 
-/** Moves a cut to the left so that it does not fall inside a character. */
-const toCharacter = (text: string, cut: number) => (isLowSurrogate(text.charCodeAt(cut)) ? cut - 1 : cut);
+/** Moves a cut to the left if it is inside a surrogate pair. */
+const alignCut = (text: string, cut: number) => (isLowSurrogate(text.charCodeAt(cut)) ? cut - 1 : cut);
 
-/** UTF-16 units in the part of a text that has at most this many bytes. */
-function unitsAtByte(text: string, byte: number): number {
+/** The length, in UTF-16 units, of the longest prefix of at most `maxBytes` bytes. */
+function prefixLength(text: string, maxBytes: number): number {
   const offsets = byteOffsets(text);
   let [units, point] = [0, 0];
-  while (point + 1 < offsets.length && offsets[point + 1] <= byte) {
+  while (point + 1 < offsets.length && offsets[point + 1] <= maxBytes) {
     units += offsets[point + 1] - offsets[point] === 4 ? 2 : 1;
     point++;
   }
   return units;
 }
 
-/** The end of white space nearest to the limit: of a line if one is near, else of a word; else the limit. */
+/** Where to cut before the limit: after a line if one ends nearby, else after a word, else at the limit. */
 function cutAtSpace(text: string, limit: number): number {
   const line = text.lastIndexOf("\n", limit - 1) + 1;
-  if (line >= limit * lineShare) return line;
+  if (line >= limit * minLineFraction) return line;
   for (let cut = limit; cut > 0; cut--) if (/\s/.test(text[cut - 1])) return cut;
-  return toCharacter(text, limit);
+  return alignCut(text, limit);
 }
 
 /**
- * Pieces that concatenate to the text. Each has at most `limit` tokens under every tokenizer, unless
- * a single character has more; each ends at the end of white space where it contains any.
+ * Yields pieces that concatenate to the text. Each has at most `limit` tokens under every tokenizer, unless a
+ * single character has more, and ends after whitespace if it contains any.
  *
- * White space stays with the piece that it ends: a SentencePiece tokenizer puts a blank of its own in
- * front of a text, and a second one would make different tokens.
+ * Whitespace ends a piece rather than starting the next: a SentencePiece tokenizer prepends a space to a text, and
+ * a second one would give different tokens.
  */
 export async function* splitText(
   text: string,
@@ -46,9 +46,9 @@ export async function* splitText(
   let start = 0;
   while (start < text.length) {
     let length = Math.min(text.length - start, limit * charactersPerToken);
-    // Grows while everything fits, then shrinks to what does.
+    // Double the window while all of it fits, then shrink to what fits.
     for (;;) {
-      const window = text.slice(start, toCharacter(text, start + length));
+      const window = text.slice(start, alignCut(text, start + length));
       const fits = await fittingLength(window, tokenizers, limit);
       if (fits < window.length || start + window.length >= text.length) {
         length = fits;
@@ -58,19 +58,19 @@ export async function* splitText(
     }
     let piece = text.slice(start, start + length);
     if (start + length < text.length) piece = piece.slice(0, cutAtSpace(piece, piece.length));
-    // Cut off from what followed, the end of a piece may have more tokens than it had before.
+    // Without the text that followed, the end of a piece may have more tokens than before.
     while ((await fittingLength(piece, tokenizers, limit)) < piece.length && [...piece].length > 1)
-      piece = piece.slice(0, cutAtSpace(piece, toCharacter(piece, Math.floor(piece.length * 0.9))));
+      piece = piece.slice(0, cutAtSpace(piece, alignCut(piece, Math.floor(piece.length * 0.9))));
     yield piece;
     start += piece.length;
   }
 }
 
-/** UTF-16 units of the text that have at most `limit` tokens under every tokenizer; at least one character. */
+/** The length, in UTF-16 units, of the prefix that fits every tokenizer's limit; at least one character. */
 async function fittingLength(text: string, tokenizers: readonly Tokenizer[], limit: number): Promise<number> {
   const encodings = await Promise.all(tokenizers.map((tokenizer) => tokenizer.encode(text)));
   let fits = text.length;
   for (const { ids, ends } of encodings)
-    if (ids.length > limit) fits = Math.min(fits, unitsAtByte(text, ends[limit - 1]));
+    if (ids.length > limit) fits = Math.min(fits, prefixLength(text, ends[limit - 1]));
   return Math.max(fits, text.length && String.fromCodePoint(text.codePointAt(0)!).length);
 }

@@ -1,47 +1,47 @@
-/** @file Text out of tokens as they come, up to a string that ends it, of which no part is ever given out. */
+/** @file Streams the text of tokens up to a stop string, no part of which is ever emitted. */
 import { DecodeStream, type Detokenizer } from "./detokenize.ts";
 
-export interface Fresh {
-  /** Text that is certain now. */
+export interface TextDelta {
+  /** Text that can no longer become part of a stop string. */
   readonly text: string;
-  /** The string that has ended the text. */
+  /** The stop string that ended the text. */
   readonly stop?: string;
 }
 
 export class TextStream {
   readonly #decoder: DecodeStream;
   readonly #stops: readonly string[];
-  #before: ArrayLike<number> | undefined;
-  /** Text that may turn out to be the beginning of a stop string. */
+  #context: ArrayLike<number> | undefined;
+  /** Text that may be the beginning of a stop string. */
   #held = "";
 
   /**
-   * @param stops strings that end the text, and are no part of it
-   * @param before ids that the text goes on from
+   * @param stops strings that end the text and are not part of it
+   * @param context ids that the text continues
    */
-  constructor(detokenizer: Detokenizer, stops: readonly string[] = [], before?: ArrayLike<number>) {
+  constructor(detokenizer: Detokenizer, stops: readonly string[] = [], context?: ArrayLike<number>) {
     this.#decoder = new DecodeStream(detokenizer);
     this.#stops = stops;
-    this.#before = before;
+    this.#context = context;
   }
 
-  /** Takes a token, and tells where in the text it begins (UTF-16 units), which may be behind the end that it brings. */
-  async push(id: number): Promise<Fresh & { readonly offset: number }> {
-    if (this.#before) await this.#decoder.follow(this.#before);
-    this.#before = undefined;
+  /** Adds a token; `offset` is its start in the text in UTF-16 units, possibly past the end if it completes a stop. */
+  async push(id: number): Promise<TextDelta & { readonly offset: number }> {
+    if (this.#context) await this.#decoder.prime(this.#context);
+    this.#context = undefined;
     const { text, offset } = await this.#decoder.step(id);
     return { ...this.#release(text), offset };
   }
 
-  /** What is left once the last token has come. */
-  end(): Fresh {
-    const fresh = this.#release(this.#decoder.end());
-    return fresh.stop === undefined ? { text: fresh.text + this.#held } : fresh;
+  /** The rest of the text, after the last token. */
+  end(): TextDelta {
+    const rest = this.#release(this.#decoder.end());
+    return rest.stop === undefined ? { text: rest.text + this.#held } : rest;
   }
 
-  /** The stop string that is complete first ends the text, whatever the pieces; of several the longest. */
-  #release(fresh: string): Fresh {
-    const all = this.#held + fresh;
+  /** The stop string that is complete first ends the text, the longest if several are, however the text is cut. */
+  #release(decoded: string): TextDelta {
+    const all = this.#held + decoded;
     let [at, end, found] = [Infinity, Infinity, undefined as string | undefined];
     for (const stop of this.#stops) {
       const start = all.indexOf(stop);

@@ -1,8 +1,8 @@
 /** @file Stage 1: files to documents. */
-import { formatOf } from "../../src/data/files.ts";
+import { detectFormat } from "../../src/data/files.ts";
 import { readJson, readJsonl, readText } from "../../src/data/lines.ts";
 import { readParquet } from "../../src/data/parquet.ts";
-import { type Row, type RowOptions, listColumns, pathsOf, valueAt } from "../../src/data/row.ts";
+import { type Row, type RowOptions, getValue, listPaths, missingColumn } from "../../src/data/row.ts";
 import type { Cursor, Document } from "../records.ts";
 
 export interface ReadOptions {
@@ -29,7 +29,7 @@ function rowsOf(
   options: RowOptions,
 ): AsyncGenerator<Row> {
   const columns = [text, domain, id].filter((name) => name !== undefined);
-  switch (formatOf(path)) {
+  switch (detectFormat(path)) {
     case "jsonl":
       return readJsonl(path, from, options);
     case "json":
@@ -54,14 +54,13 @@ function kindOf(value: unknown): string {
 
 /** The text of a row; a list of one text is that text. */
 function textOf(values: Readonly<Record<string, unknown>>, column: string): string {
-  const found = valueAt(values, column);
+  const found = getValue(values, column);
   const text: unknown = Array.isArray(found) && found.length === 1 ? found[0] : found;
   if (typeof text === "string") {
     if (text.isWellFormed()) return text;
     throw new Error(`column "${column}" holds half of a surrogate pair, which is no text`);
   }
-  if (text === undefined)
-    throw new Error(`it has no column "${column}"; its columns: ${listColumns(pathsOf(values))}`);
+  if (text === undefined) throw missingColumn(column, listPaths(values));
   const remedy = Array.isArray(text) ? `; a path may number one of them, such as messages.0.content` : "";
   throw new Error(`column "${column}" is ${kindOf(text)}, expected a string${remedy}`);
 }
@@ -75,7 +74,7 @@ function toDocument(
 ): Document {
   const text = textOf(values, options.text);
   const named = (column: string | undefined) =>
-    column === undefined || formatOf(path) === "text" ? undefined : label(valueAt(values, column));
+    column === undefined || detectFormat(path) === "text" ? undefined : label(getValue(values, column));
   return { id: named(options.id) ?? `${path}:${row}`, domain: named(options.domain) ?? "all", text, cursor };
 }
 

@@ -1,9 +1,9 @@
-/** Rows end where they end, wherever the bytes happen to be cut. */
+/** Rows are split the same, wherever the chunks of bytes are cut. */
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { elements, lines } from "../../src/data/raw.ts";
+import { splitElements, splitLines } from "../../src/data/raw.ts";
 
-/** Bytes in pieces of the given lengths, again and again. */
+/** The bytes of a text in chunks of the given lengths, repeated. */
 async function* cut(text: string, lengths: readonly number[]): AsyncGenerator<Uint8Array> {
   const bytes = Buffer.from(text);
   for (let i = 0, at = 0; at < bytes.length; i++) {
@@ -19,26 +19,26 @@ const strings = fc.array(
   fc.string({ unit: fc.constantFrom("a", "é", "😀", '"', "\\", "[", "]", "{", "}", ",", "\n", "\r") }),
 );
 
-test("elements of an array are what stands between its commas", async () => {
+test("elements of an array are the bytes between its commas", async () => {
   const values = fc.array(fc.jsonValue({ maxDepth: 3 }));
   const spaces = fc.constantFrom("", " ", "\n\t");
   await fc.assert(
     fc.asyncProperty(fc.oneof(values, strings), lengths, spaces, async (all, lengths, space) => {
       const parts = all.map((value) => `${space}${JSON.stringify(value)}${space}`);
-      const found = await texts(elements(cut(`\uFEFF${space}[${parts.join(",")}]\n`, lengths), 1e6));
+      const found = await texts(splitElements(cut(`\uFEFF${space}[${parts.join(",")}]\n`, lengths), 1e6));
       expect(found).toEqual(parts.length ? parts : [""]);
     }),
   );
 });
 
-test("lines are what they were, and those over the limit are left out one by one", async () => {
+test("lines are kept as they are, and only those over the limit are dropped", async () => {
   await fc.assert(
-    fc.asyncProperty(strings, lengths, fc.integer({ min: 1, max: 20 }), async (all, lengths, most) => {
+    fc.asyncProperty(strings, lengths, fc.integer({ min: 1, max: 20 }), async (all, lengths, maxBytes) => {
       const whole = all.join("\n");
       const expected = whole.match(/[^\n]*\n|[^\n]+$/g) ?? [];
-      expect(await texts(lines(cut(whole, lengths), Infinity))).toEqual([...expected]);
-      const within = [...expected].map((line) => (Buffer.byteLength(line) > most ? undefined : line));
-      expect(await texts(lines(cut(whole, lengths), most))).toEqual(within);
+      expect(await texts(splitLines(cut(whole, lengths), Infinity))).toEqual([...expected]);
+      const within = [...expected].map((line) => (Buffer.byteLength(line) > maxBytes ? undefined : line));
+      expect(await texts(splitLines(cut(whole, lengths), maxBytes))).toEqual(within);
     }),
   );
 });

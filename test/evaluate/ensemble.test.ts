@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { bitsPerByte } from "../../src/evaluate/bits-per-byte.ts";
 import { onCommonBoundaries } from "../../src/evaluate/ensemble.ts";
 
-test("models compare over the stretches that both have, and their average is the mean of probabilities", () => {
+test("models are compared on their common segments, and the average is the mean of probabilities", () => {
   const p = (...values: number[]) => Float32Array.from(values, (value) => -Math.log(value));
   // "abcdef" as ab|c|d|ef and as ab|cd|e|f: both end at bytes 2, 4 and 6.
   const first = { domain: "x", ends: Int32Array.of(2, 3, 4, 6), nll: p(0.5, 0.5, 0.1, 1) };
@@ -18,13 +18,13 @@ test("models compare over the stretches that both have, and their average is the
   expect(bitsPerByte([average]).x).toBeCloseTo((1 + 3) / 4, 5);
 });
 
-test("whatever the tokens, a stretch costs what the tokens inside of it cost", () => {
+test("a segment's nll is the sum over its tokens, whatever they are", () => {
   const bytes = 12;
   const tokens = fc
     .array(fc.integer({ min: 1, max: bytes - 1 }), { maxLength: 7 })
     .map((cuts) => Int32Array.from([...new Set([...cuts, bytes])].sort((a, b) => a - b)));
   const model = fc.record({
-    // Some end a text with a token of no bytes.
+    // Some texts end with eos, which has no bytes.
     ends: fc
       .tuple(tokens, fc.boolean())
       .map(([ends, closed]) => Int32Array.from(closed ? [...ends, bytes] : ends)),
@@ -44,15 +44,15 @@ test("whatever the tokens, a stretch costs what the tokens inside of it cost", (
       expect(found.length).toBe(models.length + 1);
       for (const { ends, nll } of found) expect([[...ends], nll.length]).toEqual([cuts, cuts.length]);
       for (let i = 0; i < cuts.length; i++) {
-        const stretch = texts.map(({ ends, nll }) =>
+        const segment = texts.map(({ ends, nll }) =>
           ends.reduce((sum, end, t) => {
-            // The first token is predicted by nothing; a token at the very end is the last stretch's.
+            // Nothing predicts the first token; one at the very end belongs to the last segment.
             const inside = t > 0 && end > cuts[i] && end <= cuts[i + 1];
             return sum + (inside ? nll[t - 1] : 0);
           }, 0),
         );
-        stretch.forEach((nats, m) => expect(found[m].nll[i]).toBeCloseTo(nats, 4));
-        const mean = stretch.reduce((sum, nats) => sum + Math.exp(-nats), 0) / models.length;
+        segment.forEach((nats, m) => expect(found[m].nll[i]).toBeCloseTo(nats, 4));
+        const mean = segment.reduce((sum, nats) => sum + Math.exp(-nats), 0) / models.length;
         expect(found[models.length].nll[i]).toBeCloseTo(-Math.log(mean), 4);
       }
     }),
@@ -60,7 +60,7 @@ test("whatever the tokens, a stretch costs what the tokens inside of it cost", (
   );
 });
 
-test("the average of what two models find all but impossible is not impossible", () => {
+test("the average of two tiny probabilities does not underflow", () => {
   const one = { domain: "x", ends: Int32Array.of(1, 2), nll: Float32Array.of(2000, 0) };
   const [, , average] = onCommonBoundaries([one, { ...one, nll: Float32Array.of(2001, 0) }]);
   expect(average.nll[0]).toBeCloseTo(2000 - Math.log((1 + Math.exp(-1)) / 2), 3);

@@ -3,14 +3,14 @@ import { join } from "node:path";
 import { Question, accuracy, logLikelihoods } from "../../src/evaluate/multiple-choice.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel } from "../close.ts";
-import { folderOf } from "../folder.ts";
+import { createFolder } from "../folder.ts";
 
-test("accuracy is by the likeliest choice, and by the likeliest per character", () => {
+test("accuracy counts the likeliest choice, and the likeliest per character", () => {
   const questions = [
     { question: "a", choices: ["yes", "certainly not"], answer: 1 },
     { question: "b", choices: ["yes", "no"], answer: "yes" },
-  ].map((one) => Question.parse(one));
-  // −6 is less than −3, but less bad for 13 characters than that for 3.
+  ].map((question) => Question.parse(question));
+  // −6 is lower than −3, but higher per character: 13 against 3.
   expect(
     accuracy(questions, [
       [-3, -6],
@@ -22,7 +22,7 @@ test("accuracy is by the likeliest choice, and by the likeliest per character", 
 
 test("characters are code points, as Python counts them", () => {
   const choices = (...texts: string[]) => Question.parse({ question: "a", choices: texts, answer: 1 });
-  // By bytes the first is better in both: é has 2, 😀 has 4, and 2 UTF-16 units.
+  // Per byte the first choice is likelier in both: é has 2 bytes, 😀 has 4, and 2 UTF-16 units.
   const questions = [choices("éééé", "abcd"), choices("😀😀😀", "abcde")];
   const accNorm = accuracy(questions, [
     [-8, -6],
@@ -31,35 +31,35 @@ test("characters are code points, as Python counts them", () => {
   expect(accNorm).toBe(1);
 });
 
-test("a choice is what follows its question, also where a tokenizer ends its texts", async () => {
+test("only the tokens after the question count, even if the tokenizer appends eos", async () => {
   const own = readTokenizer(demoModel("pocket-llama"));
   const end = { SpecialToken: { id: "</s>", type_id: 0 } };
   const json = await Bun.file(join(demoModel("pocket-llama"), "tokenizer.json")).json();
   json.post_processor.single.push(end);
   json.post_processor.special_tokens["</s>"] = { id: "</s>", ids: [2], tokens: ["</s>"] };
-  using folder = folderOf({
+  using folder = createFolder({
     "tokenizer.json": JSON.stringify(json),
     "tokenizer_config.json": { from: join(demoModel("pocket-llama"), "tokenizer_config.json") },
   });
   const questions = ["And God said,", "And God said, "].map((question) =>
     Question.parse({ question, choices: ["Let there be light", "a man"], answer: 0 }),
   );
-  // Each token costs its id, so that the sum tells which tokens were counted.
+  // The nll of a token is its id, so that the sum shows which tokens were counted.
   const nll = async (sequences: readonly Int32Array[]) =>
     sequences.map((ids) => Float32Array.from([...ids.slice(1), 0]));
-  const one = async (text: string) => (await own.encode(text)).ids.reduce((sum, id) => sum - id, 0);
-  const [light, man] = [await one("Let there be light"), await one("a man")];
+  const score = async (text: string) => (await own.encode(text)).ids.reduce((sum, id) => sum - id, 0);
+  const [light, man] = [await score("Let there be light"), await score("a man")];
   for (const tokenizer of [own, readTokenizer(folder.path)]) {
-    const [plain, blank] = await logLikelihoods(questions, tokenizer, 512, nll);
+    const [plain, trailing] = await logLikelihoods(questions, tokenizer, 512, nll);
     expect(plain).toEqual([light, man]);
-    // The blank at the question's end is the choice's.
-    const mark = own.vocabulary.tokens.indexOf("▁");
-    expect(blank).toEqual([light - mark, man - mark]);
+    // The space at the end of the question belongs to the choice.
+    const space = own.vocabulary.tokens.indexOf("▁");
+    expect(trailing).toEqual([light - space, man - space]);
   }
 });
 
 test("bun run evaluate measures two models on text and questions", () => {
-  using folder = folderOf({
+  using folder = createFolder({
     "choices.jsonl":
       '{"question": "And God said, Let there be", "choices": ["a man that", "qqqq zzzz"], "answer": 0}\n',
     "empty.jsonl": '{"text": ""}\n',
@@ -90,7 +90,7 @@ test("bun run evaluate measures two models on text and questions", () => {
   const bad = evaluate("--model", model, "--choices", join(folder.path, "bad.jsonl"));
   expect([bad.exitCode, bad.stderr.toString()]).toEqual([
     1,
-    `evaluate: ${join(folder.path, "bad.jsonl")}: row 0: answer: c is none of the choices\n`,
+    `evaluate: ${join(folder.path, "bad.jsonl")}: row 0: answer: c is not among the choices\n`,
   ]);
   for (const name of ["empty.jsonl", "short.jsonl"]) {
     const nothing = evaluate("--model", model, join(folder.path, name));

@@ -12,17 +12,17 @@ import { inferenceGraph } from "../../src/models/inference.ts";
 import { readSafetensors } from "../../src/weights/safetensors.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { compile } from "../../src/onnx/session.ts";
-import { readFrozen } from "../../src/score/frozen.ts";
+import { openScorer } from "../../src/score/open.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel } from "../close.ts";
-import { copyOf, folderOf } from "../folder.ts";
+import { copyFolder, createFolder } from "../folder.ts";
 
 env.allowRemoteModels = false;
 const zoo = join(import.meta.dir, "../fixtures/golden/zoo");
 
 /** An export to a temporary folder. */
 async function exported(origin: string, options: Parameters<typeof writeFolder>[3]) {
-  const copy = copyOf(origin);
+  const copy = copyFolder(origin);
   const path = `${copy.path}-exported`;
   await writeFolder(path, origin, await readWeights(origin, readDecoder(origin)), options);
   return { path, [Symbol.dispose]: () => copy[Symbol.dispose]() };
@@ -47,7 +47,7 @@ describe("transformers.js generates the same text from an export as we do", () =
       const decoder = readDecoder(folder.path);
       const tokenizer = readTokenizer(folder.path);
       const program = await compile(inferenceGraph(decoder), "cpu", 1, {
-        refs: await readWeights(folder.path, decoder),
+        weights: { refs: await readWeights(folder.path, decoder) },
       });
       const text = "And God said unto";
       const prompt = await tokenizer.prompt(text);
@@ -91,7 +91,7 @@ test("in float32 weights and scores are bit-identical", async () => {
   const ids = Int32Array.from({ length: 40 }, (_, i) => (i * 41) % 4999);
   const said = await Promise.all(
     [origin, folder.path].map(async (path) => {
-      const scorer = await readFrozen(path).open({
+      const scorer = await openScorer(path, undefined, {
         rows: 1,
         rowLength: 64,
         k: 10,
@@ -142,7 +142,7 @@ test("weights are sharded by size, with the index of transformers", async () => 
 test("a folder with only a tokenizer.model gets the tokenizer.json that transformers.js needs", async () => {
   const from = (name: string) => ({ from: join(demoModel("pocket-openllama"), name) });
   const files = ["config.json", "model.safetensors", "tokenizer.model", "tokenizer_config.json"];
-  using origin = folderOf(Object.fromEntries(files.map((name) => [name, from(name)])));
+  using origin = createFolder(Object.fromEntries(files.map((name) => [name, from(name)])));
   using folder = await exported(origin.path, { onnx: ["fp32"] });
   const text = "The sea was";
   using whole = await exported(demoModel("pocket-openllama"), { onnx: ["fp32"] });

@@ -16,7 +16,8 @@ import { type Weights, readTensor } from "../../src/weights/tensor-ref.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { demoModel } from "../close.ts";
-import { copyOf } from "../folder.ts";
+import { catchMessage } from "../failure.ts";
+import { copyFolder } from "../folder.ts";
 
 const root = join(import.meta.dir, "../..");
 const zoo = join(root, "test/fixtures/golden/zoo");
@@ -25,7 +26,7 @@ const read = (folder: string, name: string) => readFileSync(join(folder, name), 
 
 /** A copy of a model with its config.json changed as text, and its export. */
 async function exportedWith(model: string, change: (config: string) => string, options = {}) {
-  const copy = copyOf(model);
+  const copy = copyFolder(model);
   const path = join(copy.path, "config.json");
   writeFileSync(path, change(readFileSync(path, "utf8")));
   const out = `${copy.path}-out`;
@@ -34,12 +35,6 @@ async function exportedWith(model: string, change: (config: string) => string, o
 }
 
 const withFields = (fields: string) => (config: string) => config.replace("{", `{${fields},`);
-
-const errorMessage = (work: Promise<unknown>) =>
-  work.then(
-    () => "no error",
-    (error: Error) => error.message,
-  );
 
 describe("an exported config.json", () => {
   test("keeps numbers as written, and unknown fields", async () => {
@@ -73,7 +68,7 @@ describe("an exported config.json", () => {
   });
 
   test("tokenizer_config.json loses only its auto_map; other files keep their bytes", async () => {
-    using copy = copyOf(demoModel("pocket-mpt"));
+    using copy = copyFolder(demoModel("pocket-mpt"));
     const path = join(copy.path, "tokenizer_config.json");
     const settings = readFileSync(path, "utf8");
     writeFileSync(path, settings.replace("{", '{"auto_map":{"AutoTokenizer":["a.B",null]},"x_max":1.0,'));
@@ -157,16 +152,16 @@ describe("a companion file that is", () => {
   };
   for (const [what, [make, message]] of Object.entries(cases))
     test(`${what} is rejected before anything is written`, async () => {
-      using copy = copyOf(demoModel("pocket-llama"));
+      using copy = copyFolder(demoModel("pocket-llama"));
       const weights = await locateWeights(copy.path);
       make(join(copy.path, "chat_template.jinja"));
       expect(() => checkCompanions(copy.path)).toThrow(message);
-      expect(await errorMessage(writeFolder(`${copy.path}-out`, copy.path, weights))).toMatch(message);
+      expect(await catchMessage(writeFolder(`${copy.path}-out`, copy.path, weights))).toMatch(message);
       expect(readdirSync(dirname(copy.path))).toEqual(["pocket-llama"]);
     });
 
   test("a link into the blobs of the hub's cache is copied", async () => {
-    using copy = copyOf(demoModel("pocket-llama"));
+    using copy = copyFolder(demoModel("pocket-llama"));
     const repository = join(dirname(copy.path), "models--org--name");
     const snapshot = join(repository, "snapshots/0123");
     mkdirSync(join(repository, "snapshots"), { recursive: true });
@@ -191,7 +186,7 @@ describe("weights that are not finite", () => {
     [-3.4e38, "BF16"],
   ] as const)
     test(`${value} in ${dtype} is rejected by tensor and element, and the earlier export stays`, async () => {
-      using copy = copyOf(join(zoo, "llama"));
+      using copy = copyFolder(join(zoo, "llama"));
       const out = `${copy.path}-out`;
       const plain = await locateWeights(copy.path);
       await writeFolder(out, copy.path, plain);
@@ -199,7 +194,7 @@ describe("weights that are not finite", () => {
       const changed = readTensor((await readWeights(copy.path, readDecoder(copy.path))).get(name)!);
       changed.data[5] = value;
       const weights = new Map(plain).set(name, changed);
-      expect(await errorMessage(writeFolder(out, copy.path, weights, { dtype }))).toBe(
+      expect(await catchMessage(writeFolder(out, copy.path, weights, { dtype }))).toBe(
         `${out}: cannot write the model: tensor ${name}: element 5 is ${changed.data[5]}, not finite in ${dtype}`,
       );
       expect(readFileSync(join(out, "model.safetensors")).equals(before)).toBe(true);
@@ -207,7 +202,7 @@ describe("weights that are not finite", () => {
     });
 
   test("a value just below what rounds to infinity is written", async () => {
-    using copy = copyOf(join(zoo, "llama"));
+    using copy = copyFolder(join(zoo, "llama"));
     const plain = await locateWeights(copy.path);
     const changed = readTensor((await readWeights(copy.path, readDecoder(copy.path))).get(name)!);
     changed.data[5] = 65519;
@@ -219,14 +214,14 @@ describe("weights that are not finite", () => {
 
 describe("an existing folder", () => {
   test("is replaced only if it holds nothing but an export", async () => {
-    using copy = copyOf(join(zoo, "llama"));
+    using copy = copyFolder(join(zoo, "llama"));
     const out = `${copy.path}-out`;
     const weights = await locateWeights(copy.path);
     await writeFolder(out, copy.path, weights, { onnx: ["fp32"], inlineBytes: 1000 });
     await writeFolder(out, copy.path, weights);
     expect(existsSync(join(out, "onnx"))).toBe(false);
     writeFileSync(join(out, "thesis.txt"), "years of work");
-    expect(await errorMessage(writeFolder(out, copy.path, weights))).toContain(
+    expect(await catchMessage(writeFolder(out, copy.path, weights))).toContain(
       `${out}: thesis.txt is not part of an exported model and would be deleted`,
     );
     expect(read(out, "thesis.txt")).toBe("years of work");
@@ -234,19 +229,19 @@ describe("an existing folder", () => {
   });
 
   test("that is or contains the original model is rejected", async () => {
-    using copy = copyOf(join(zoo, "llama"));
+    using copy = copyFolder(join(zoo, "llama"));
     const weights = await locateWeights(copy.path);
     const link = join(dirname(copy.path), "link");
     symlinkSync(copy.path, link);
     for (const out of [copy.path, link, dirname(copy.path)])
-      expect(await errorMessage(writeFolder(out, copy.path, weights))).toContain(
+      expect(await catchMessage(writeFolder(out, copy.path, weights))).toContain(
         "holds the model to be exported",
       );
     expect(existsSync(join(copy.path, "model.safetensors"))).toBe(true);
   });
 
   test("is put back if an earlier replacement was interrupted before the new one was in its place", async () => {
-    using copy = copyOf(join(zoo, "llama"));
+    using copy = copyFolder(join(zoo, "llama"));
     const out = `${copy.path}-out`;
     const weights = await locateWeights(copy.path);
     await writeFolder(out, copy.path, weights);
@@ -257,13 +252,13 @@ describe("an existing folder", () => {
     );
     broken.data[0] = NaN;
     const failing = new Map(weights).set("model.norm.weight", broken);
-    expect(await errorMessage(writeFolder(out, copy.path, failing))).toContain("not finite");
+    expect(await catchMessage(writeFolder(out, copy.path, failing))).toContain("not finite");
     expect(readFileSync(join(out, "model.safetensors")).equals(before)).toBe(true);
     expect(readdirSync(dirname(copy.path)).sort()).toEqual(["llama", "llama-out"]);
   });
 
   test("that an interrupted replacement left behind is deleted by the next", async () => {
-    using copy = copyOf(join(zoo, "llama"));
+    using copy = copyFolder(join(zoo, "llama"));
     const out = `${copy.path}-out`;
     const weights = await locateWeights(copy.path);
     await writeFolder(out, copy.path, weights);
@@ -273,8 +268,8 @@ describe("an existing folder", () => {
   });
 
   test("keeps files of others with the command's --overwrite", () => {
-    using copy = copyOf(join(zoo, "llama"));
-    using there = copyOf(join(zoo, "llama"));
+    using copy = copyFolder(join(zoo, "llama"));
+    using there = copyFolder(join(zoo, "llama"));
     rmSync(join(there.path, "golden.json"));
     rmSync(join(there.path, "logits.f32"));
     mkdirSync(join(there.path, "data"));

@@ -3,7 +3,7 @@ import { abortable, batch, tap } from "../../src/flow/operators.ts";
 import { parallelMap, limitConcurrency } from "../../src/flow/parallel.ts";
 import { byteSize, prefetch } from "../../src/flow/prefetch.ts";
 import { tee } from "../../src/flow/tee.ts";
-import { messageOf } from "../failure.ts";
+import { catchMessage } from "../failure.ts";
 
 /** Counts what is pulled of it and whether it was closed; fails at item `failAt`. */
 function counted(total: number, failAt = Infinity) {
@@ -168,7 +168,7 @@ test("work takes turns in the order in which it came, and gives its turn back wh
   await settle();
   expect(order).toEqual(["begin 0", "begin 1"]);
   gates[1].resolve();
-  expect(await messageOf(works[1])).toMatch("failed");
+  expect(await catchMessage(works[1])).toMatch("failed");
   await settle();
   expect(order).toEqual(["begin 0", "begin 1", "begin 2"]);
   for (const { resolve } of gates) resolve();

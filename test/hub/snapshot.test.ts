@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { sha256 } from "../../src/files/hash.ts";
 import { neededFiles } from "../../src/hub/files.ts";
 import { isHubId, resolveModelFolder, snapshot } from "../../src/hub/snapshot.ts";
-import { messageOf } from "../failure.ts";
+import { catchMessage } from "../failure.ts";
 
 const commit = "c0ffee".padEnd(40, "0");
 const encodeText = (text: string) => new Uint8Array(new TextEncoder().encode(text));
@@ -116,11 +116,7 @@ afterAll(() => {
 
 const quick = { retryAfter: 1 };
 /** The error message of a failing download. */
-const problem = (id: string) =>
-  snapshot(id, quick).then(
-    () => "nothing",
-    ({ message }: Error) => message,
-  );
+const problem = (id: string) => catchMessage(snapshot(id, quick));
 const read = (path: string) => new Uint8Array(readFileSync(path));
 const blobs = () => readdirSync(join(home, "hub/models--org--model/blobs"));
 
@@ -208,7 +204,7 @@ test("a missing model or revision is a one-line error", async () => {
 });
 
 test("neither a folder nor a hub id is a one-line error", async () => {
-  expect(await messageOf(resolveModelFolder("runs/nothing/model"))).toMatch(
+  expect(await catchMessage(resolveModelFolder("runs/nothing/model"))).toMatch(
     "runs/nothing/model: no such folder; expected a path or a hub id (org/name)",
   );
 });

@@ -9,7 +9,7 @@ import { packedTokens, addParameters } from "../../src/models/tokens.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { compile } from "../../src/onnx/session.ts";
 import { largestDifference } from "../close.ts";
-import { copyOf } from "../folder.ts";
+import { copyFolder } from "../folder.ts";
 
 const fixtures = join(import.meta.dir, "../fixtures");
 const zoo = join(fixtures, "golden/zoo");
@@ -43,7 +43,7 @@ async function computeNll(folder: string, text: readonly number[]): Promise<numb
   const inputs = addParameters(b, decoder);
   const hidden = decoder.hidden(b, (key) => inputs.get(key)!, packedTokens(b, 1, text.length));
   b.output("logits", computeLogits(b, decoder, hidden, inputs.get(decoder.head)!));
-  const program = await compile(b.graph(), "cpu", 1, { refs });
+  const program = await compile(b.graph(), "cpu", 1, { weights: { refs } });
   const { logits } = await program.run({
     ids: Int32Array.from(text),
     positions: Int32Array.from(text, (_, t) => t),
@@ -64,7 +64,7 @@ describe("a changed config.json is read as in transformers 5, or rejected if it 
   const mutations: Mutation[] = await Bun.file(join(fixtures, "config/mutations.json")).json();
   for (const model of new Set(mutations.map((each) => each.model)))
     test(model, async () => {
-      using copy = copyOf(join(zoo, model));
+      using copy = copyFolder(join(zoo, model));
       const path = join(copy.path, "config.json");
       const config = JSON.parse(readFileSync(path, "utf8"));
       const [text] = (await Bun.file(join(zoo, model, "golden.json")).json()).input_ids;

@@ -8,9 +8,11 @@ import { readDecoder } from "../../src/models/folder.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
 import { readTorchFile } from "../../src/weights/torch-file.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
-import { readFrozen } from "../../src/score/frozen.ts";
+import { describeModel } from "../../src/score/describe.ts";
+import { openScorer } from "../../src/score/open.ts";
 import { demoModel } from "../close.ts";
-import { copyOf, folderOf } from "../folder.ts";
+import { catchMessage } from "../failure.ts";
+import { copyFolder, createFolder } from "../folder.ts";
 
 const torch = join(import.meta.dir, "../fixtures/torch");
 const mptBias = join(import.meta.dir, "../fixtures/mpt-bias");
@@ -18,8 +20,8 @@ const mptBias = join(import.meta.dir, "../fixtures/mpt-bias");
 const options = { rows: 2, rowLength: 64, device: "cpu", threads: 1 } as const;
 
 async function say(folder: string, ids: readonly number[], k = 10, dtype?: OnnxDtype) {
-  const frozen = readFrozen(folder, dtype);
-  const scorer = await frozen.open({ ...options, k, tokenizerSize: frozen.vocabulary });
+  const { vocabulary } = describeModel(folder, dtype);
+  const scorer = await openScorer(folder, dtype, { ...options, k, tokenizerSize: vocabulary });
   // The second sequence is there to share a row, or a batch.
   const [scores] = await scorer.score([Int32Array.from(ids), Int32Array.from(ids.slice(0, 5))]);
   await scorer.close();
@@ -53,7 +55,7 @@ describe("a Llama that PyTorch wrote", async () => {
       const folder = join(torch, form);
       const stored = await readWeights(folder, readDecoder(folder));
       for (const tensor of stored.values()) expect(tensor.dtype).toBe(dtype);
-      using copy = copyOf(folder);
+      using copy = copyFolder(folder);
       await writeFolder(`${copy.path}-wide`, folder, stored);
       const [there, wide] = [await say(folder, ids), await say(`${copy.path}-wide`, ids)];
       expect(there.topIds).toEqual(wide.topIds);
@@ -79,13 +81,13 @@ test("an MPT with biases scores as in PyTorch", async () => {
 test("single file, shards and ONNX give the same top ten tokens within 1e-5", async () => {
   const origin = demoModel("pocket-llama");
   const ids = Array.from({ length: 60 }, (_, i) => (i * 37) % 4999);
-  using copy = copyOf(origin);
+  using copy = copyFolder(origin);
   const parts = `${copy.path}-parts`;
   const weights = await readWeights(origin, readDecoder(origin));
   // Weights beside the ONNX file, as those of larger models are.
   await writeFolder(parts, origin, weights, { shardBytes: 1_000_000, onnx: ["fp32"], inlineBytes: 1000 });
   expect(await Bun.file(join(parts, "model.safetensors.index.json")).exists()).toBe(true);
-  const onnxOnly = folderOf({
+  const onnxOnly = createFolder({
     "config.json": { from: join(origin, "config.json") },
     "tokenizer.json": { from: join(origin, "tokenizer.json") },
   });
@@ -102,11 +104,10 @@ test("single file, shards and ONNX give the same top ten tokens within 1e-5", as
 
 test("logits in several chunks equal those in one", async () => {
   const folder = demoModel("pocket-mpt");
-  const frozen = readFrozen(folder);
   const sequence = Int32Array.from({ length: 500 }, (_, i) => (i * 31) % 4999);
   const all = await Promise.all(
     [1, 4].map(async (rows) => {
-      const scorer = await frozen.open({
+      const scorer = await openScorer(folder, undefined, {
         rows,
         rowLength: 512,
         k: 3,
@@ -132,14 +133,14 @@ test("8-bit weights are close; a missing dtype is rejected with the available on
   expect(coarse.nll).not.toEqual(exact.nll);
   const mean = (nll: Float32Array) => nll.reduce((sum, value) => sum + value, 0) / nll.length;
   expect(Math.abs(mean(coarse.nll) / mean(exact.nll) - 1)).toBeLessThan(0.02);
-  expect(() => readFrozen(folder, "fp16")).toThrow(
-    `${folder}: it is not there as fp16; what there is: fp32, q8 (choose it with dtype)`,
+  expect(() => describeModel(folder, "fp16")).toThrow(
+    `${folder}: dtype fp16 is unavailable (available: fp32, q8)`,
   );
 });
 
 test("gpt2's tensor names on the hub lack the base model's prefix", async () => {
   const origin = join(import.meta.dir, "../fixtures/golden/zoo/gpt2");
-  using copy = copyOf(origin);
+  using copy = copyFolder(origin);
   const decoder = readDecoder(origin);
   const stored = await readWeights(origin, decoder);
   const path = join(copy.path, "model.safetensors");
@@ -153,19 +154,13 @@ test("gpt2's tensor names on the hub lack the base model's prefix", async () => 
   for (const [name, tensor] of renamed) expect(readTensor(tensor)).toEqual(readTensor(stored.get(name)!));
 });
 
-const errorMessage = (work: Promise<unknown>) =>
-  work.then(
-    () => "no error",
-    (error: Error) => error.message,
-  );
-
 /** A model with changed tensors and fields of config.json. */
 async function withTensors(
   origin: string,
   change: (tensors: Map<string, Tensor>) => void,
   fields: Record<string, unknown> = {},
 ) {
-  const copy = copyOf(origin);
+  const copy = copyFolder(origin);
   const stored = await readWeights(origin, readDecoder(origin));
   const tensors = new Map(Array.from(stored, ([name, tensor]) => [name, readTensor(tensor)]));
   change(tensors);
@@ -196,7 +191,7 @@ describe("a head in the file of a model with tied embeddings", () => {
       using other = await withTensors(origin, (all) =>
         all.set("lm_head.weight", rolled(all.get(embedding)!)),
       );
-      expect(await errorMessage(readWeights(other.path, readDecoder(other.path)))).toContain(
+      expect(await catchMessage(readWeights(other.path, readDecoder(other.path)))).toContain(
         `${other.path}/model.safetensors: tensor lm_head.weight differs from the embedding, to which tie_word_embeddings in config.json ties it; set that to false to use lm_head.weight, or remove the tensor`,
       );
     });
@@ -246,17 +241,17 @@ test("a tensor named like a computed mask or table, but of another shape, is not
     origin,
     (all) => void all.set(name, { shape: [64], data: new Float32Array(64) }),
   );
-  expect(await errorMessage(readWeights(bias.path, readDecoder(bias.path)))).toContain(
+  expect(await catchMessage(readWeights(bias.path, readDecoder(bias.path)))).toContain(
     `tensor ${name} is not part of the model`,
   );
 });
 
 test("a text too long for an ONNX file is an error naming the limit", async () => {
   const folder = join(import.meta.dir, "../fixtures/onnx");
-  const { context } = readFrozen(folder);
-  const scorer = await readFrozen(folder).open({ ...options, k: 2, tokenizerSize: 4 });
-  expect(await errorMessage(scorer.score([new Int32Array(3), new Int32Array(context + 1)]))).toContain(
-    `${folder}/onnx/model.onnx: a text of ${context + 1} tokens is longer than the ${context} that its config.json allows (max_position_embeddings)`,
+  const { maxPositions } = describeModel(folder);
+  const scorer = await openScorer(folder, undefined, { ...options, k: 2, tokenizerSize: 4 });
+  expect(await catchMessage(scorer.score([new Int32Array(3), new Int32Array(maxPositions + 1)]))).toContain(
+    `${folder}/onnx/model.onnx: a text of ${maxPositions + 1} tokens exceeds the limit of ${maxPositions} in its config.json (max_position_embeddings)`,
   );
   await scorer.close();
 });

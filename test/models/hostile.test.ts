@@ -14,10 +14,11 @@ import fc from "fast-check";
 import { readDecoder } from "../../src/models/folder.ts";
 import { readTorchFile } from "../../src/weights/torch-file.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
-import { readFrozen } from "../../src/score/frozen.ts";
+import { describeModel } from "../../src/score/describe.ts";
+import { openScorer } from "../../src/score/open.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel } from "../close.ts";
-import { copyOf, folderOf } from "../folder.ts";
+import { copyFolder, createFolder } from "../folder.ts";
 import {
   concat,
   dict,
@@ -30,7 +31,7 @@ import {
   str,
   torchFile,
   tuple,
-  zipOf,
+  createZip,
 } from "../zip.ts";
 
 const torch = join(import.meta.dir, "../fixtures/torch");
@@ -148,7 +149,7 @@ describe("a safetensors header of tens of megabytes is rejected before it takes 
   };
   for (const [what, [header, message]] of Object.entries(cases))
     test(what, async () => {
-      using copy = copyOf(join(torch, "safetensors"));
+      using copy = copyFolder(join(torch, "safetensors"));
       const path = join(copy.path, "model.safetensors");
       withHeader(path, () => header);
       const problem = await errorMessage(() => readWeights(copy.path, readDecoder(copy.path)));
@@ -161,7 +162,7 @@ describe("a safetensors header of tens of megabytes is rejected before it takes 
 describe("a safetensors file with", () => {
   for (const [what, [change, message]] of Object.entries(headerCases))
     test(`a header: ${what}`, async () => {
-      using copy = copyOf(join(torch, "safetensors"));
+      using copy = copyFolder(join(torch, "safetensors"));
       const path = join(copy.path, "model.safetensors");
       withHeader(path, change);
       const problem = await errorMessage(() => readWeights(copy.path, readDecoder(copy.path)));
@@ -209,7 +210,7 @@ describe("a safetensors file with", () => {
   };
   for (const [what, [damage, message]] of Object.entries(lengths))
     test(what, async () => {
-      using copy = copyOf(join(torch, "safetensors"));
+      using copy = copyFolder(join(torch, "safetensors"));
       const path = join(copy.path, "model.safetensors");
       damage(path);
       const problem = await errorMessage(() => readWeights(copy.path, readDecoder(copy.path)));
@@ -263,7 +264,7 @@ describe("an index of shards with", () => {
   };
   for (const [what, [damage, message]] of Object.entries(cases))
     test(what, async () => {
-      using copy = copyOf(join(torch, "bin-shards"));
+      using copy = copyFolder(join(torch, "bin-shards"));
       damage(copy.path);
       const problem = await errorMessage(() => readWeights(copy.path, readDecoder(copy.path)));
       expect(problem).toStartWith(copy.path);
@@ -354,9 +355,9 @@ describe("a torch.save file that", () => {
       file(concat([global("collections", "OrderedDict"), tuple(op("N".repeat(1e5))), op("R")])),
       /call of collections\.OrderedDict is not allowed/,
     ],
-    "has no pickle": [zipOf({ "archive/other": ascii("x") }), /data\.pkl is missing/],
+    "has no pickle": [createZip({ "archive/other": ascii("x") }), /data\.pkl is missing/],
     "is compressed": [
-      zipOf({ "archive/data.pkl": pickle(op("}")) }, { method: 8 }),
+      createZip({ "archive/data.pkl": pickle(op("}")) }, { method: 8 }),
       /archive\/data\.pkl is compressed/,
     ],
     "is from before PyTorch 1.6": [
@@ -369,7 +370,7 @@ describe("a torch.save file that", () => {
   };
   for (const [what, [content, message]] of Object.entries(cases))
     test(what, async () => {
-      using folder = folderOf({
+      using folder = createFolder({
         "pytorch_model.bin": content instanceof Uint8Array ? content : { from: join(torch, content.fixture) },
       });
       const path = join(folder.path, "pytorch_model.bin");
@@ -436,11 +437,11 @@ describe("a config.json with", () => {
   };
   for (const [what, [change, message]] of Object.entries(cases))
     test(what, async () => {
-      using copy = copyOf(join(torch, "safetensors"));
+      using copy = copyFolder(join(torch, "safetensors"));
       const path = join(copy.path, "config.json");
       const given = JSON.parse(readFileSync(path, "utf8"));
       writeFileSync(path, typeof change === "string" ? change : JSON.stringify({ ...given, ...change }));
-      const problem = await errorMessage(() => readFrozen(copy.path));
+      const problem = await errorMessage(() => describeModel(copy.path));
       expect(problem).toStartWith(path);
       expect(problem).toMatch(message);
     });
@@ -451,7 +452,7 @@ describe("a tokenizer with", () => {
   const model = { from: join(demoModel("pocket-llama"), "tokenizer.model") };
   const whole = { from: join(demoModel("pocket-llama"), "tokenizer.json") };
   const bytes = readFileSync(model.from);
-  const cases: Record<string, [Parameters<typeof folderOf>[0], string, RegExp]> = {
+  const cases: Record<string, [Parameters<typeof createFolder>[0], string, RegExp]> = {
     "no file": [{}, "tokenizer.json", /not found; expected the model's tokenizer/],
     "a tokenizer.json that is no JSON": [{ "tokenizer.json": "{" }, "tokenizer.json", /not JSON/],
     "a tokenizer.json that is none": [
@@ -482,7 +483,7 @@ describe("a tokenizer with", () => {
     "a piece longer than the file": [
       { "tokenizer.model": Uint8Array.of(10, 255, 255, 255, 255, 7, 10) },
       "tokenizer.model",
-      /it ends in the middle/,
+      /unexpected end of file/,
     ],
     "a model of words": [
       // One unknown piece; trainer_spec.model_type = 3.
@@ -535,7 +536,7 @@ describe("a tokenizer with", () => {
   };
   for (const [what, [files, named, message]] of Object.entries(cases))
     test(what, async () => {
-      using folder = folderOf({ "tokenizer_config.json": settings, ...files });
+      using folder = createFolder({ "tokenizer_config.json": settings, ...files });
       const problem = await errorMessage(() => readTokenizer(folder.path));
       expect(problem).toStartWith(join(folder.path, named));
       expect(problem).toMatch(message);
@@ -545,7 +546,7 @@ describe("a tokenizer with", () => {
 describe("an ONNX file that", () => {
   const options = { rows: 1, rowLength: 8, k: 2, tokenizerSize: 4, device: "cpu", threads: 1 } as const;
   const config = JSON.stringify({ model_type: "phi9", vocab_size: 97, max_position_embeddings: 64 });
-  const open = (folder: string) => readFrozen(folder).open(options);
+  const open = (folder: string) => openScorer(folder, undefined, options);
   const cases: Record<string, [Uint8Array, RegExp]> = {
     "is empty": [new Uint8Array(0), /cannot be loaded/],
     "is text": [ascii("hello"), /cannot be loaded/],
@@ -553,7 +554,7 @@ describe("an ONNX file that", () => {
   };
   for (const [what, [content, message]] of Object.entries(cases))
     test(what, async () => {
-      using folder = folderOf({ "config.json": config });
+      using folder = createFolder({ "config.json": config });
       mkdirSync(join(folder.path, "onnx"));
       writeFileSync(join(folder.path, "onnx/model.onnx"), content);
       const problem = await errorMessage(() => open(folder.path));
@@ -562,14 +563,14 @@ describe("an ONNX file that", () => {
     });
 
   test("is not there, and nothing else is", async () => {
-    using folder = folderOf({ "config.json": config });
+    using folder = createFolder({ "config.json": config });
     expect(await errorMessage(() => open(folder.path))).toContain(
       `${join(folder.path, "config.json")}: model_type "phi9"`,
     );
-    using known = copyOf(join(torch, "safetensors"));
+    using known = copyFolder(join(torch, "safetensors"));
     rmSync(join(known.path, "model.safetensors"));
     expect(await errorMessage(() => open(known.path))).toBe(
-      `${known.path}: there are no weights; expected model.safetensors, pytorch_model.bin (whole or in parts) or onnx/model.onnx`,
+      `${known.path}: no weights found; expected model.safetensors, pytorch_model.bin (whole or sharded) or onnx/model.onnx`,
     );
   });
 });
@@ -585,7 +586,7 @@ describe("with any bytes changed, reading ends in an error or in weights that fi
   };
   for (const [what, [origin, file, read]] of Object.entries(cases))
     test(what, async () => {
-      using copy = copyOf(origin);
+      using copy = copyFolder(origin);
       const path = join(copy.path, file);
       const bytes = new Uint8Array(readFileSync(path));
       // Headers are in the first bytes, a zip's directory in the last.
@@ -609,7 +610,7 @@ describe("with any bytes changed, reading ends in an error or in weights that fi
     });
 
   test("tokenizer.model", async () => {
-    using folder = folderOf({ "tokenizer_config.json": JSON.stringify({ eos_token: "</s>" }) });
+    using folder = createFolder({ "tokenizer_config.json": JSON.stringify({ eos_token: "</s>" }) });
     const path = join(folder.path, "tokenizer.model");
     const bytes = new Uint8Array(readFileSync(join(import.meta.dir, "../fixtures/sentencepiece/bpe.model")));
     await fc.assert(

@@ -7,14 +7,14 @@ import type { ChatCompletionCreateParamsNonStreaming } from "openai/resources/ch
 import { document } from "../../server/document.ts";
 import { chatFields, completionFields, messageFields, sharedFields } from "../../server/fields.ts";
 import { demoModel } from "../close.ts";
-import { copyOf, type Folder } from "../folder.ts";
+import { copyFolder, type Folder } from "../folder.ts";
 import { type Serving, serving } from "./serving.ts";
 
 let server: Serving;
 let folder: Folder;
 let client: OpenAI;
 beforeAll(async () => {
-  folder = copyOf(demoModel("pocket-llama"));
+  folder = copyFolder(demoModel("pocket-llama"));
   const template = "{{ bos_token }}{% for m in messages %}{{ m.content }}\n{% endfor %}";
   await Bun.write(`${folder.path}/chat_template.jinja`, template);
   server = await serving({ folder: folder.path });

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import OpenAI, { BadRequestError } from "openai";
 import { demoModel } from "../close.ts";
-import { copyOf } from "../folder.ts";
+import { copyFolder } from "../folder.ts";
 import { serving } from "./serving.ts";
 
 const named =
@@ -15,7 +15,7 @@ const knowing =
 
 /** A server of a model with this template, and the official client of it. */
 async function chatting(template: string) {
-  const folder = copyOf(demoModel("pocket-llama"));
+  const folder = copyFolder(demoModel("pocket-llama"));
   await Bun.write(`${folder.path}/chat_template.jinja`, template);
   const server = await serving({ folder: folder.path, slots: 2 });
   const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "any", maxRetries: 0 });

@@ -7,7 +7,7 @@ import { inferenceGraph } from "../../src/models/inference.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { compile } from "../../src/onnx/session.ts";
 import { demoModel } from "../close.ts";
-import { copyOf, type Folder } from "../folder.ts";
+import { copyFolder, type Folder } from "../folder.ts";
 import { type Serving, serving } from "./serving.ts";
 
 let server: Serving;
@@ -17,7 +17,7 @@ const template =
   "{{ bos_token }}{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no tools') }}{% endif %}{{ m.content }}\n{% endfor %}";
 
 beforeAll(async () => {
-  folder = copyOf(demoModel("pocket-llama"));
+  folder = copyFolder(demoModel("pocket-llama"));
   await Bun.write(`${folder.path}/chat_template.jinja`, template);
   server = await serving({ folder: folder.path, queue: 8 });
   client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "any", maxRetries: 0 });
@@ -38,7 +38,7 @@ async function greedyText(prompt: string, maxTokens: number): Promise<string> {
   const path = demoModel("pocket-llama");
   const decoder = readDecoder(path);
   const program = await compile(inferenceGraph(decoder), "cpu", 1, {
-    refs: await readWeights(path, decoder),
+    weights: { refs: await readWeights(path, decoder) },
   });
   const { tokenizer } = server.served;
   const ids = await tokenizer.prompt(prompt);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { type Browser, type BrowserContextOptions, type Page, chromium } from "playwright-core";
 import { demoModel } from "../close.ts";
-import { copyOf } from "../folder.ts";
+import { copyFolder } from "../folder.ts";
 import { type Serving, serving } from "./serving.ts";
 
 const executablePath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(
@@ -178,7 +178,7 @@ describe.skipIf(!executablePath)("the page", () => {
   });
 
   test("a model with a template is talked to: what was said before is sent again, until a new chat", async () => {
-    using folder = copyOf(demoModel("pocket-llama"));
+    using folder = copyFolder(demoModel("pocket-llama"));
     const template =
       "{% for m in messages %}{% if m.content == 'no' %}{{ raise_exception('not that') }}{% endif %}{{ m.content }}\n{% endfor %}";
     await Bun.write(`${folder.path}/chat_template.jinja`, template);

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { demoModel } from "../close.ts";
-import { copyOf } from "../folder.ts";
+import { copyFolder } from "../folder.ts";
 import { type Serving, serving } from "./serving.ts";
 
 interface Choice {
@@ -48,7 +48,7 @@ async function answer({ url }: Serving, request: object) {
 
 /** pocket-llama with other files beside it. */
 async function variant(files: Readonly<Record<string, object | string>>) {
-  const folder = copyOf(demoModel("pocket-llama"));
+  const folder = copyFolder(demoModel("pocket-llama"));
   for (const [name, content] of Object.entries(files))
     await Bun.write(join(folder.path, name), typeof content === "string" ? content : JSON.stringify(content));
   return folder;

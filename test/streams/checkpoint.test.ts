@@ -22,7 +22,7 @@ import {
   removePartial,
   writeCheckpoint,
 } from "../../streams/run/checkpoint.ts";
-import { messageOf } from "../failure.ts";
+import { catchMessage } from "../failure.ts";
 
 let out: string;
 beforeEach(() => void (out = mkdtempSync(join(tmpdir(), "tributary-checkpoint-"))));
@@ -110,7 +110,7 @@ test("a failed write leaves nothing of itself, and those before as they were", a
     },
     1,
   );
-  expect(await messageOf(failing)).toMatch(`${join(out, "checkpoint-4")}: cannot be written: ENOSPC`);
+  expect(await catchMessage(failing)).toMatch(`${join(out, "checkpoint-4")}: cannot be written: ENOSPC`);
   expect(readdirSync(out)).toEqual(["checkpoint-2"]);
   expect((await find())?.state.steps).toBe(2);
 });
@@ -157,8 +157,8 @@ for (const [what, damage, message] of damages) {
   test(`${what}: refused by name if there is no other checkpoint`, async () => {
     await save(4);
     damage(join(out, "checkpoint-4"));
-    expect(await messageOf(find())).toMatch(message);
-    expect(await messageOf(find())).toMatch("begin again with --restart");
+    expect(await catchMessage(find())).toMatch(message);
+    expect(await catchMessage(find())).toMatch("begin again with --restart");
   });
 
   test(`${what}: an older checkpoint stands in, and it is said`, async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import fc from "fast-check";
-import { folderOf } from "../folder.ts";
+import { createFolder } from "../folder.ts";
 import { type ReadOptions, read, firstCursor } from "../../streams/stages/read.ts";
 import type { Cursor } from "../../streams/records.ts";
 import { shuffle } from "../../streams/stages/shuffle.ts";
@@ -33,7 +33,7 @@ test("documents come from all files, so many times, and go on from where any of 
     fc.asyncProperty(data, async ({ files, epochs, window, seed }) => {
       const lineOf = (line: string, file: number, row: number) =>
         line === "blank" ? "" : JSON.stringify({ id: `${file}.${row}`, text: line === "bad" ? 5 : "x" });
-      using folder = folderOf(
+      using folder = createFolder(
         Object.fromEntries(
           files.map((lines, file) => [
             `${file}.jsonl`,
@@ -66,7 +66,7 @@ test("documents come from all files, so many times, and go on from where any of 
 
 test("each time through the data, and each window, has an order of its own", async () => {
   const rows = Array.from({ length: 40 }, (_, row) => JSON.stringify({ text: `${row}` }));
-  using folder = folderOf({ "a.jsonl": rows.join("\n"), "b.jsonl": rows.join("\n") });
+  using folder = createFolder({ "a.jsonl": rows.join("\n"), "b.jsonl": rows.join("\n") });
   const files = ["a", "b"].map((name) => join(folder.path, `${name}.jsonl`));
   const documents = read({ files, text: "text", epochs: 2, onBadRow: "fail" });
   const all = await Array.fromAsync(shuffle(documents, 20, 7, firstCursor));

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { dataFiles } from "../../src/data/files.ts";
 import { type ReadOptions, read, firstCursor } from "../../streams/stages/read.ts";
-import { messageOf } from "../failure.ts";
+import { catchMessage } from "../failure.ts";
 
 let folder: string;
 beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-read-"))));
@@ -100,19 +100,19 @@ test("a list has no one text, unless it has one; null and numbers are none", asy
         `row 1: column "${text}" is a list of 2, expected a string; a path may number one of them, such as messages.0.content`,
       );
     }
-    expect(await messageOf(texts(file, { text: "null" }))).toMatch(
+    expect(await catchMessage(texts(file, { text: "null" }))).toMatch(
       'row 1: column "null" is null, expected a string',
     );
-    expect(await messageOf(texts(file, { text: "meta.page" }))).toMatch('row 0: column "meta.page" is ');
+    expect(await catchMessage(texts(file, { text: "meta.page" }))).toMatch('row 0: column "meta.page" is ');
   }
 });
 
 test("a column that is not there is told with those that are, by path", async () => {
   const [parquet, , jsonl] = nested();
-  expect(await messageOf(texts(parquet, { text: "meta.text" }))).toMatch(
+  expect(await catchMessage(texts(parquet, { text: "meta.text" }))).toMatch(
     'it has no column "meta.text"; its columns: text, meta.source, meta.page, meta.from.url, messages.list.element.role,',
   );
-  expect(await messageOf(texts(jsonl, { text: "constructor" }))).toMatch(
+  expect(await catchMessage(texts(jsonl, { text: "constructor" }))).toMatch(
     'row 0: it has no column "constructor"; its columns: text, meta.source, meta.page, meta.from.url, messages, one,',
   );
 });

@@ -19,7 +19,7 @@ import type { Config } from "../../streams/config/config.ts";
 import { readConfig } from "../../streams/config/config-file.ts";
 import { lock } from "../../streams/run/lock.ts";
 import { openRunFolder } from "../../streams/run/run-folder.ts";
-import { failureOf, messageOf } from "../failure.ts";
+import { catchError, catchMessage } from "../failure.ts";
 
 const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
 let parent: string;
@@ -52,10 +52,10 @@ const checkpoint = (steps: number) =>
 describe("one run at a time", () => {
   test("a second one is told who writes there, and the first is not disturbed", async () => {
     const first = await open();
-    expect(await messageOf(open())).toMatch(
+    expect(await catchMessage(open())).toMatch(
       `run.lock: process ${process.pid} on ${hostname()} writes to this folder; give another --out`,
     );
-    expect(await messageOf(open(config(), { restart: true }))).toMatch("writes to this folder");
+    expect(await catchMessage(open(config(), { restart: true }))).toMatch("writes to this folder");
     first.close();
     (await open()).close();
     expect(readdirSync(out)).toEqual(["run.json"]);
@@ -120,7 +120,7 @@ describe("what no run wrote is not touched", () => {
       test(`${name} of somebody else, ${JSON.stringify(options)}: refused`, async () => {
         mkdirSync(out);
         make(join(out, name));
-        expect(await messageOf(open(config(), options))).toMatch(`${out}: holds ${name}, but no run.json`);
+        expect(await catchMessage(open(config(), options))).toMatch(`${out}: holds ${name}, but no run.json`);
         expect(readdirSync(out)).toEqual([name]);
       });
 
@@ -142,12 +142,12 @@ describe("what no run wrote is not touched", () => {
     symlinkSync(model, join(parent, "elsewhere"));
     for (const path of [model, join(parent, "elsewhere"), join(out, ".", "model")])
       for (const set of [`target=${path}`, `sources=[{path: ${path}, name: x}]`])
-        expect(await messageOf(open(config(set), { restart: true }))).toMatch(
+        expect(await catchMessage(open(config(set), { restart: true }))).toMatch(
           /^(target|sources): .* lies in .*model, which this run replaces; give another --out/,
         );
-    expect(await messageOf(open(config(`data.files=[${join(model, "x.txt")}]`), { restart: true }))).toMatch(
-      "data.files",
-    );
+    expect(
+      await catchMessage(open(config(`data.files=[${join(model, "x.txt")}]`), { restart: true })),
+    ).toMatch("data.files");
     expect(readdirSync(out).sort()).toEqual(["model", "run.json"]);
     const beside = await open(config(`target=${join(out, "model-of-mine")}`), { restart: true });
     beside.close();
@@ -155,8 +155,8 @@ describe("what no run wrote is not touched", () => {
 
   test("a file where the folder should be is refused by name", async () => {
     writeFileSync(out, "");
-    expect(await messageOf(open())).toMatch(`${out}: cannot be made`);
-    expect(await failureOf(open())).toBeInstanceOf(UserError);
+    expect(await catchMessage(open())).toMatch(`${out}: cannot be made`);
+    expect(await catchError(open())).toBeInstanceOf(UserError);
   });
 });
 
@@ -164,7 +164,7 @@ describe("an earlier run in the folder", () => {
   test("unfinished: neither gone on with nor replaced unless asked", async () => {
     (await open()).close();
     await checkpoint(5);
-    expect(await messageOf(open())).toMatch(
+    expect(await catchMessage(open())).toMatch(
       "holds an unfinished run at step 5; go on with --resume, or begin again",
     );
     const resumed = await open(config(), { resume: true });
@@ -187,19 +187,19 @@ describe("an earlier run in the folder", () => {
     mkdirSync(join(out, "events"));
     writeFileSync(join(out, "events", "events.out.tfevents.1"), "");
     writeFileSync(join(out, "events", "other"), "");
-    expect(await messageOf(open())).toMatch("holds a finished run of 120 steps; give another --out");
-    expect(await messageOf(open(config(), { resume: true }))).toMatch(
+    expect(await catchMessage(open())).toMatch("holds a finished run of 120 steps; give another --out");
+    expect(await catchMessage(open(config(), { resume: true }))).toMatch(
       "the run finished at step 120; to go on, give a train.steps larger than that",
     );
     const more = await open(config("train.steps=150"), { resume: true });
     expect(more.checkpoint?.state.steps).toBe(120);
     more.close();
     // A run that what was given does not fit leaves it finished.
-    expect(await messageOf(open())).toMatch("holds a finished run of 120 steps");
+    expect(await catchMessage(open())).toMatch("holds a finished run of 120 steps");
     const begun = await open(config("train.steps=150"), { resume: true });
     await begun.begin();
     begun.close();
-    expect(await messageOf(open())).toMatch("holds an unfinished run at step 120");
+    expect(await catchMessage(open())).toMatch("holds an unfinished run at step 120");
     const replacing = await open(config(), { restart: true });
     await replacing.begin();
     replacing.close();
@@ -210,7 +210,7 @@ describe("an earlier run in the folder", () => {
     const first = await open();
     await first.finish(120);
     first.close();
-    expect(await messageOf(open(config("train.steps=150"), { resume: true }))).toMatch(
+    expect(await catchMessage(open(config("train.steps=150"), { resume: true }))).toMatch(
       "the run finished at step 120, but its checkpoint is gone",
     );
   });
@@ -238,15 +238,17 @@ describe("an earlier run in the folder", () => {
   });
 
   test("none: there is nothing to go on with, and no folder is left", async () => {
-    expect(await messageOf(open(config(), { resume: true }))).toMatch(
+    expect(await catchMessage(open(config(), { resume: true }))).toMatch(
       `${out}: not found; there is no run to go on`,
     );
     expect(existsSync(out)).toBe(false);
     mkdirSync(out);
-    expect(await messageOf(open(config(), { resume: true }))).toMatch(
+    expect(await catchMessage(open(config(), { resume: true }))).toMatch(
       `${out}: there is no run to go on with`,
     );
-    expect(await messageOf(open(config(), { resume: true, restart: true }))).toMatch("expected one of them");
+    expect(await catchMessage(open(config(), { resume: true, restart: true }))).toMatch(
+      "expected one of them",
+    );
   });
 
   test("parts of a checkpoint that a killed process left are removed", async () => {

@@ -22,8 +22,8 @@ import type { Progress } from "../../streams/run/journal.ts";
 import { run } from "../../streams/run/run.ts";
 import { TeacherStatistics } from "../../streams/run/statistics.ts";
 import { demoModels } from "../close.ts";
-import { copyOf } from "../folder.ts";
-import { messageOf } from "../failure.ts";
+import { copyFolder } from "../folder.ts";
+import { catchMessage } from "../failure.ts";
 
 const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
 let folder: string;
@@ -148,9 +148,13 @@ test("with λ = 1 no teacher runs", async () => {
 });
 
 for (const settings of [
-  ["fusion.align=soft", "fusion.map=coOccurrence", "fusion.method=mixture", "fusion.scope=row"],
-  ["fusion.align=soft", "fusion.map=statistical", "fusion.fallback=next", "fusion.lmSchedule=soft"],
-  ["fusion.align=hard", "fusion.map=exact", "fusion.method=minCE", "fusion.temperature=2"],
+  ["fusion.align={kind: tokens, map: coOccurrence}", "fusion.method=mixture", "fusion.scope=row"],
+  ["fusion.align={kind: tokens, map: statistical, fallback: next}", "fusion.lmSchedule=soft"],
+  [
+    "fusion.align={kind: tokens, map: exact, matchEnds: false}",
+    "fusion.method=minCE",
+    "fusion.temperature=2",
+  ],
   ["recipe=fusellm", "fusion.loss=kl"],
   ["recipe=kd", "sources=[demo/models/pocket-mpt]", "fusion.tail=keep"],
 ])
@@ -185,7 +189,7 @@ test("an interrupted run goes on where it stopped, and ends as if it had not bee
   const stopped = await run(given, { signal: controller.signal, listener });
   expect(stopped).toMatchObject({ steps: 3, finished: false });
   expect(existsSync(join(folder, "broken", "model"))).toBe(false);
-  expect(await messageOf(run(given))).toMatch(
+  expect(await catchMessage(run(given))).toMatch(
     "holds an unfinished run at step 3; go on with --resume, or begin again with --restart",
   );
   const resumed = await run(given, {
@@ -232,7 +236,7 @@ const bad = (count: number, at = 20) => [...lines(at), '{"text": 3}', ...lines(c
 
 test("a bad row is found before the first step, where all of the text is needed", async () => {
   const given = configOf("bad", bad(40), "train.steps=20");
-  expect(await messageOf(run(given))).toMatch(
+  expect(await catchMessage(run(given))).toMatch(
     /bad\.jsonl: row 20: column "text" is number, expected a string$/,
   );
   expect(existsSync(join(folder, "bad"))).toBe(false);
@@ -246,7 +250,7 @@ test("an error in the data surfaces once, with its place and what is safe, and n
     "train.steps=20",
     "train.checkpointEvery=100",
   );
-  expect(await messageOf(run(given))).toMatch(
+  expect(await catchMessage(run(given))).toMatch(
     /late\.jsonl: row 40: column "text" is number, expected a string \(after step \d+; .*late\/checkpoint-\d+ is safe: go on with --resume\)/,
   );
   // Of the row's error the steps before it are not lost.
@@ -260,7 +264,7 @@ test("an error in the data surfaces once, with its place and what is safe, and n
 
 test("a run without any text is an error, before the first step", async () => {
   for (const rows of [[], ['{"text": ""}'], ['{"text": ""}', '{"text": ""}']])
-    expect(await messageOf(run(configOf("empty", rows)))).toMatch(
+    expect(await catchMessage(run(configOf("empty", rows)))).toMatch(
       /data\.files: there is no text in .*empty\.jsonl/,
     );
   expect(existsSync(join(folder, "empty", "model"))).toBe(false);
@@ -323,7 +327,7 @@ describe("going on", () => {
     ];
     for (const [set, message] of refused)
       expect(
-        await messageOf(run(config("change", ...clm, "train.steps=8", ...set), { resume: true })),
+        await catchMessage(run(config("change", ...clm, "train.steps=8", ...set), { resume: true })),
       ).toMatch(message);
     const summary = await run(
       config(
@@ -352,9 +356,9 @@ describe("going on", () => {
     const settings = [...clm, "train.warmup=0", "train.floor=1"];
     await run(config("long", ...settings, "train.steps=5"));
     await run(config("extended", ...settings, "train.steps=3"));
-    expect(await messageOf(run(config("extended", ...settings, "train.steps=3"), { resume: true }))).toMatch(
-      "the run finished at step 3",
-    );
+    expect(
+      await catchMessage(run(config("extended", ...settings, "train.steps=3"), { resume: true })),
+    ).toMatch("the run finished at step 3");
     expect(await run(config("extended", ...settings, "train.steps=5"), { resume: true })).toMatchObject({
       steps: 5,
       finished: true,
@@ -369,7 +373,7 @@ describe("going on", () => {
     const elsewhere = { ...given, data: { ...given.data, files: [`${path}.moved.jsonl`] } };
     writeFileSync(elsewhere.data.files[0], readFileSync(path));
     writeFileSync(path, readFileSync(path, "utf8").replace("fifty", "forty"));
-    expect(await messageOf(run(given, { resume: true }))).toMatch(
+    expect(await catchMessage(run(given, { resume: true }))).toMatch(
       /moving\/checkpoint-2: cannot go on, .*: the content of .*moving\.jsonl is another \(\d+ bytes then, \d+ now\)/,
     );
     expect(await run(elsewhere, { resume: true })).toMatchObject({ steps: 4, finished: true });
@@ -377,11 +381,11 @@ describe("going on", () => {
 });
 
 test("what cannot be saved at the end costs no step: there is a checkpoint, and the run says so", async () => {
-  using target = copyOf("demo/models/pocket-llama");
+  using target = copyFolder("demo/models/pocket-llama");
   const given = config("unsaved", "fusion.lmWeight=1", "train.checkpointEvery=1000", `target=${target.path}`);
   const path = join(target.path, "config.json");
   const kept = readFileSync(path);
-  const message = await messageOf(run(given, { listener: { step: () => rmSync(path, { force: true }) } }));
+  const message = await catchMessage(run(given, { listener: { step: () => rmSync(path, { force: true }) } }));
   expect(message).toMatch(
     /config\.json: not found.* \(after step 4; .*unsaved\/checkpoint-4 is safe: go on with --resume\)/,
   );
@@ -391,17 +395,17 @@ test("what cannot be saved at the end costs no step: there is a checkpoint, and 
 });
 
 test("what the last save needs is looked at before the first step", async () => {
-  using target = copyOf("demo/models/pocket-llama");
+  using target = copyFolder("demo/models/pocket-llama");
   const given = config("companions", "fusion.lmWeight=1", `target=${target.path}`);
   const path = join(target.path, "special_tokens_map.json");
   rmSync(path);
   Bun.spawnSync(["mkfifo", path]);
-  expect(await messageOf(run(given))).toMatch(/special_tokens_map\.json: expected a file/);
+  expect(await catchMessage(run(given))).toMatch(/special_tokens_map\.json: expected a file/);
   rmSync(path);
   mkdirSync(join(folder, "companions", "model"), { recursive: true });
   writeFileSync(join(folder, "companions", "run.json"), JSON.stringify({ finishedAtStep: null }));
   writeFileSync(join(folder, "companions", "model", "thesis.txt"), "years of work");
-  expect(await messageOf(run(given))).toMatch(/thesis\.txt/);
+  expect(await catchMessage(run(given))).toMatch(/thesis\.txt/);
   expect(readdirSync(join(folder, "companions", "model"))).toEqual(["thesis.txt"]);
 });
 
@@ -419,7 +423,7 @@ test("a run that diverges keeps its last good checkpoint, and goes on from it wi
     })(),
   );
   expect(
-    await messageOf(run(config("diverging", ...settings, "train.learningRate=1e30"), { resume: true })),
+    await catchMessage(run(config("diverging", ...settings, "train.learningRate=1e30"), { resume: true })),
   ).toMatch(/checkpoint-\d+ is safe: go on with --resume/);
   expect(existsSync(join(folder, "diverging", "model"))).toBe(false);
   const rescued = await run(given, { resume: true });
@@ -451,7 +455,7 @@ test("checkpoints are written by time, too", async () => {
 });
 
 test("a disk without room for what a run writes is told before the run", async () => {
-  const message = await messageOf(run(config("large", "fusion.lmWeight=1", "train.keep=10000000")));
+  const message = await catchMessage(run(config("large", "fusion.lmWeight=1", "train.keep=10000000")));
   expect(message).toMatch(
     /large: [\d.e+]+ GB are free, but 10000001 checkpoints and the model take [\d.e+]+ GB; give another --out, or a smaller train\.keep/,
   );
@@ -465,7 +469,7 @@ test("text for fewer steps than were done is refused, not taken for the end", as
   const listener = { step: ({ step }: Progress) => void (step === 6 && controller.abort()) };
   await run(given, { signal: controller.signal, listener });
   const less = { ...given, data: { ...given.data, epochs: 1 } };
-  expect(await messageOf(run(less, { resume: true }))).toMatch(
+  expect(await catchMessage(run(less, { resume: true }))).toMatch(
     /data: the text is enough for \d steps, fewer than the 6/,
   );
   expect(await run(given, { resume: true })).toMatchObject({ steps: 8, finished: true });

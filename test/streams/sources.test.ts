@@ -11,6 +11,7 @@ import { liveWorkers } from "../../src/onnx/worker.ts";
 import { readConfig } from "../../streams/config/config-file.ts";
 import { run } from "../../streams/run/run.ts";
 import { demoModel } from "../close.ts";
+import { catchMessage } from "../failure.ts";
 
 const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
 let folder: string;
@@ -67,11 +68,7 @@ test("a source may have a name and a cheaper dtype, of its weights or of an ONNX
 });
 
 test("a target needs weights, and is trained in float32", async () => {
-  const problem = (...settings: string[]) =>
-    run(config("never", ...settings)).then(
-      () => "none",
-      ({ message }: Error) => message,
-    );
+  const problem = (...settings: string[]) => catchMessage(run(config("never", ...settings)));
   expect(await problem(`target=${onnx}`)).toBe(
     `${onnx}: a target needs weights to train; there are only ONNX files`,
   );

@@ -22,7 +22,7 @@ import type { Group } from "../../src/score/scores.ts";
 import type { Batch } from "../../src/train/trainer.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel, demoModels } from "../close.ts";
-import { messageOf } from "../failure.ts";
+import { catchMessage } from "../failure.ts";
 
 const tokenizers = demoModels.map((name) => readTokenizer(demoModel(name)));
 
@@ -179,7 +179,7 @@ for (const [name, { items, run }] of Object.entries(stages))
       const rest = async () => {
         while (!(await stage.next()).done);
       };
-      expect(await messageOf(rest())).toMatch("torn");
+      expect(await catchMessage(rest())).toMatch("torn");
       expect(closed).toBe(1);
       // It is over after that, not broken for ever.
       await rest();

@@ -1,17 +1,17 @@
-/** Tokenizers that are not a tokenizer.json: the same ids as the tokenizer.json, or as SentencePiece itself. */
+/** Tokenizers without a tokenizer.json give the ids of the tokenizer.json, or of SentencePiece itself. */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import fc from "fast-check";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel } from "../close.ts";
-import { folderOf } from "../folder.ts";
+import { createFolder } from "../folder.ts";
 
 const fixtures = join(import.meta.dir, "../fixtures/sentencepiece");
 const golden: { texts: string[]; unigram: number[][]; bpe: number[][] } = await Bun.file(
   join(fixtures, "golden.json"),
 ).json();
 
-/** 2,000 texts: those of the fixture, which were cut out of books and made odd, and random ones. */
+/** 2,000 texts: the fixture's, which are altered excerpts of books, and random ones. */
 const texts = [
   ...golden.texts,
   ...fc.sample(
@@ -49,7 +49,7 @@ describe("tokenizer.model alone gives the ids of tokenizer.json on 2,000 texts",
   for (const name of ["pocket-llama", "pocket-openllama"])
     test(name, async () => {
       const from = (file: string) => ({ from: join(demoModel(name), file) });
-      using alone = folderOf({
+      using alone = createFolder({
         "tokenizer.model": from("tokenizer.model"),
         "tokenizer_config.json": from("tokenizer_config.json"),
       });
@@ -64,7 +64,7 @@ describe("tokenizer.model alone gives the ids of tokenizer.json on 2,000 texts",
 describe("tokenizer.model gives the ids of SentencePiece itself", () => {
   for (const name of ["unigram", "bpe"] as const)
     test(name, async () => {
-      using alone = folderOf({
+      using alone = createFolder({
         "tokenizer.model": { from: join(fixtures, `${name}.model`) },
         "tokenizer_config.json": JSON.stringify({ eos_token: "</s>" }),
       });
@@ -75,7 +75,7 @@ describe("tokenizer.model gives the ids of SentencePiece itself", () => {
 test("vocab.json and merges.txt give the ids of tokenizer.json", async () => {
   const path = demoModel("pocket-mpt");
   const { model } = await Bun.file(join(path, "tokenizer.json")).json();
-  using alone = folderOf({
+  using alone = createFolder({
     "vocab.json": JSON.stringify(model.vocab),
     "merges.txt": [
       "#version: 0.2",
@@ -86,8 +86,8 @@ test("vocab.json and merges.txt give the ids of tokenizer.json", async () => {
   expect(await ids(readTokenizer(alone.path), texts)).toEqual(await ids(readTokenizer(path), texts));
 });
 
-test("a text begins with the special tokens that the settings ask for, and a prompt ends with none", async () => {
-  using alone = folderOf({
+test("a prompt starts with the special tokens that the config asks for, and ends with none", async () => {
+  using alone = createFolder({
     "tokenizer.model": { from: join(fixtures, "bpe.model") },
     "tokenizer_config.json": JSON.stringify({
       bos_token: { content: "<s>", special: true },

@@ -1,17 +1,17 @@
 import { expect, test } from "bun:test";
 import { readGenerationConfig } from "../../src/text/generation-config.ts";
 import { demoModel } from "../close.ts";
-import { folderOf } from "../folder.ts";
+import { createFolder } from "../folder.ts";
 
 const read = (generation: object | undefined, config: object = {}) => {
-  using folder = folderOf({
+  using folder = createFolder({
     "config.json": JSON.stringify(config),
     ...(generation && { "generation_config.json": JSON.stringify(generation) }),
   });
   return readGenerationConfig(folder.path);
 };
 
-test("the ids that end a text are those of generation_config.json, else those of config.json", () => {
+test("eos_token_id comes from generation_config.json, else from config.json", () => {
   expect(read({ eos_token_id: [2, 4929] }, { eos_token_id: 1 }).endIds).toEqual([2, 4929]);
   expect(read({ eos_token_id: 2 }).endIds).toEqual([2]);
   expect(read({ eos_token_id: null }, { eos_token_id: [1, 7] }).endIds).toEqual([1, 7]);
@@ -20,7 +20,7 @@ test("the ids that end a text are those of generation_config.json, else those of
   expect(readGenerationConfig(demoModel("pocket-llama"))).toEqual({ endIds: [2] });
 });
 
-test("sampling defaults are those of generation_config.json alone", () => {
+test("sampling defaults come from generation_config.json alone", () => {
   const sampling = { do_sample: true, temperature: 0.6, top_p: 0.9, top_k: 50, min_p: null };
   expect(read({ ...sampling, repetition_penalty: 1.1, max_new_tokens: 9 }, { temperature: 2 })).toEqual({
     endIds: [],
@@ -34,7 +34,7 @@ test("sampling defaults are those of generation_config.json alone", () => {
   expect(read(undefined, { do_sample: true, temperature: 0.6 })).toEqual({ endIds: [] });
 });
 
-test("a value of the wrong kind is refused by file and field", () => {
+test("a wrong value is rejected by file and field", () => {
   expect(() => read({ eos_token_id: "2" })).toThrow(
     /generation_config\.json: eos_token_id: expected an id or a list of ids/,
   );

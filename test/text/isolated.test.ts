@@ -1,11 +1,13 @@
-/** Tokenizers over which the native library aborts its process: an error, and this process lives. */
+/** Tokenizers on which the native library aborts its process give an error, and this process survives. */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { retriesPerCharacter } from "../../src/text/backtracking.ts";
 import { provenLength } from "../../src/text/proven.ts";
-import { readTokenizer, readTokenizerJson } from "../../src/text/tokenizer.ts";
+import { readTokenizer } from "../../src/text/tokenizer.ts";
+import { readTokenizerJson } from "../../src/text/tokenizer-json.ts";
 import { demoModel, demoModels } from "../close.ts";
-import { folderOf } from "../folder.ts";
+import { catchMessage } from "../failure.ts";
+import { createFolder } from "../folder.ts";
 
 const split = (Regex: string) => ({
   type: "Sequence",
@@ -18,25 +20,19 @@ const split = (Regex: string) => ({
 /** pocket-mpt's tokenizer with other parts. */
 async function folderWith(parts: object) {
   const json = await Bun.file(join(demoModel("pocket-mpt"), "tokenizer.json")).json();
-  return folderOf({
+  return createFolder({
     "tokenizer.json": JSON.stringify({ ...json, ...parts }),
     "tokenizer_config.json": { from: join(demoModel("pocket-mpt"), "tokenizer_config.json") },
   });
 }
 
-const failure = (promise: Promise<unknown>) =>
-  promise.then(
-    () => "no failure",
-    ({ message }: Error) => message,
-  );
-
-test("what ends the library's process is an error that names the file, and the next text is encoded", async () => {
+test("a crash of the library's process is an error that names the file, and the next text is encoded", async () => {
   using folder = await folderWith({ pre_tokenizer: split("(a+)+$|[a-z]+") });
   const tokenizer = readTokenizer(folder.path);
   const own = await readTokenizer(demoModel("pocket-mpt")).encode("hello");
   expect(await tokenizer.encode("hello")).toEqual(own);
   const [bad, next] = await Promise.all([
-    failure(tokenizer.encode(`${"a".repeat(60)}!`)),
+    catchMessage(tokenizer.encode(`${"a".repeat(60)}!`)),
     tokenizer.encode("hello"),
   ]);
   expect(bad).toBe(
@@ -46,7 +42,7 @@ test("what ends the library's process is an error that names the file, and the n
   expect(await tokenizer.decode(await tokenizer.prompt("hello"))).toBe("hello");
 });
 
-test("a text beyond what an expression is proven for has the same tokens", async () => {
+test("a text beyond the proven length has the same tokens", async () => {
   using folder = await folderWith({ pre_tokenizer: split("x{0,500}y+z|[a-z]") });
   const proven = provenLength(readTokenizerJson(folder.path).json);
   expect(proven).toBeWithin(2000, 20_000);
@@ -57,16 +53,16 @@ test("a text beyond what an expression is proven for has the same tokens", async
   expect([ids.length, ends.at(-1)]).toEqual([2 * proven, 2 * proven]);
 });
 
-describe("damaged parts, on loading or with the first text", () => {
+describe("an invalid part is an error, on loading or with the first text", () => {
   const parts: Record<string, object> = {
-    "a table of normalizations that is none": {
+    "a charsmap that is none": {
       normalizer: { type: "Precompiled", precompiled_charsmap: "AAAA" },
     },
-    "one that points out of itself": {
+    "a charsmap that points outside itself": {
       normalizer: { type: "Precompiled", precompiled_charsmap: "CAAAAP////8AAAAAAAAA" },
     },
-    "words of no characters": { pre_tokenizer: { type: "FixedLength", length: 0 } },
-    "nothing to be replaced": { normalizer: { type: "Replace", pattern: { String: "" }, content: "x" } },
+    "FixedLength words of length 0": { pre_tokenizer: { type: "FixedLength", length: 0 } },
+    "an empty pattern": { normalizer: { type: "Replace", pattern: { String: "" }, content: "x" } },
     "a template for a second text": {
       post_processor: {
         type: "TemplateProcessing",
@@ -80,22 +76,22 @@ describe("damaged parts, on loading or with the first text", () => {
     test(name, async () => {
       using folder = await folderWith(part);
       const read = async () => readTokenizer(folder.path).encode("hello");
-      expect(await failure(read())).toMatch(
+      expect(await catchMessage(read())).toMatch(
         new RegExp(`^${folder.path}/tokenizer\\.json: (cannot be read as a tokenizer|the tokenizer fails)`),
       );
     });
 });
 
-test("tokenizers as models have them stay in this process, with texts of any usual length", async () => {
+test("tokenizers of real models run in this process, for texts of any usual length", async () => {
   for (const name of demoModels)
     expect(provenLength(readTokenizerJson(demoModel(name)).json)).toBeGreaterThan(500_000);
-  using unigram = folderOf({
+  using unigram = createFolder({
     "tokenizer.model": { from: join(import.meta.dir, "../fixtures/sentencepiece/unigram.model") },
   });
   expect(provenLength(readTokenizerJson(unigram.path).json)).toBe(Infinity);
 });
 
-test("expressions of known models take a few retries per character", () => {
+test("the expressions of known models take a few retries per character", () => {
   const known = {
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+": 2,
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+": 3,
@@ -111,7 +107,7 @@ test("expressions of known models take a few retries per character", () => {
     expect([expression, retriesPerCharacter(expression)]).toEqual([expression, retries]);
 });
 
-test("no bound is found for expressions in which loops multiply, or that nobody can read", () => {
+test("expressions in which loops multiply, or of unknown syntax, have no bound", () => {
   const loops = [
     "(a+)+$",
     "(a|aa)+$",

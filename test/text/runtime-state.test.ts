@@ -3,23 +3,23 @@ import { join } from "node:path";
 import { writeFolder } from "../../src/export/folder.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
-import { withoutRuntimeState } from "../../src/text/runtime-state.ts";
+import { removeRuntimeState } from "../../src/text/runtime-state.ts";
 import { demoModel } from "../close.ts";
-import { copyOf } from "../folder.ts";
+import { copyFolder } from "../folder.ts";
 
-test("truncation and padding become null, and all else keeps its text", () => {
+test("truncation and padding become null, and everything else stays as written", () => {
   const model = '"model": {"padding": {"a": 1.0}, "vocab": {"\\"padding\\": {": 1e0}}';
   expect(
-    withoutRuntimeState(
+    removeRuntimeState(
       `{"truncation" : {"max_length": 8}, "padding":{"strategy": {"Fixed": 64}, "pad_token": "}"},\n${model}}`,
     ),
   ).toBe(`{"truncation" : null, "padding":null,\n${model}}`);
   const clean = `{"version": "1.0", "truncation": null, "padding": null, ${model}}`;
-  expect(withoutRuntimeState(clean)).toBe(clean);
+  expect(removeRuntimeState(clean)).toBe(clean);
 });
 
-test("an exported tokenizer.json is without them", async () => {
-  using origin = copyOf(demoModel("pocket-llama"));
+test("an exported tokenizer.json has neither", async () => {
+  using origin = copyFolder(demoModel("pocket-llama"));
   const file = join(origin.path, "tokenizer.json");
   const clean = await Bun.file(file).text();
   const state =

@@ -1,17 +1,18 @@
-/** Tokens and settings that stand beside the vocabulary; ids and texts are those of Python's transformers 5.18. */
+/** Special and added tokens in all files that may have them; ids and texts are those of Python's transformers 5.18. */
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel } from "../close.ts";
-import { folderOf } from "../folder.ts";
+import { catchMessage } from "../failure.ts";
+import { createFolder } from "../folder.ts";
 
 type Json = Record<string, any>;
 
 const files = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "config.json"];
 files.push("generation_config.json", "added_tokens.json");
 
-/** The tokenizer of a demo model after changes to its files; one that is set to undefined is not there. */
+/** The tokenizer of a demo model after changes to its files; undefined removes a file. */
 async function changed(name: string, changes: Record<string, (json: Json) => Json | undefined>) {
   const content: Record<string, string> = {};
   for (const file of files) {
@@ -20,7 +21,7 @@ async function changed(name: string, changes: Record<string, (json: Json) => Jso
     const other = changes[file] ? changes[file](json ?? {}) : json;
     if (other) content[file] = JSON.stringify(other);
   }
-  using folder = folderOf(content);
+  using folder = createFolder(content);
   return readTokenizer(folder.path);
 }
 
@@ -41,7 +42,7 @@ const ids = async (tokenizer: { encode(text: string): Promise<{ ids: Int32Array 
   ...(await tokenizer.encode(text)).ids,
 ];
 
-test("a text is neither cut off nor filled up by what another program has left in tokenizer.json", async () => {
+test("truncation and padding left in tokenizer.json by another program do not apply", async () => {
   const text = "And the whale swam on. ".repeat(50);
   for (const state of [
     { truncation: { direction: "Right", max_length: 128, strategy: "LongestFirst", stride: 0 } },
@@ -72,11 +73,15 @@ describe("a token is found wherever it is listed", () => {
   const noDecoder = { "tokenizer_config.json": (json: Json) => without(json, "added_tokens_decoder") };
   const old = { "added_tokens.json": () => ({ "<|im_end|>": 5023 }) };
   const cases: [string, Parameters<typeof changed>[1], number[]][] = [
-    ["nowhere", {}, pieces],
+    ["nowhere: it is none", {}, pieces],
     ["in added_tokens_decoder", { "tokenizer_config.json": added("5023") }, [73, 74, 5023]],
-    ["there with an id beyond the next", { "tokenizer_config.json": added("5050") }, [73, 74, 5023]],
+    [
+      "in added_tokens_decoder with an id beyond the next",
+      { "tokenizer_config.json": added("5050") },
+      [73, 74, 5023],
+    ],
     ["in added_tokens.json alone", { ...old, ...noDecoder }, [73, 74, 5023]],
-    ["in added_tokens.json beside an added_tokens_decoder, which replaces it", old, pieces],
+    ["in added_tokens.json, which an added_tokens_decoder overrides", old, pieces],
     [
       "in additional_special_tokens",
       { "tokenizer_config.json": (json) => ({ ...json, additional_special_tokens: ["<|im_end|>"] }) },
@@ -110,14 +115,14 @@ describe("a token is found wherever it is listed", () => {
       expect(await ids(tokenizer, "hi<|im_end|>")).toEqual(expected);
       const { bytes, tokens } = tokenizer.vocabulary;
       for (const id of expected.filter((id) => id >= 5023)) {
-        // The old form does not tell which tokens are special.
+        // added_tokens.json does not say which tokens are special.
         const text = changes["added_tokens.json"] ? "<|im_end|>" : "";
         expect([tokens[id], bytes[id].length]).toEqual(["<|im_end|>", text.length]);
         expect(await tokenizer.decode([73, 74, id])).toBe(`hi${text}`);
       }
     });
 
-  test("with the flags of tokenizer_config.json over those of tokenizer.json", async () => {
+  test("and the flags of tokenizer_config.json override those of tokenizer.json", async () => {
     const tokenizer = await changed("pocket-mpt", {
       "tokenizer_config.json": (json) => ({
         ...json,
@@ -128,7 +133,7 @@ describe("a token is found wherever it is listed", () => {
     expect(await tokenizer.decode([66, 5022])).toBe("a");
   });
 
-  test("but a mere name for which the model has no row is none", async () => {
+  test("but not if it is only named, and the model has no row for it", async () => {
     const tokenizer = await changed("pocket-llama", {
       "tokenizer_config.json": (json) => ({ ...json, pad_token: "[PAD]" }),
     });
@@ -137,7 +142,7 @@ describe("a token is found wherever it is listed", () => {
   });
 });
 
-describe("the token that ends a text is found where", () => {
+describe("eos is found if", () => {
   const noEnd = (json: Json) => without(json, "eos_token");
   const nowhere = {
     "tokenizer_config.json": (json: Json) => without(noEnd(json), "tokenizer_class"),
@@ -177,18 +182,18 @@ describe("the token that ends a text is found where", () => {
   for (const [name, changes, expected] of cases)
     test(name, async () => expect((await changed("pocket-mpt", changes)).eos).toBe(expected));
 
-  test("nowhere: every place where it may stand is named", async () => {
-    const refusal = (changes: typeof nowhere) =>
-      changed("pocket-mpt", changes).then(String, ({ message }: Error) => message);
-    expect(await refusal(nowhere)).toMatch(
+  test("no file has it: the error lists every file that may", async () => {
+    expect(await catchMessage(changed("pocket-mpt", nowhere))).toMatch(
       /tokenizer_config\.json: eos_token is missing, also in special_tokens_map\.json, and eos_token_id in generation_config\.json and config\.json/,
     );
     const beyond = { ...nowhere, "config.json": () => ({ vocab_size: 5056, eos_token_id: 9999 }) };
-    expect(await refusal(beyond)).toMatch(/the eos_token_id 9999 of .* is not in it/);
+    expect(await catchMessage(changed("pocket-mpt", beyond))).toMatch(
+      /the eos_token_id 9999 of .* is not in it/,
+    );
   });
 });
 
-describe("a prompt is to be continued: nothing stands behind it", () => {
+describe("a prompt has no trailing tokens, with", () => {
   const end = { SpecialToken: { id: "</s>", type_id: 0 } };
   const begin = { SpecialToken: { id: "<s>", type_id: 0 } };
   const special_tokens = {
@@ -216,7 +221,7 @@ describe("a prompt is to be continued: nothing stands behind it", () => {
     });
 });
 
-test("whether a blank is put in front of a text is for the settings to say, as GPT-2's class has it", async () => {
+test("add_prefix_space of tokenizer_config.json overrides tokenizer.json, as in GPT-2's class", async () => {
   const prefixed = (json: Json) => ({ ...json, add_prefix_space: true });
   expect(await ids(await changed("pocket-mpt", { "tokenizer_config.json": prefixed }), "hi there")).toEqual([
     266, 74, 393,
@@ -228,7 +233,7 @@ test("whether a blank is put in front of a text is for the settings to say, as G
   expect(await ids(await changed("pocket-mpt", { "tokenizer.json": inFile }), "hi there")).toEqual([
     73, 74, 393,
   ]);
-  // A class that only reads tokenizer.json does what that says.
+  // A class that only reads tokenizer.json follows it.
   const plain = (json: Json) => ({ ...json, tokenizer_class: "PreTrainedTokenizerFast" });
   const own = await changed("pocket-mpt", { "tokenizer.json": inFile, "tokenizer_config.json": plain });
   expect(await ids(own, "hi there")).toEqual([266, 74, 393]);

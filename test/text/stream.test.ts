@@ -4,7 +4,7 @@ import { DecodeStream, Detokenizer } from "../../src/text/detokenize.ts";
 import { TextStream } from "../../src/text/stream.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel, demoModels } from "../close.ts";
-import { folderOf } from "../folder.ts";
+import { createFolder } from "../folder.ts";
 
 const tokenizers = demoModels.map((name) => readTokenizer(demoModel(name)));
 const detokenizers = tokenizers.map((tokenizer) => new Detokenizer(tokenizer));
@@ -16,7 +16,7 @@ const someText = fc
   })
   .map((parts) => parts.join(""));
 
-/** A model's index, and ids in any order, many of which are no whole characters. */
+/** A tokenizer's index, and arbitrary ids, many of which are parts of characters. */
 const someIds = which.chain((index) => {
   const { bytes } = tokenizers[index].vocabulary;
   const parts = [...bytes.keys()].filter((id) => bytes[id].some((byte) => byte >= 0x80));
@@ -24,26 +24,26 @@ const someIds = which.chain((index) => {
   return fc.tuple(fc.constant(index), fc.array(id, { maxLength: 30 }));
 });
 
-/** Ids through a stream, piece by piece. */
-async function streamed(detokenizer: Detokenizer, ids: Iterable<number>, ...rest: [string[]?, number[]?]) {
-  const stream = new TextStream(detokenizer, ...rest);
+/** Streams ids, and collects the pieces. */
+async function stream(detokenizer: Detokenizer, ids: Iterable<number>, ...rest: [string[]?, number[]?]) {
+  const textStream = new TextStream(detokenizer, ...rest);
   const pieces: string[] = [];
   const offsets: number[] = [];
   for (const id of ids) {
-    const { text, offset, stop } = await stream.push(id);
+    const { text, offset, stop } = await textStream.push(id);
     pieces.push(text);
     offsets.push(offset);
     if (stop !== undefined) return { pieces, offsets, text: pieces.join(""), stop };
   }
-  const { text, stop } = stream.end();
+  const { text, stop } = textStream.end();
   return { pieces, offsets, text: [...pieces, text].join(""), stop };
 }
 
-test("pieces of a text are whole characters, and together the text as the tokenizer decodes it", async () => {
+test("pieces are whole characters, and concatenate to the tokenizer's own decoding", async () => {
   await fc.assert(
     fc.asyncProperty(someText, which, async (text, index) => {
       const { ids } = await tokenizers[index].encode(text);
-      const { pieces, text: all } = await streamed(detokenizers[index], ids);
+      const { pieces, text: all } = await stream(detokenizers[index], ids);
       for (const piece of pieces) expect(piece).not.toContain("\uFFFD");
       expect(all).toBe(await tokenizers[index].decode(ids));
     }),
@@ -51,27 +51,27 @@ test("pieces of a text are whole characters, and together the text as the tokeni
   );
 });
 
-test("any ids give the same text whole, in pieces, and cut in two anywhere, with nothing lost or said twice", async () => {
+test("any ids give the same text whole, streamed, and split in two at any position", async () => {
   await fc.assert(
     fc.asyncProperty(someIds, fc.nat(), async ([index, ids], where) => {
       const detokenizer = detokenizers[index];
       const whole = await detokenizer.decode(ids);
-      expect((await streamed(detokenizer, ids)).text).toBe(whole);
+      expect((await stream(detokenizer, ids)).text).toBe(whole);
       const cut = where % (ids.length + 1);
       const front = new DecodeStream(detokenizer);
       let text = "";
       for (const id of ids.slice(0, cut)) text += (await front.step(id)).text;
-      const behind = await streamed(detokenizer, ids.slice(cut), [], ids.slice(0, cut));
+      const behind = await stream(detokenizer, ids.slice(cut), [], ids.slice(0, cut));
       expect(text + (cut < ids.length ? behind.text : front.end())).toBe(whole);
     }),
     { numRuns: 300 },
   );
 });
 
-test("a text that is cut off in a character keeps what came before it, as UTF-8 says", async () => {
+test("a text that ends inside a character keeps everything before it, as in UTF-8 decoding", async () => {
   for (const [index, tokenizer] of tokenizers.entries()) {
     const { ids } = await tokenizer.encode("hi😀😀");
-    // Four bytes, in as many tokens as the tokenizer has for them.
+    // Four bytes each, in as many tokens as the tokenizer needs.
     for (let cut = ids.length - 1; cut > 0; cut--) {
       const bytes = [...ids.subarray(0, cut)].flatMap((id) => [...tokenizer.vocabulary.bytes[id]]);
       const expected = new TextDecoder().decode(Uint8Array.from(bytes)).replace(/^ /, "");
@@ -80,16 +80,16 @@ test("a text that is cut off in a character keeps what came before it, as UTF-8 
   }
 });
 
-test("an offset is where a token begins in the text, or the character that it is in", async () => {
+test("an offset is the start of the token in the text, or of the character that it starts in", async () => {
   await fc.assert(
     fc.asyncProperty(someText, which, async (text, index) => {
       const { ids } = await tokenizers[index].encode(text);
-      const { text: all, offsets } = await streamed(detokenizers[index], ids);
+      const { text: all, offsets } = await stream(detokenizers[index], ids);
       const bytes = (end: number) => Buffer.byteLength(all.slice(0, end));
       const { ids: again, ends } = await tokenizers[index].encode(all);
-      // Blanks at the front may become other tokens, which have other ends.
+      // Leading spaces may become other tokens, with other ends.
       fc.pre(String(again) === String(ids));
-      // The blank that is put in front of a text is none of its bytes.
+      // The space that SentencePiece prepends is not in the text.
       for (const [i, offset] of offsets.entries()) {
         const start = i === 0 ? 0 : ends[i - 1];
         expect(bytes(offset)).toBeLessThanOrEqual(start);
@@ -102,7 +102,7 @@ test("an offset is where a token begins in the text, or the character that it is
   );
   await fc.assert(
     fc.asyncProperty(someIds, async ([index, ids]) => {
-      const { text, offsets } = await streamed(detokenizers[index], ids);
+      const { text, offsets } = await stream(detokenizers[index], ids);
       const slices = offsets.map((offset, i) => text.slice(offset, offsets[i + 1]));
       expect(slices.join("")).toBe(text);
     }),
@@ -110,9 +110,9 @@ test("an offset is where a token begins in the text, or the character that it is
   );
 });
 
-test("a stop string ends a text where it is complete first, wherever tokens are cut, and no part of it is given out", async () => {
+test("a text ends at the first complete stop string, however tokens cut it, and no part of that is emitted", async () => {
   const stops = ["STOP", "é x", "\uFFFD\uFFFD", "OPx", "whalewhale"];
-  /** The text before the stop string that is complete first; of several the longest. */
+  /** The text before the first complete stop string, the longest of several. */
   const before = (text: string) => {
     for (let end = 0; end <= text.length; end++) {
       const found = stops.filter((stop) => text.slice(0, end).endsWith(stop));
@@ -128,17 +128,17 @@ test("a stop string ends a text where it is complete first, wherever tokens are 
     fc.asyncProperty(fc.oneof(encoded, anyIds), async (both) => {
       const [index, ids] = await both;
       const whole = await detokenizers[index].decode(ids);
-      const { text, stop } = await streamed(detokenizers[index], ids, stops);
+      const { text, stop } = await stream(detokenizers[index], ids, stops);
       expect(text).toBe(before(whole));
-      expect(stop !== undefined).toBe(stops.some((one) => whole.includes(one)));
+      expect(stop !== undefined).toBe(stops.some((string) => whole.includes(string)));
     }),
     { numRuns: 300 },
   );
 });
 
-test("a decoder of any other kind decodes as it does by itself", async () => {
+test("any other type of decoder decodes as it does by itself", async () => {
   const words = ["[UNK]", "[SEP]", "the", "whale", "##s", "swim", "海"];
-  using folder = folderOf({
+  using folder = createFolder({
     "tokenizer.json": JSON.stringify({
       version: "1.0",
       truncation: null,

@@ -7,7 +7,7 @@ import { demoModel, demoModels } from "../close.ts";
 const tokenizers = demoModels.map((name) => readTokenizer(demoModel(name)));
 const bytes = (text: string) => new TextEncoder().encode(text).length;
 
-/** Words, blanks, many scripts and characters of one to four bytes; always well-formed. */
+/** Words, spaces, many scripts, and characters of one to four bytes; always well-formed. */
 const anyText = fc
   .array(
     fc.oneof(
@@ -41,9 +41,9 @@ describe("every token ends at a byte of the text", () => {
       );
     });
 
-  test("also inside of a character, and with the blank that SentencePiece puts in front", async () => {
+  test("even inside a character, or with the space that SentencePiece prepends", async () => {
     const ends = async (i: number, text: string) => [...(await tokenizers[i].encode(text)).ends];
-    // "▁H" covers one byte, for the blank is not in the text; é is two byte tokens, 😀 four.
+    // "▁H" covers one byte, since the space is not in the text; é is two byte tokens, 😀 four.
     expect(await ends(0, "Hé 😀")).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
     expect(await ends(2, "Hé 😀")).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
     expect(await ends(1, " leading")).toEqual([0, 5, 8]);
@@ -68,7 +68,7 @@ describe("splitting", () => {
     );
   });
 
-  test("cuts behind white space, at the end of a line where one is near", async () => {
+  test("cuts after whitespace, at the end of a line if one is near", async () => {
     const words = `${"And the whale swam on. ".repeat(40)}\n`.repeat(3);
     const pieces = await Array.fromAsync(splitText(words, tokenizers, 200));
     expect(pieces.length).toBeGreaterThan(3);
@@ -76,14 +76,14 @@ describe("splitting", () => {
     expect(pieces.filter((piece) => piece.endsWith("\n")).length).toBeGreaterThan(1);
   });
 
-  test("a text without white space is cut between characters", async () => {
+  test("cuts a text without whitespace between characters", async () => {
     const pieces = await Array.fromAsync(splitText("😀".repeat(500), tokenizers, 64));
     expect(pieces.join("")).toBe("😀".repeat(500));
     expect(pieces.every((piece) => piece.isWellFormed())).toBe(true);
   });
 });
 
-test("a vocabulary knows the bytes of its tokens", () => {
+test("a vocabulary has the bytes of its tokens", () => {
   const [llama, , mpt] = tokenizers.map(({ vocabulary }) => vocabulary);
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   expect(llama.marker).toBe("▁");
@@ -95,7 +95,7 @@ test("a vocabulary knows the bytes of its tokens", () => {
   expect(llama.bytes[tokenizers[0].eos].length).toBe(0);
 });
 
-test("a folder without a tokenizer is refused by the name of the file", () => {
+test("a folder without a tokenizer is an error that names the file", () => {
   expect(() => readTokenizer("/nowhere")).toThrow(
     "/nowhere/tokenizer.json: not found; expected the model's tokenizer",
   );

@@ -1,0 +1,61 @@
+/** @file Reads files in a temporary folder into their texts and the reasons for their bad rows. */
+import { heapStats } from "bun:jsc";
+import { afterAll, beforeAll } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type ReadOptions, firstCursor, read } from "../../streams/stages/read.ts";
+
+const { ParquetSchema, ParquetWriter } = require("parquetjs-lite");
+
+let folder: string;
+
+/** Creates a folder before the tests of a file, and removes it after them. */
+export function useFolder(): void {
+  beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-rows-"))));
+  afterAll(() => rmSync(folder, { recursive: true }));
+}
+
+export const at = (name: string) => join(folder, name);
+
+export const readOptions = (name: string, more: Partial<ReadOptions> = {}): ReadOptions => ({
+  files: [at(name)],
+  text: "text",
+  epochs: 1,
+  onBadRow: "skip",
+  ...more,
+});
+
+/** Reads a file from a row on: its texts by row, and the reasons for its bad rows. */
+export async function readRows(name: string, more: Partial<ReadOptions> = {}, from = 0) {
+  const found: [number, string][] = [];
+  const reasons: string[] = [];
+  const documents = read(readOptions(name, more), { ...firstCursor, row: from }, (reason) =>
+    reasons.push(reason.replace(`${folder}/`, "")),
+  );
+  for await (const { cursor, text } of documents) found.push([cursor.row, text]);
+  return { found, rows: found.map(([row]) => row), reasons };
+}
+
+export const numbers = (length: number, first = 0) => Array.from({ length }, (_, i) => first + i);
+export const rowsBut = (length: number, ...without: number[]) =>
+  numbers(length).filter((row) => !without.includes(row));
+
+/** Writes a parquet file with one column. */
+export async function writeParquet(
+  name: string,
+  values: readonly (string | Buffer)[],
+  column: object,
+  options: object = { pageSize: 100 },
+) {
+  const schema = new ParquetSchema({ text: column });
+  const writer = await ParquetWriter.openFile(schema, at(name), options);
+  for (const text of values) await writer.appendRow({ text });
+  await writer.close();
+}
+
+/** Bytes of all reachable objects, buffers included, so that the time of the next collection does not matter. */
+export function measureLiveHeap(): number {
+  Bun.gc(true);
+  return heapStats().heapSize;
+}
