@@ -7,10 +7,10 @@
  * every hundredth token, since the whole takes minutes.
  */
 import { dataFiles } from "../src/data/files.ts";
-import { Projector } from "../src/fusion/project.ts";
-import { SpanProjector } from "../src/fusion/spans.ts";
-import { TokenAligner } from "../src/fusion/token-align.ts";
-import { minEditMap, normalizeToken } from "../src/fusion/vocabulary-map.ts";
+import { ByteProjector } from "../src/fusion/byte-projector.ts";
+import { TimeWarp } from "../src/fusion/dtw.ts";
+import { TokenProjector } from "../src/fusion/token-projector.ts";
+import { minEditMap, normalizeToken } from "../src/fusion/min-edit-map.ts";
 import { readDecoder, readParameters } from "../src/models/folder.ts";
 import { Scorer } from "../src/score/scorer.ts";
 import { readTokenizer } from "../src/text/tokenizer.ts";
@@ -87,19 +87,19 @@ const scores = await scorer.score(pairs.map(({ theirs }) => theirs.ids));
 await scorer.close();
 const tokens = pairs.reduce((sum, { ours }) => sum + ours.ids.length, 0);
 
-const projector = new SpanProjector(source, target, "text");
-const spans = fastest(20, () => {
-  for (const [i, { ours, theirs }] of pairs.entries()) projector.project(theirs, ours, scores[i]);
+const byteProjector = new ByteProjector(source, target, "text");
+const byBytes = fastest(20, () => {
+  for (const [i, { ours, theirs }] of pairs.entries()) byteProjector.project(theirs, ours, scores[i]);
 });
 const map = minEditMap(source.vocabulary, target.vocabulary);
-const aligner = new TokenAligner(source.vocabulary, target.vocabulary);
-const byMap = new Projector(source.vocabulary, target.vocabulary, map);
-const warp = fastest(3, () => {
+const warp = new TimeWarp(source.vocabulary, target.vocabulary);
+const tokenProjector = new TokenProjector(source.vocabulary, target.vocabulary, map);
+const byTokens = fastest(3, () => {
   for (const [i, { ours, theirs }] of pairs.entries()) {
     const { topIds, topLogProbs } = scores[i];
-    const path = aligner.align(theirs.ids, ours.ids);
+    const path = warp.align(theirs.ids, ours.ids);
     const candidates = { ids: theirs.ids, topIds, topScores: topLogProbs, k };
-    byMap.project(candidates, ours.ids, path, { align: "soft", fallback: "none", duplicates: "first" });
+    tokenProjector.project(candidates, ours.ids, path, { fallback: "none", duplicates: "first" });
   }
 });
 const [pair] = pairs;
@@ -119,8 +119,8 @@ const speed = (name: string, seconds: number) =>
   );
 console.log(`alignment of ${tokens} target tokens with one teacher, ${k} candidates each`);
 speed("straightforward dynamic program", plain);
-speed("FuseLLM's alignment and projection", warp);
-speed("spans", spans);
+speed("tokens: FuseLLM's alignment and projection", byTokens);
+speed("bytes", byBytes);
 
 async function pieces(): Promise<string[]> {
   const found = new Map<string, number>();

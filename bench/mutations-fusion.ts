@@ -1,12 +1,12 @@
-/** @file Changes of the formulas of fusion, each of which some test must notice; see mutate.ts. */
+/** @file Changes to the formulas of fusion, each of which some test must notice; see mutate.ts. */
 
-/** Changes per file, and the tests that hold it: few and fast ones, without models where that is possible. */
+/** Changes per file, and the tests that must notice them: few and fast ones, without models where possible. */
 export type Areas = Readonly<
   Record<
     string,
     {
       readonly tests: readonly string[];
-      /** What stands in the file exactly once, and what takes its place. */
+      /** Text that occurs in the file exactly once, and its replacement. */
       readonly changes: readonly (readonly [from: string, to: string])[];
     }
   >
@@ -18,7 +18,7 @@ export const fusion: Areas = {
     changes: [
       ["nll[i - 1] /", "nll[i] /"],
       [".fill(mean)", ".fill(0)"],
-      ["ids.length - 1 :", "ids.length :"],
+      ["count: ({ ids }) => ids.length - 1", "count: ({ ids }) => ids.length"],
       ["(ends.at(-1) ?? 0) - (ends[0] ?? 0)", "(ends.at(-1) ?? 0)"],
       [": mean;", ": 0;"],
       ["nats / (end - start)", "nats"],
@@ -26,43 +26,59 @@ export const fusion: Areas = {
       ["Math.max(1, source.ends[i] - from)", "1"],
     ],
   },
-  "src/fusion/select.ts": {
-    tests: ["test/fusion/select.test.ts"],
+  "src/fusion/teacher-weights.ts": {
+    tests: ["test/fusion/fuser.test.ts"],
     changes: [
-      ["? -nll :", "? nll :"],
+      ["score: (nll) => -nll", "score: (nll) => nll"],
       ["/ sharpness", "* sharpness"],
       ["Math.exp(score - top)", "Math.exp(score)"],
+    ],
+  },
+  "src/fusion/lm-schedule.ts": {
+    tests: ["test/fusion/fuser.test.ts"],
+    changes: [
       ["lmWeight + (1 - lmWeight) * progress", "lmWeight * (1 - progress)"],
+      ["1 - reward()", "reward()"],
+    ],
+  },
+  "src/fusion/rules.ts": {
+    tests: ["test/fusion/fuser.test.ts"],
+    changes: [
+      ["weigh: (nlls) => nlls.map((nll) => -nll)", "weigh: weighTeachers"],
       ["Math.max(...rewards)", "Math.min(...rewards)"],
-      ['return 1 - (method === "minCE"', 'return (method === "minCE"'],
       ["values[i] * values[i]", "values[i]"],
+      ["weights[teacher] > weights[best]", "weights[teacher] >= weights[best]"],
+      ["Math.max(weights[teacher], minWeight);", "weights[teacher];"],
+      ["Math.max(weights[teacher], minWeight) *", "weights[teacher] *"],
+    ],
+  },
+  "src/fusion/fuser.ts": {
+    tests: ["test/fusion/fuser.test.ts"],
+    changes: [
       ["(1 - λ) * share * values[i]", "share * values[i]"],
-      ["trust[teacher] > trust[best]", "trust[teacher] >= trust[best]"],
       ["writer.push(ids[t + 1], λ)", "writer.push(ids[t], λ)"],
       ["weights[t] = writer.normalizeRow()", "weights[t] = writer.normalizeRow() && 1"],
-      ["this.#entries - 1, writer", "this.#entries, writer"],
+      ["this.#maxEntries - 1, writer", "this.#maxEntries, writer"],
       ["parts[teacher] / total", "parts[teacher]"],
-      ["Math.max(trust[teacher], 1e-200)", "trust[teacher]"],
     ],
   },
-  "src/fusion/project.ts": {
-    tests: ["test/fusion/project.test.ts"],
+  "src/fusion/token-projector.ts": {
+    tests: ["test/fusion/token-projector.test.ts"],
     changes: [
-      ['fallback === "next" ? 1 : 0', "0"],
+      ["position: (t: number) => t + 1", "position: (t: number) => t"],
       ["offsets[t + 1] - offsets[t] === 1", "offsets[t + 1] > offsets[t]"],
-      ["candidates[topIds[i]]", "topIds[i]"],
-      ["position === 0 &&", "position >= 0 &&"],
+      ["map[topIds[i]]", "topIds[i]"],
+      ["t === 0 &&", "t >= 0 &&"],
       ["Math.max(a, b) + Math.log1p", "a + Math.log1p"],
-      ["first: (a: number) => a", "first: (_: number, b: number) => b"],
-      ['projection === "soft" && map[source]', "map[source]"],
-      ['projection === "soft" ? this.#tables.map', "true ? this.#tables.map"],
+      ["join: (a: number) => a", "join: (_: number, b: number) => b"],
+      [" || map[source] === target", ""],
     ],
   },
-  "src/fusion/spans.ts": {
-    tests: ["test/fusion/spans.test.ts"],
+  "src/fusion/byte-projector.ts": {
+    tests: ["test/fusion/byte-projector.test.ts"],
     changes: [
       [" || source.ends[s + 1] === target.ends[t]", ""],
-      ["writer.add(first[id], p)", "writer.add(first[id], 1)"],
+      ["writer.add(targetToken[id], p)", "writer.add(targetToken[id], 1)"],
       ["tail += 1 - kept", "tail += kept"],
       ["source.ends[s + 1] >= target.ends[t + 1]", "source.ends[s + 1] > target.ends[t + 1]"],
       ["byText && node >= 0 ? 1 : mass", "mass"],
@@ -74,45 +90,63 @@ export const fusion: Areas = {
       ["(byText && !found)", "false"],
     ],
   },
-  "src/fusion/spelling.ts": {
-    tests: ["test/fusion/spans.test.ts"],
+  "src/fusion/multi-token.ts": {
+    tests: ["test/fusion/byte-projector.test.ts"],
     changes: [
       ["rest.slice(0, -1)", "rest"],
       ["id === source.eos ? target.eos :", "id < 0 ? target.eos :"],
     ],
   },
   "src/fusion/byte-trie.ts": {
-    tests: ["test/fusion/spans.test.ts"],
+    tests: ["test/fusion/byte-projector.test.ts"],
     changes: [
       ["known < 0 || byteToken.test(tokens[known])", "known < 0"],
       ["node >= 0 && this.#tokens[node] >= 0", "node >= 0 && token < 0"],
     ],
   },
   "src/fusion/sparse.ts": {
-    tests: ["test/fusion/sparse.test.ts", "test/fusion/select.test.ts"],
+    tests: ["test/fusion/sparse.test.ts", "test/fusion/fuser.test.ts"],
     changes: [
       ["(values[i] - top) / temperature", "values[i] - top"],
       ["values[b] - values[a]", "values[a] - values[b]"],
       ["known + value", "value"],
-      ["place >= this.#offsets[this.#rows] && ", ""],
+      ["index >= this.#offsets[this.#rows] && ", ""],
       ["if (sum > 0) for", "for"],
     ],
   },
-  "src/fusion/teach.ts": {
-    tests: ["test/fusion/teach.test.ts", "test/fusion/project.test.ts", "test/fusion/spans.test.ts"],
+  "src/fusion/candidates.ts": {
+    tests: [
+      "test/fusion/aligners.test.ts",
+      "test/fusion/token-projector.test.ts",
+      "test/fusion/byte-projector.test.ts",
+    ],
     changes: [
-      ["place < 0 ? value :", "true ? value :"],
+      ["index < 0 ? value :", "true ? value :"],
       ["Math.log(mass / softened)", "0"],
       ["softened += Math.exp(score / temperature)", "softened += Math.exp(score)"],
-      ["dropped += kept - placed", "dropped += kept"],
-      ["? placed : 1", "? 1 : 1"],
       ["writer.add(next, 1)", "writer.add(next, 0.5)"],
       ["&& !writer.has(next)", ""],
       ["Math.min(k, topK)", "k"],
     ],
   },
-  "src/fusion/token-align.ts": {
-    tests: ["test/fusion/token-align.test.ts"],
+  "src/fusion/align-tokens.ts": {
+    tests: ["test/fusion/token-projector.test.ts", "test/fusion/alignments.test.ts"],
+    changes: [
+      ["dropped += kept - placed", "dropped += kept"],
+      ["? placed : 1", "? 1 : 1"],
+      ["if (matchEnds) map", "map"],
+    ],
+  },
+  "src/fusion/alignments.ts": {
+    tests: ["test/fusion/alignments.test.ts"],
+    changes: [
+      ["source === target", "false"],
+      ['fallback: "none" } : align', 'fallback: "next" } : align'],
+      ['"fallback" in align && align', '"fallback" in align || align'],
+    ],
+  },
+  "src/fusion/dtw.ts": {
+    tests: ["test/fusion/dtw.test.ts"],
     changes: [
       ["if (left < best) best = left;", ""],
       ["else if (up <= left) i--", "else if (up < left) i--"],
@@ -121,7 +155,7 @@ export const fusion: Areas = {
     ],
   },
   "src/fusion/edit-distance.ts": {
-    tests: ["test/fusion/token-align.test.ts"],
+    tests: ["test/fusion/dtw.test.ts"],
     changes: [
       ["plus = (plus << 1) | 1", "plus = plus << 1"],
       ["minus | ~(vertical | plus)", "minus | ~plus"],
@@ -129,8 +163,8 @@ export const fusion: Areas = {
       ["pattern[j - 1] === codes[i] ? 0 : 1", "pattern[j - 1] === codes[i] ? 0 : 2"],
     ],
   },
-  "src/fusion/vocabulary-map.ts": {
-    tests: ["test/fusion/vocabulary-map.test.ts"],
+  "src/fusion/min-edit-map.ts": {
+    tests: ["test/fusion/vocabulary-maps.test.ts"],
     changes: [
       ["id < known", "id > known"],
       ["distance > best", "distance >= best"],
@@ -139,7 +173,7 @@ export const fusion: Areas = {
     ],
   },
   "src/fusion/corpus-maps.ts": {
-    tests: ["test/fusion/vocabulary-map.test.ts"],
+    tests: ["test/fusion/vocabulary-maps.test.ts"],
     changes: [
       ["i + window + 1", "i + window"],
       ["i - window", "i - window - 1"],

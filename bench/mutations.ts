@@ -18,18 +18,28 @@ export const areas: Areas = {
     changes: [
       ["(1 - beta1 ** step)", "(1 - beta1)"],
       ["Math.sqrt(1 - beta2 ** step)", "Math.sqrt(1 - beta2)"],
-      ["slot.decays ?", "true ?"],
+      ["shape.length > 1 ?", "true ?"],
       ["learningRate * weightDecay", "weightDecay"],
     ],
   },
   "src/train/trainer.ts": {
     tests: ["test/train/trainer.test.ts"],
     changes: [
-      ["shape.length > 1", "shape.length > 0"],
       ["Math.min(1, this.#options.clip", "Math.max(1, this.#options.clip"],
       ["weights[t] * value * probabilities[t * entries]", "weights[t] * value"],
-      ["this.#steps++", "this.#steps = 1"],
     ],
+  },
+  "src/train/state.ts": {
+    tests: ["test/train/state.test.ts", "test/train/trainer.test.ts"],
+    changes: [
+      ["this.#steps++", "this.#steps = 1"],
+      ["this.#steps = steps", "this.#steps = 0"],
+      ["`${key}.${name}`", "`${name}`"],
+    ],
+  },
+  "src/autodiff/backward.ts": {
+    tests: ["test/train/trainer.test.ts"],
+    changes: [["sum ? b.add(sum, seed) : seed", "seed"]],
   },
   "src/train/loss.ts": {
     tests: ["test/train/trainer.test.ts"],
@@ -106,7 +116,6 @@ export const areas: Areas = {
       ["nll / tokens", "nll"],
       ["({ nlls }) => nlls[t]", "({ nll }) => nll"],
       ["step / steps", "(step + 1) / steps"],
-      ["(nll) => -nll", "(nll) => nll"],
     ],
   },
   "streams/stages/pack.ts": {

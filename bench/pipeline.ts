@@ -3,6 +3,7 @@
  * `bun bench/pipeline.ts [steps]`. Each stage gets what the stages before it made, held in memory.
  */
 import { dataFiles } from "../src/data/files.ts";
+import { comparisonUnit } from "../src/fusion/scope.ts";
 import { align } from "../streams/stages/align.ts";
 import { readConfig } from "../streams/config/config-file.ts";
 import { forward } from "../streams/stages/forward.ts";
@@ -31,6 +32,7 @@ const { vocabulary, entries } = models.trainer;
 const tokensPerStep = t.rows * t.accumulation * config.pack.rowLength;
 const fuseOptions = {
   ...fusion,
+  scope: fusion.scope.kind,
   vocabulary,
   entries,
   rowLength: config.pack.rowLength,
@@ -89,7 +91,7 @@ const scored = await alone(
 );
 const aligned = await alone(
   "align",
-  () => align(from(scored), models.listening, fusion.unit),
+  () => align(from(scored), models.listening, comparisonUnit(fusion.scope)),
   ({ target }) => target.ids.length,
 );
 const fused = await alone(

@@ -11,7 +11,7 @@ import { readDecoder } from "../src/models/folder.ts";
 import { type OnnxDtype, onnxFile } from "../src/weights/onnx-files.ts";
 import { readWeights } from "../src/weights/read-weights.ts";
 import { ExportedScorer } from "../src/score/exported.ts";
-import { readFrozen } from "../src/score/frozen.ts";
+import { openScorer } from "../src/score/open.ts";
 import type { Scores } from "../src/score/scores.ts";
 import { splitText } from "../src/text/split.ts";
 import { readTokenizer } from "../src/text/tokenizer.ts";
@@ -88,8 +88,8 @@ for (const folder of folders) {
     scorer: await ExportedScorer.create(join(exported, "x", onnxFile(dtype)), decoder.maxPositions, options),
   });
   const forms: Form[] = [
-    { name: "exact", scorer: await readFrozen(folder).open(options) },
-    { name: "dtype: q8", scorer: await readFrozen(folder, "q8").open(options) },
+    { name: "exact", scorer: await openScorer(folder, undefined, options) },
+    { name: "dtype: q8", scorer: await openScorer(folder, "q8", options) },
     await onnx("fp32"),
     await onnx("fp16"),
     await onnx("q8"),

@@ -9,7 +9,8 @@ import { availableParallelism } from "node:os";
 import { Builder } from "../src/graph/build.ts";
 import { sizeOf } from "../src/graph/ops.ts";
 import { llama } from "../src/models/llama.ts";
-import { compile, free } from "../src/onnx/session.ts";
+import { free } from "../src/onnx/program.ts";
+import { compile } from "../src/onnx/session.ts";
 import { type Batch, Trainer } from "../src/train/trainer.ts";
 
 const rounds = Number(process.argv[2] ?? 5);
@@ -61,10 +62,7 @@ async function seconds(work: () => Promise<unknown>): Promise<number> {
 const trainer = await Trainer.create(decoder, parameters, {
   shape: { rows, length, entries },
   accumulate: false,
-  beta1: 0.9,
-  beta2: 0.95,
-  epsilon: 1e-8,
-  weightDecay: 0.1,
+  optimizer: { name: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 },
   clip: 1,
   device: "cpu",
   threads,
@@ -79,10 +77,7 @@ await seconds(product.run);
 let [whole, gradients, peak] = [Infinity, Infinity, 0];
 for (let round = 0; round < rounds; round++) {
   whole = Math.min(whole, await seconds(() => trainer.step([batch], 1e-5)));
-  let results: Iterable<Float32Array> = [];
-  const backward = async () => (results = (await trainer.gradients([batch])).gradients.values());
-  gradients = Math.min(gradients, await seconds(backward));
-  free(results);
+  gradients = Math.min(gradients, await seconds(() => trainer.gradients([batch])));
   for (let i = 0; i < 5; i++) peak = Math.max(peak, product.flops / (await seconds(product.run)));
 }
 const line = (name: string, time: number) =>

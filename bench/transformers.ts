@@ -51,7 +51,9 @@ async function runModel(folder: string, ids: readonly number[]): Promise<Float32
   const inputs = addParameters(b, decoder);
   const hidden = decoder.hidden(b, (name) => inputs.get(name)!, packedTokens(b, 1, ids.length));
   b.output("logits", computeLogits(b, decoder, hidden, inputs.get(decoder.head)!));
-  const program = await compile(b.graph(), "cpu", 2, { refs: await readWeights(folder, decoder) });
+  const program = await compile(b.graph(), "cpu", 2, {
+    weights: { refs: await readWeights(folder, decoder) },
+  });
   const outputs = await program.run({
     ids: Int32Array.from(ids),
     positions: Int32Array.from(ids, (_, t) => t),

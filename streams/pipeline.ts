@@ -2,6 +2,7 @@
 import { type TeacherBinding, align } from "./stages/align.ts";
 import type { Config } from "./config/config.ts";
 import { tap } from "../src/flow/operators.ts";
+import { comparisonUnit } from "../src/fusion/scope.ts";
 import { type Teacher, forward, tokensOf, tokensUnderWay } from "./stages/forward.ts";
 import { fuse } from "./stages/fuse.ts";
 import type { Stages } from "../src/flow/stages.ts";
@@ -64,9 +65,8 @@ export function distill(
   const { vocabulary, entries } = trainer;
   const limits = { vocabulary, entries, rowLength: p.rowLength, steps: t.steps };
   const schedule = { ...t, peak: t.learningRate, warmupSteps: Math.ceil(t.warmup * t.steps) };
-  const selection = { ...fusion, ...limits, tokensPerStep: tokensPerStep(config) };
-
-  const aligned = meter.run("align", align(scored, teachers, fusion.unit));
+  const selection = { ...fusion, ...limits, scope: fusion.scope.kind, tokensPerStep: tokensPerStep(config) };
+  const aligned = meter.run("align", align(scored, teachers, comparisonUnit(fusion.scope)));
   const fused = meter.run("fuse", fuse(aligned, selection, { steps, taken }));
   const rows = meter.run("pack", pack(fused, { ...p, entries }, taken));
   const counted = tap(rows, ({ statistics: blocks }) => blocks.forEach(statistics.add));

@@ -1,5 +1,5 @@
 /** @file The record at each seam of the pipeline. Shapes: T target tokens, S tokens of a source, K candidates. */
-import type { TeacherTargets } from "../src/fusion/teach.ts";
+import type { TeacherTargets } from "../src/fusion/targets.ts";
 import type { SparseRows } from "../src/fusion/sparse.ts";
 import type { Scores } from "../src/score/scores.ts";
 import type { Encoding } from "../src/text/tokenizer.ts";

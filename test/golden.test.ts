@@ -1,10 +1,13 @@
 /** Reference values from Python transformers, PyTorch and FuseLLM; see test/fixtures/golden/README.md. */
 import { describe, expect, test } from "bun:test";
-import { Fuser, type Method, scheduleLmWeight, teacherWeights } from "../src/fusion/select.ts";
-import { Projector, projections } from "../src/fusion/project.ts";
+import { TimeWarp } from "../src/fusion/dtw.ts";
+import { Fuser } from "../src/fusion/fuser.ts";
+import { scheduleLmWeight } from "../src/fusion/lm-schedule.ts";
+import type { Method } from "../src/fusion/rules.ts";
+import { weighTeachers } from "../src/fusion/teacher-weights.ts";
+import { TokenProjector } from "../src/fusion/token-projector.ts";
 import { RowWriter, type SparseRows, softmaxRows } from "../src/fusion/sparse.ts";
-import { TokenAligner } from "../src/fusion/token-align.ts";
-import { minEditMap } from "../src/fusion/vocabulary-map.ts";
+import { exactMap, minEditMap } from "../src/fusion/min-edit-map.ts";
 import { Builder } from "../src/graph/build.ts";
 import { packedTokens, addParameters } from "../src/models/tokens.ts";
 import { readDecoder, readParameters } from "../src/models/folder.ts";
@@ -118,10 +121,13 @@ describe("the training step", () => {
       const trainer = await Trainer.create(decoder, parameters, {
         shape: { rows, length, entries },
         accumulate: false,
-        beta1: data.adamw.beta1,
-        beta2: data.adamw.beta2,
-        epsilon: data.adamw.eps,
-        weightDecay: 0.1,
+        optimizer: {
+          name: "adamw",
+          beta1: data.adamw.beta1,
+          beta2: data.adamw.beta2,
+          epsilon: data.adamw.eps,
+          weightDecay: 0.1,
+        },
         clip: data.adamw.clip,
         device: "cpu",
         threads: 2,
@@ -172,12 +178,16 @@ describe("FuseLLM's alignment", () => {
         await golden(`forward_${role}.json`).json(),
       ];
       const paths = await golden(`dtw_${role}.json`).json();
-      const aligner = new TokenAligner(source.vocabulary, target.vocabulary);
-      const projector = new Projector(source.vocabulary, target.vocabulary, map);
+      const warp = new TimeWarp(source.vocabulary, target.vocabulary);
+      const vocabularies = [source.vocabulary, target.vocabulary] as const;
+      const projectors = {
+        soft: new TokenProjector(...vocabularies, map),
+        hard: new TokenProjector(...vocabularies, exactMap(...vocabularies)),
+      };
       for (const [i, { input_ids, per_step_indices, per_step_logits }] of theirs.items.entries()) {
         const ids = Int32Array.from(input_ids);
         const targetIds = Int32Array.from(ours.items[i].input_ids);
-        const alignment = aligner.align(ids, targetIds);
+        const alignment = warp.align(ids, targetIds);
         const rows = (t: number, array: Int32Array | Float32Array, offsets: Int32Array) => [
           ...array.subarray(offsets[t], offsets[t + 1]),
         ];
@@ -191,12 +201,14 @@ describe("FuseLLM's alignment", () => {
           topScores: Float32Array.from(per_step_logits.flat()),
           k: 10,
         };
-        for (const projection of projections) {
-          const expected = (await golden(`aligned_${role}_${projection}.json`).json())[i];
-          const { offsets, ids, values } = projector.project(scores, targetIds, alignment, {
-            ...recipes.fusellm.fusion,
-            align: projection,
-          }).rows;
+        for (const [name, projector] of Object.entries(projectors)) {
+          const expected = (await golden(`aligned_${role}_${name}.json`).json())[i];
+          const { offsets, ids, values } = projector.project(
+            scores,
+            targetIds,
+            alignment,
+            recipes.fusellm.settings.fusion.align,
+          ).rows;
           expect([...targetIds.keys()].map((t) => rows(t, ids, offsets))).toEqual(expected.indices);
           expect([...targetIds.keys()].map((t) => rows(t, values, offsets))).toEqual(expected.logits);
         }
@@ -272,7 +284,7 @@ describe("the fused loss", () => {
   }
 
   /** λ = 0 targets of a row. The reference trains on the row of the last token too: one more makes it one. */
-  function targetsOf(row: Feature, { teachers, method, temperature }: Variant, vocabulary: number) {
+  function makeTargets(row: Feature, { teachers, method, temperature }: Variant, vocabulary: number) {
     const base = ragged(row.per_step_logits, row.per_step_indices, temperature);
     const aligned = [0, 1].map((i) =>
       filled(
@@ -286,9 +298,9 @@ describe("the fused loss", () => {
       ...rows,
       offsets: Int32Array.from([...rows.offsets, rows.offsets.at(-1)!]),
     }));
-    const trust = teacherWeights(
-      reference,
+    const trust = weighTeachers(
       teachers.map((teacher) => nlls[teacher]),
+      reference,
     );
     const ids = Int32Array.from([...row.input_ids, 0]);
     const fuser = new Fuser(method, vocabulary, 1 + 30);
@@ -330,7 +342,7 @@ describe("the fused loss", () => {
       const { V, features, student_logits, losses } = await golden("synthetic_loss.json").json();
       let [lm, lmCount, fused, fusedCount] = [0, 0, 0, 0];
       for (const [row, feature] of (features as Feature[]).entries()) {
-        const { targets } = targetsOf(feature, variant, V);
+        const { targets } = makeTargets(feature, variant, V);
         const logits = (t: number): number[] => student_logits[row][t];
         const { loss, entropy } = crossEntropies(targets, logits);
         fused += loss - (variant.kl ? entropy : 0);
@@ -393,7 +405,7 @@ describe("the fused loss", () => {
       const { packed_rows, losses } = await golden("loss_batch.json").json();
       const rows = packed_rows.map((i: number) => ({
         row: packed[i] as Feature,
-        targets: targetsOf(packed[i], variant, vocabulary).targets,
+        targets: makeTargets(packed[i], variant, vocabulary).targets,
       }));
       const [lm, fused] = [await trained(rows, 1), await trained(rows, 0)];
       const tokens = rows.reduce((sum: number, { row }: { row: Feature }) => sum + row.input_ids.length, 0);
@@ -410,7 +422,7 @@ describe("the fused loss", () => {
       const packed = await golden("packed.json").json();
       const { packed_rows, losses_batch_row0_only } = await golden("loss_batch.json").json();
       const row: Feature = packed[packed_rows[0]];
-      const { targets, nlls } = targetsOf(row, { teachers: all, method }, vocabulary);
+      const { targets, nlls } = makeTargets(row, { teachers: all, method }, vocabulary);
       const [lm, fused] = [await trained([{ row, targets }], 1), await trained([{ row, targets }], 0)];
       const λ = scheduleLmWeight({ lmWeight: 0, lmSchedule: "soft" }, method, 0, () => nlls);
       const name = method === "minCE" ? "greater_ce_soft_bs1" : "weighted_ce_soft_bs1";
@@ -448,8 +460,9 @@ test("the recipe fusellm packs texts as the reference does, and takes each row's
       yield { block, group: { cursor, start: 0, before: 0 }, target: { ids, ends: ids }, teachers };
     }
   }
-  const { fusion, pack: packing } = recipes.fusellm;
-  const options = { ...fusion, entries: 2, vocabulary: 32000, rowLength, tokensPerStep: 1, steps: 1 };
+  const { fusion, pack: packing } = recipes.fusellm.settings;
+  const scope = fusion.scope.kind;
+  const options = { ...fusion, scope, entries: 2, vocabulary: 32000, rowLength, tokensPerStep: 1, steps: 1 };
   const rows = await Array.fromAsync(
     pack(fuse(texts(), options), { ...packing, rowLength, entries: options.entries }),
   );

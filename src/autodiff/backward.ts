@@ -36,7 +36,11 @@ export function backward(
   wrt: readonly Value[],
   into: ReadonlyMap<Value, Value> = new Map(),
 ): Map<Value, Value> {
-  const gradients = new Map<Value, Value>([...into, ...seeds]);
+  const gradients = new Map<Value, Value>(into);
+  for (const [value, seed] of seeds) {
+    const sum = into.get(value);
+    gradients.set(value, sum ? b.add(sum, seed) : seed);
+  }
   const nodes = path(b, seeds.keys(), wrt);
   const differentiated = new Set<Value>(wrt);
   for (const node of nodes) for (const output of node.outputs) differentiated.add(output);

@@ -1,7 +1,7 @@
-/** @file The tokens of a vocabulary by their bytes, to find those that text begins with. */
+/** @file A trie of a vocabulary's tokens by their bytes, to find the longest token that bytes begin with. */
 import { byteToken, type Vocabulary } from "../text/vocabulary.ts";
 
-/** How far some bytes have been read: the place in the trie, −1 outside of it, and the last token passed. */
+/** State after some bytes: the node reached, −1 off the trie, and the longest token passed; −1 is none. */
 export interface Reading {
   readonly node: number;
   readonly token: number;
@@ -15,22 +15,22 @@ export class ByteTrie {
   readonly start: Reading = { node: 0, token: -1 };
 
   constructor({ bytes, tokens }: Vocabulary) {
-    bytes.forEach((own, id) => {
-      if (own.length === 0) return;
+    bytes.forEach((tokenBytes, id) => {
+      if (tokenBytes.length === 0) return;
       let node = 0;
-      for (const byte of own) {
+      for (const byte of tokenBytes) {
         const key = node * 256 + byte;
         const known = this.#children.get(key);
         if (known === undefined) this.#children.set(key, this.#tokens.push(-1) - 1);
         node = known ?? this.#tokens.length - 1;
       }
-      // "," is written as such and not as <0x2C>, though both stand for the same byte.
+      // A tokenizer writes "," as such, not as <0x2C>, though both stand for the same byte.
       const known = this.#tokens[node];
       if (known < 0 || byteToken.test(tokens[known])) this.#tokens[node] = id;
     });
   }
 
-  /** Goes on with more bytes; `token` of the result is the longest that all the bytes so far begin with. */
+  /** Reads more bytes; the result's `token` is the longest that all bytes so far begin with. */
   read({ node, token }: Reading, bytes: Uint8Array): Reading {
     for (let i = 0; i < bytes.length && node >= 0; i++) {
       node = this.#children.get(node * 256 + bytes[i]) ?? -1;

@@ -1,34 +1,34 @@
-/** @file Vocabulary maps that look at text: which tokens stand in like company, or for each other. */
+/** @file Vocabulary maps from text: which tokens occur in similar contexts, or align with each other. */
 import type { Encoding } from "../text/tokenizer.ts";
 import type { Vocabulary } from "../text/vocabulary.ts";
 import { Alphabet, Levenshtein } from "./edit-distance.ts";
-import { TokenAligner } from "./token-align.ts";
-import { exactMap, minEditMap, nearestOf, normalizeToken } from "./vocabulary-map.ts";
+import { TimeWarp } from "./dtw.ts";
+import { exactMap, minEditMap, createNearestSearch, normalizeToken } from "./min-edit-map.ts";
 
-/** The same text in the tokens of both. */
+/** One text in the tokens of both. */
 export interface Pair {
   readonly source: Encoding;
   readonly target: Encoding;
 }
 
-/** Tokens to each side that count as company. */
+/** Tokens to each side that co-occur with a token. */
 const window = 5;
 
 type Counts = Map<number, Map<number, number>>;
 
-function count(counts: Counts, of: number, what: number): void {
-  const own = counts.get(of) ?? new Map<number, number>();
-  counts.set(of, own);
-  own.set(what, (own.get(what) ?? 0) + 1);
+function increment(counts: Counts, row: number, column: number): void {
+  const columns = counts.get(row) ?? new Map<number, number>();
+  counts.set(row, columns);
+  columns.set(column, (columns.get(column) ?? 0) + 1);
 }
 
-/** How often each token stands near each other one; `name` says what the neighbour is counted as. */
-function cooccurrences(sequences: readonly Int32Array[], name: (id: number) => number): Counts {
+/** How often each token occurs near each other; `toColumn` says which column a neighbour counts in. */
+function countCooccurrences(sequences: readonly Int32Array[], toColumn: (id: number) => number): Counts {
   const counts: Counts = new Map();
   for (const ids of sequences)
     for (let i = 0; i < ids.length; i++)
       for (let j = Math.max(0, i - window); j < Math.min(ids.length, i + window + 1); j++)
-        if (j !== i) count(counts, ids[i], name(ids[j]));
+        if (j !== i) increment(counts, ids[i], toColumn(ids[j]));
   return counts;
 }
 
@@ -36,35 +36,35 @@ function cosine(
   a: ReadonlyMap<number, number> = new Map(),
   b: ReadonlyMap<number, number> = new Map(),
 ): number {
-  const norm = (of: ReadonlyMap<number, number>) =>
-    Math.sqrt([...of.values()].reduce((sum, value) => sum + value * value, 0));
+  const norm = (vector: ReadonlyMap<number, number>) =>
+    Math.sqrt([...vector.values()].reduce((sum, value) => sum + value * value, 0));
   let dot = 0;
   for (const [key, value] of a) dot += value * (b.get(key) ?? 0);
   return dot / (norm(a) * norm(b) + 1e-6);
 }
 
 /**
- * FuseLLM's "co_occurrence" map: as MinED, but of several target tokens at the smallest distance the
- * one that stands in the company most like the source token's, by the cosine of counts within five
- * tokens to each side. Its code looks one token further to the left than to the right; here both
- * sides are the same.
+ * FuseLLM's "co_occurrence" map: as MinED, but of several target tokens at the smallest distance, the
+ * one whose contexts are most like the source token's, by the cosine of co-occurrence counts within
+ * five tokens to each side. FuseLLM's code looks one token further to the left than to the right;
+ * here both sides are equal.
  */
 export function coOccurrenceMap(source: Vocabulary, target: Vocabulary, pairs: readonly Pair[]): Int32Array {
   const map = minEditMap(source, target);
   const images = new Set(map);
-  const sources = cooccurrences(
+  const sources = countCooccurrences(
     pairs.map((pair) => pair.source.ids),
     (id) => map[id],
   );
   // Columns are the target tokens that some source token maps to.
-  const targets = cooccurrences(
+  const targets = countCooccurrences(
     pairs.map((pair) => pair.target.ids),
     (id) => (images.has(id) ? id : -1),
   );
   const exact = exactMap(source, target);
-  const nearest = nearestOf(source, target);
+  const nearest = createNearestSearch(source, target);
   return map.map((id, index) => {
-    // Nothing is known of a token that the text has not.
+    // A token that the text lacks has no contexts.
     if (exact[index] >= 0 || !sources.has(index)) return id;
     let [best, bestCosine] = [id, -1];
     for (const candidate of nearest(index)) {
@@ -76,20 +76,19 @@ export function coOccurrenceMap(source: Vocabulary, target: Vocabulary, pairs: r
 }
 
 /**
- * FuseChat's statistical map (Wan et al., 2024b): a source token is the target token that alignment
- * matches it with, the smaller their edit distance, a tenth of it where one is part of the other, and
- * the more often they meet. (FuseChat's code multiplies by a sigmoid of the count, which favours what
- * is rare; here the distance is divided by the count.) A token that the text has not maps to its equal
- * if there is one, else to none.
+ * FuseChat's statistical map (Wan et al., 2024b): of the target tokens that alignment matches a source
+ * token with, the one with the smallest cost, which is their edit distance, a tenth of it where one
+ * contains the other, divided by how often they match. (FuseChat's code multiplies by a sigmoid of the
+ * count instead, which favours rare matches.) A token that the text lacks maps to its equal, or to none.
  */
 export function statisticalMap(source: Vocabulary, target: Vocabulary, pairs: readonly Pair[]): Int32Array {
-  const aligner = new TokenAligner(source, target);
+  const warp = new TimeWarp(source, target);
   const counts: Counts = new Map();
   for (const pair of pairs) {
-    const { offsets, matches } = aligner.align(pair.source.ids, pair.target.ids);
+    const { offsets, matches } = warp.align(pair.source.ids, pair.target.ids);
     for (let t = 0; t < pair.target.ids.length; t++)
       for (let i = offsets[t]; i < offsets[t + 1]; i++)
-        count(counts, pair.source.ids[matches[i]], pair.target.ids[t]);
+        increment(counts, pair.source.ids[matches[i]], pair.target.ids[t]);
   }
   const alphabet = new Alphabet();
   const normalized = source.tokens.map((token) => normalizeToken(token, source, target));
@@ -97,13 +96,13 @@ export function statisticalMap(source: Vocabulary, target: Vocabulary, pairs: re
   const texts = alphabet.intern(target.tokens);
   const levenshtein = new Levenshtein(alphabet);
   const map = exactMap(source, target);
-  for (const [id, met] of counts) {
+  for (const [id, matched] of counts) {
     levenshtein.setPattern(patterns, id);
     let best = Infinity;
-    for (const [candidate, times] of met) {
+    for (const [candidate, times] of matched) {
       const [ours, theirs] = [target.tokens[candidate], normalized[id]];
-      const part = ours.includes(theirs) || theirs.includes(ours) ? 0.1 : 1;
-      const cost = (levenshtein.distance(texts, candidate) * part) / times;
+      const contained = ours.includes(theirs) || theirs.includes(ours) ? 0.1 : 1;
+      const cost = (levenshtein.distance(texts, candidate) * contained) / times;
       if (cost < best || (cost === best && candidate < map[id])) [best, map[id]] = [cost, candidate];
     }
   }

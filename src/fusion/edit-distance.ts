@@ -1,4 +1,4 @@
-/** @file Levenshtein distances from one string to many, at typed-array speed. */
+/** @file Levenshtein distances from one string to many, on typed arrays. */
 
 /** Strings as code points in one array: string i is codes[starts[i] … starts[i + 1]]. */
 export interface Strings {
@@ -7,7 +7,7 @@ export interface Strings {
   readonly length: number;
 }
 
-/** Code points as small consecutive numbers, so that tables can be indexed by them. */
+/** Numbers code points consecutively, so that they can index tables. */
 export class Alphabet {
   readonly #codes = new Map<number, number>();
 
@@ -34,22 +34,22 @@ export class Alphabet {
 /** Longest pattern whose column of the distance matrix fits a signed 32-bit word. */
 const wordLength = 31;
 
-/** Compares one pattern after another with any number of texts over the same alphabet. */
+/** Compares one pattern at a time with any number of strings over the same alphabet. */
 export class Levenshtein {
-  /** Per code, a bit for each place in the pattern where it stands. */
-  readonly #places: Int32Array;
+  /** Per code, a bit for each position in the pattern that holds it. */
+  readonly #charMasks: Int32Array;
   #pattern: Int32Array = new Int32Array(0);
   #row = new Int32Array(0);
 
   constructor(alphabet: Alphabet) {
-    this.#places = new Int32Array(alphabet.size);
+    this.#charMasks = new Int32Array(alphabet.size);
   }
 
   setPattern(strings: Strings, index: number): void {
-    for (const code of this.#pattern) this.#places[code] = 0;
+    for (const code of this.#pattern) this.#charMasks[code] = 0;
     this.#pattern = strings.codes.subarray(strings.starts[index], strings.starts[index + 1]);
-    const marked = Math.min(this.#pattern.length, wordLength);
-    for (let i = 0; i < marked; i++) this.#places[this.#pattern[i]] |= 1 << i;
+    const length = Math.min(this.#pattern.length, wordLength);
+    for (let i = 0; i < length; i++) this.#charMasks[this.#pattern[i]] |= 1 << i;
   }
 
   /** Distance from the pattern to a string: insertions, deletions and substitutions cost 1. */
@@ -58,17 +58,17 @@ export class Levenshtein {
     const end = strings.starts[index + 1];
     const m = this.#pattern.length;
     if (m === 0) return end - start;
-    if (m > wordLength) return this.#byRows(strings.codes, start, end);
-    return this.#byWords(strings.codes, start, end, m);
+    if (m > wordLength) return this.#fillRows(strings.codes, start, end);
+    return this.#updateBits(strings.codes, start, end, m);
   }
 
-  /** Myers (1999), in Hyyrö's form: a column of vertical differences is two words of bits. */
-  #byWords(codes: Int32Array, start: number, end: number, m: number): number {
-    const places = this.#places;
+  /** Myers (1999) in Hyyrö's form: a column of vertical differences is two words of bits. */
+  #updateBits(codes: Int32Array, start: number, end: number, m: number): number {
+    const masks = this.#charMasks;
     const last = 1 << (m - 1);
     let [up, down, distance] = [-1, 0, m];
     for (let i = start; i < end; i++) {
-      const equal = places[codes[i]];
+      const equal = masks[codes[i]];
       const vertical = equal | down;
       const horizontal = (((equal & up) + up) ^ up) | equal;
       let plus = down | ~(horizontal | up);
@@ -83,7 +83,8 @@ export class Levenshtein {
     return distance;
   }
 
-  #byRows(codes: Int32Array, start: number, end: number): number {
+  /** Wagner and Fischer (1974), row by row: for patterns longer than a word. */
+  #fillRows(codes: Int32Array, start: number, end: number): number {
     const pattern = this.#pattern;
     if (this.#row.length <= pattern.length) this.#row = new Int32Array(pattern.length + 1);
     const row = this.#row;

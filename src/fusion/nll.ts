@@ -1,24 +1,34 @@
-/** @file How well a teacher knows a text, in units in which models with different tokens compare. */
+/** @file How well a teacher predicts a text, in units in which models with different tokens compare. */
 import type { Encoding } from "../text/tokenizer.ts";
 
-/** byte: nats per byte of text. token: nats per token of the teacher's own, as in the reference. */
-export const units = ["byte", "token"] as const;
-export type Unit = (typeof units)[number];
-
-/** Bytes of a text but those of its first token, which nothing predicts. */
+/** Bytes of a text except those of its first token, which nothing predicts. */
 export const predictedBytes = ({ ends }: Pick<Encoding, "ends">) => (ends.at(-1) ?? 0) - (ends[0] ?? 0);
 
-/** Mean −log p of a text; 0 where there is nothing to predict. */
-export function meanNll({ ids, ends }: Encoding, nll: Float32Array, unit: Unit): number {
-  // Nothing predicts the first token, so neither it nor its bytes count.
-  const count = unit === "token" ? ids.length - 1 : predictedBytes({ ends });
+interface UnitOfText {
+  readonly description: string;
+  /** Units of a text that are predicted; nothing predicts the first token. */
+  readonly count: (encoding: Encoding) => number;
+}
+
+export const units = {
+  byte: { description: "nats per byte of text", count: predictedBytes },
+  token: {
+    description: "nats per token of the teacher's own, as in FuseLLM",
+    count: ({ ids }) => ids.length - 1,
+  },
+} satisfies Record<string, UnitOfText>;
+export type Unit = keyof typeof units;
+
+/** Mean −log p of a text in nats per unit; 0 where there is nothing to predict. */
+export function meanNll(encoding: Encoding, nll: Float32Array, unit: Unit): number {
+  const count = units[unit].count(encoding);
   return count > 0 ? nll.reduce((sum, value) => sum + value, 0) / count : 0;
 }
 
 /**
- * f32[T], at each target position the mean −log p, in nats per byte, of the bytes of the token after
- * it. The nats of a source token are spread evenly over its bytes. A token without bytes has the
- * mean of the whole text.
+ * f32[T]: at each target position the mean −log p, in nats per byte, over the bytes of the token after
+ * it. The nats of a source token are spread evenly over its bytes. A target token without bytes gets
+ * the mean of the whole text.
  */
 export function nllAtTokens(source: Encoding, nll: Float32Array, target: Encoding): Float32Array {
   const mean = meanNll(source, nll, "byte");
@@ -33,7 +43,7 @@ export function nllAtTokens(source: Encoding, nll: Float32Array, target: Encodin
       const from = i > 0 ? source.ends[i - 1] : 0;
       if (from >= end) break;
       const overlap = Math.min(end, source.ends[i]) - Math.max(start, from);
-      // The first token is predicted by nothing; its bytes count as the mean does.
+      // Nothing predicts the first token; its bytes get the mean.
       const density = i > 0 ? nll[i - 1] / Math.max(1, source.ends[i] - from) : mean;
       nats += overlap * density;
     }

@@ -1,56 +1,57 @@
-/** @file One sparse row per token, in compressed rows. */
+/** @file One sparse row per token, in CSR layout. */
 
 export interface SparseRows {
-  /** i32[T + 1]: row t is entries offsets[t] … offsets[t + 1]; an empty row says nothing. */
+  /** i32[T + 1]: row t is entries offsets[t] … offsets[t + 1]; an empty row has no opinion. */
   readonly offsets: Int32Array;
   readonly ids: Int32Array;
   readonly values: Float32Array;
 }
 
-/** Collects rows one after the other. */
+/** Writes rows one after the other. */
 export class RowWriter {
   readonly #offsets: Int32Array;
-  readonly #places: Int32Array<ArrayBuffer>;
+  readonly #indexOfId: Int32Array<ArrayBuffer>;
   #ids: Int32Array;
   #values: Float32Array;
   #rows = 0;
   #entries = 0;
 
   /**
-   * @param capacity entries expected in all; it grows where there are more.
-   * @param indexOfId i32[vocabulary] where each id may be found; writers may share it one after the
-   *   other, since what it says is checked. Only `has` and `add` need it.
+   * @param capacity expected number of entries; grows as needed.
+   * @param indexOfId i32[vocabulary], scratch: the entry at which each id may stand. Every look-up is
+   *   verified, so stale contents do no harm and successive writers can share one. Only `has` and
+   *   `add` need it.
    */
   constructor(rows: number, capacity: number, indexOfId = new Int32Array(0)) {
     this.#offsets = new Int32Array(rows + 1);
     this.#ids = new Int32Array(capacity);
     this.#values = new Float32Array(capacity);
-    this.#places = indexOfId;
+    this.#indexOfId = indexOfId;
   }
 
-  /** Whether the row being written has this id. */
+  /** Whether the current row has this id. */
   has(id: number): boolean {
-    const place = this.#places[id];
-    return place >= this.#offsets[this.#rows] && place < this.#entries && this.#ids[place] === id;
+    const index = this.#indexOfId[id];
+    return index >= this.#offsets[this.#rows] && index < this.#entries && this.#ids[index] === id;
   }
 
-  /** Adds an entry to the row being written. */
+  /** Appends an entry to the current row, which `has` and `add` do not see. */
   push(id: number, value: number): void {
     if (this.#entries === this.#ids.length) this.#grow();
     this.#ids[this.#entries] = id;
     this.#values[this.#entries++] = value;
   }
 
-  /** Adds to the entry of this id in the row being written, or joins with it otherwise; or makes one. */
+  /** Joins a value with the current row's entry of this id, by default as their sum, or appends one. */
   add(id: number, value: number, join = (known: number, value: number) => known + value): void {
-    if (this.has(id)) this.#values[this.#places[id]] = join(this.#values[this.#places[id]], value);
+    if (this.has(id)) this.#values[this.#indexOfId[id]] = join(this.#values[this.#indexOfId[id]], value);
     else {
-      this.#places[id] = this.#entries;
+      this.#indexOfId[id] = this.#entries;
       this.push(id, value);
     }
   }
 
-  /** Makes the row being written sum to 1, unless it sums to 0; returns what it summed to. */
+  /** Scales the current row to sum to 1, unless it sums to 0; returns the former sum. */
   normalizeRow(): number {
     let sum = 0;
     for (let i = this.#offsets[this.#rows]; i < this.#entries; i++) sum += this.#values[i];
@@ -78,7 +79,7 @@ export class RowWriter {
   }
 }
 
-/** Replaces the scores of each row by their softmax, at a temperature. */
+/** Softmax of each row's scores at a temperature. */
 export function softmaxRows({ offsets, ids, values }: SparseRows, temperature = 1): SparseRows {
   const probabilities = new Float32Array(values.length);
   for (let t = 0; t + 1 < offsets.length; t++) {
@@ -91,8 +92,8 @@ export function softmaxRows({ offsets, ids, values }: SparseRows, temperature = 
   return { offsets, ids, values: probabilities };
 }
 
-/** Adds up weighted ids of one row. */
-export class Sum {
+/** Sums weighted ids of one row, in float64. */
+export class SparseSum {
   readonly #values: Float64Array;
   #ids: number[] = [];
 
@@ -106,7 +107,7 @@ export class Sum {
     this.#values[id] += value;
   }
 
-  /** Moves what was added to the row being written, at most the `limit` largest, and is empty again. */
+  /** Moves the sums, at most the `limit` largest, into the current row, and starts anew. */
   drain(limit: number, writer: RowWriter): void {
     const values = this.#values;
     if (this.#ids.length > limit) {

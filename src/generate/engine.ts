@@ -4,7 +4,7 @@
  * common is computed once.
  */
 import type { CacheShape } from "../models/inference.ts";
-import { type Data, type Program, free } from "../onnx/session.ts";
+import { type Data, type Program, free } from "../onnx/program.ts";
 import type { Scores } from "../score/scores.ts";
 import type { EngineStatistics, TokenGenerated, GenerationRequest, EngineEvent } from "./requests.ts";
 import { type Row, type Text, addScores, prefillChunk, cachedPrefixLength } from "./rows.ts";

@@ -1,7 +1,7 @@
 /** @file The memory of a cache: rows of keys and values for each layer, all of one capacity. */
 import type { CacheShape } from "../models/inference.ts";
 import { slotNames } from "../models/tokens.ts";
-import type { Data } from "../onnx/session.ts";
+import type { Data } from "../onnx/program.ts";
 
 // R rows, G heads, C places of a row, E width of a head, S new tokens.
 

@@ -9,7 +9,8 @@ import { cacheContext } from "../models/tokens.ts";
 import { readWeights } from "../weights/read-weights.ts";
 import type { Device, ResolvedDevice } from "../onnx/devices.ts";
 import { resolveDevice } from "../onnx/resolve-device.ts";
-import { type Program, compile } from "../onnx/session.ts";
+import type { Program } from "../onnx/program.ts";
+import { compile } from "../onnx/session.ts";
 import { type Report, serve } from "../onnx/worker.ts";
 import { slotScoringGraph } from "../score/graph.ts";
 import { Engine, type Programs, maxContext } from "./engine.ts";
@@ -53,13 +54,19 @@ const handlers = {
     const [prompts, tokens] = [slotGraph(decoder, false), slotGraph(decoder, true)];
     const { cache } = tokens;
     // Prompts have many tokens, for which the weights of larger models are good as they lie.
-    const reading = { refs, int8, repacked: small };
+    const reading = { refs, int8, prepacked: small };
     const k = Math.min(maxLogprobs, tokenizerSize);
     programs = {
-      prefill: await compile(prompts.graph, device, threads, { ...reading, onQuantized: report }),
-      decode: await compile(tokens.graph, device, threads, { refs, int8, prepacked: true }),
+      prefill: await compile(prompts.graph, device, threads, {
+        weights: { ...reading, onQuantized: report },
+      }),
+      decode: await compile(tokens.graph, device, threads, {
+        weights: { refs, int8, prepacked: true },
+      }),
       score: () =>
-        (scoring ??= compile(slotScoringGraph(decoder, k, tokenizerSize), device, threads, reading)),
+        (scoring ??= compile(slotScoringGraph(decoder, k, tokenizerSize), device, threads, {
+          weights: reading,
+        })),
     };
     // Later, texts under way would wait for it; on a GPU it would hold the weights once more.
     if (device === "cpu") await programs.score();

@@ -8,9 +8,35 @@ const chunkRows = 1024;
 const chunkElements = 2 ** 25;
 
 /** Sizes of the chunks in which `total` rows of logits over a vocabulary are computed. */
-export function chunkSizes(total: number, vocabulary: number): number[] {
+function chunkSizes(total: number, vocabulary: number): number[] {
   const size = Math.max(1, Math.min(chunkRows, Math.floor(chunkElements / vocabulary)));
   return Array.from({ length: Math.ceil(total / size) }, (_, i) => Math.min(size, total - i * size));
+}
+
+/**
+ * Computes something of logits chunk by chunk. Each chunk waits for the results of the last one, which is what lets
+ * the last one's logits be freed: ONNX Runtime orders nodes by their data alone.
+ *
+ * @param perToken values [T, …], the hidden states first, of which each chunk gets its part [C, …].
+ * @param results what a chunk leaves once its logits are no longer needed.
+ */
+export function inChunks<Chunk>(
+  b: Builder,
+  vocabulary: number,
+  perToken: readonly Value[],
+  compute: (parts: readonly Value[], last: Chunk | undefined) => Chunk,
+  results: (chunk: Chunk) => readonly Value[],
+): Chunk[] {
+  const sizes = chunkSizes(perToken[0].shape[0], vocabulary);
+  const parts = perToken.map((value) => b.split(value, 0, sizes));
+  const chunks: Chunk[] = [];
+  for (const i of sizes.keys()) {
+    const [hidden_CD, ...rest] = parts.map((values) => values[i]);
+    const last = chunks.at(-1);
+    const ready_CD = last ? b.barrier(hidden_CD, ...results(last)) : hidden_CD;
+    chunks.push(compute([ready_CD, ...rest], last));
+  }
+  return chunks;
 }
 
 /** tanh(x / cap) */

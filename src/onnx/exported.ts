@@ -1,7 +1,7 @@
 /** @file Runs ONNX files of decoders that others exported, as they lie on the hub: logits of whole sequences. */
-import { InferenceSession, Tensor } from "onnxruntime-node";
 import type { ResolvedDevice } from "./devices.ts";
-import { sessionOptions } from "./session.ts";
+import { InferenceSession, Tensor } from "./runtime.ts";
+import { sessionOptions } from "./session-options.ts";
 
 export interface Logits {
   /** f32[B·S·V] */

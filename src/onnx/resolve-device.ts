@@ -1,8 +1,8 @@
 /** @file Which device to run on. */
 import { existsSync, readdirSync } from "node:fs";
-import { listSupportedBackends } from "onnxruntime-node";
 import { Builder } from "../graph/build.ts";
 import type { Device, ResolvedDevice } from "./devices.ts";
+import { listSupportedBackends } from "./runtime.ts";
 import { compile } from "./session.ts";
 
 /** Where the Vulkan loader looks for drivers: https://github.com/KhronosGroup/Vulkan-Loader (LoaderDriverInterface) */

@@ -1,7 +1,7 @@
-/** @file The scoring graph: what a frozen model says about the next token, cut to what is needed of it. */
+/** @file Scoring graphs: the probability of each next token, and the most likely ones, reduced from the logits. */
 import { Builder } from "../graph/build.ts";
 import type { Graph, Value } from "../graph/ops.ts";
-import { chunkSizes, computeLogits, negativeLog } from "../models/head.ts";
+import { inChunks, computeLogits, negativeLog } from "../models/head.ts";
 import type { Decoder } from "../models/decoder.ts";
 import { forwardSlots } from "../models/inference.ts";
 import { packedTokens, addParameters } from "../models/tokens.ts";
@@ -10,86 +10,83 @@ import { packedTokens, addParameters } from "../models/tokens.ts";
 
 const outputNames = ["nextProbs", "topIds", "topProbs"] as const;
 
-/** p(next) [C, 1], and for k > 0 the ids i32[C, K] and probabilities [C, K] of the most likely tokens. */
-type ScoreOutputs = readonly Value[];
-
-function scoreOutputs(b: Builder, logits_CV: Value, next_C1: Value, k: number, known: number): ScoreOutputs {
-  const vocabulary = logits_CV.shape[1];
+/** @returns p(next) [C, 1], and for k > 0 the ids i32[C, K] and probabilities [C, K] of the most likely tokens. */
+function scoreOutputs(
+  b: Builder,
+  logits_CV: Value,
+  next_C1: Value,
+  k: number,
+  tokenizerSize: number,
+): readonly Value[] {
+  const padding = logits_CV.shape[1] - tokenizerSize;
   const p_CV = b.softmax(logits_CV);
   const next = b.gatherElements(p_CV, next_C1);
   if (k === 0) return [next];
-  const [known_CV] = known < vocabulary ? b.split(p_CV, 1, [known, vocabulary - known]) : [p_CV];
-  const [top_CK, topIds] = b.topK(known_CV, k);
-  return [next, topIds, top_CK];
+  const [candidates] = padding > 0 ? b.split(p_CV, 1, [tokenizerSize, padding]) : [p_CV];
+  const [topProbs_CK, topIds_CK] = b.topK(candidates, k);
+  return [next, topIds_CK, topProbs_CK];
 }
 
 /**
- * Inputs: each parameter by name; `ids` i32[T]; `positions` and `documents` i32[R, L]; `next`
- * i32[T, 1], the true next token. Outputs: `nextProbs` [T, 1] = p(next), over the whole vocabulary,
- * and for k > 0 `topIds` i32[T, K] and `topProbs` [T, K], in descending order. Their logarithms are not taken here:
- * ONNX Runtime's, in its last bit, depends on an element's place in the tensor.
+ * Scores packed rows. Inputs: each parameter by name; `ids` i32[T]; `positions` and `documents` i32[R, L]; `next`
+ * i32[T, 1], the true next token. Outputs: `nextProbs` [T, 1] = p(next), over the whole vocabulary, and for k > 0
+ * `topIds` i32[T, K] and `topProbs` [T, K], in descending order. Callers take the logarithms: the last bit of ONNX
+ * Runtime's depends on an element's position in the tensor.
  *
- * @param known ids below this may be candidates: a padded vocabulary has rows that no token has.
+ * @param tokenizerSize ids below this may be candidates: a padded vocabulary has rows that belong to no token.
  */
 export function scoringGraph(
   decoder: Decoder,
   rows: number,
   length: number,
   k: number,
-  known: number,
+  tokenizerSize: number,
 ): Graph {
   const T = rows * length;
   const b = new Builder();
   const parameters = addParameters(b, decoder);
   const hidden_TD = decoder.hidden(b, (name) => parameters.get(name)!, packedTokens(b, rows, length));
-  const sizes = chunkSizes(T, decoder.vocabulary);
-  const hiddens = b.split(hidden_TD, 0, sizes);
-  const nexts = b.split(b.input("next", [T, 1], "i32"), 0, sizes);
   const head_VD = parameters.get(decoder.head)!;
-  const chunks: ScoreOutputs[] = [];
-  sizes.forEach((_, i) => {
-    // Waiting for the last chunk's results is what lets its logits go.
-    const last = chunks.at(-1);
-    const numbers = last?.filter(({ dtype }) => dtype === "f32") ?? [];
-    const hidden_CD = last ? b.barrier(hiddens[i], ...numbers) : hiddens[i];
-    chunks.push(scoreOutputs(b, computeLogits(b, decoder, hidden_CD, head_VD), nexts[i], k, known));
-  });
-  outputNames.slice(0, chunks[0].length).forEach((name, output) => {
-    b.output(
-      name,
-      b.concat(
-        chunks.map((chunk) => chunk[output]),
-        0,
-      ),
-    );
-  });
+  const chunks = inChunks(
+    b,
+    decoder.vocabulary,
+    [hidden_TD, b.input("next", [T, 1], "i32")],
+    ([hidden_CD, next_C1]) =>
+      scoreOutputs(b, computeLogits(b, decoder, hidden_CD, head_VD), next_C1, k, tokenizerSize),
+    (outputs) => outputs.filter(({ dtype }) => dtype === "f32"),
+  );
+  for (const [i, name] of outputNames.slice(0, chunks[0].length).entries()) {
+    const parts = chunks.map((outputs) => outputs[i]);
+    b.output(name, b.concat(parts, 0));
+  }
   return b.graph();
 }
 
 /**
- * The same of a part of a text whose beginning is in its slot, beside all that the graph of slots
- * (models/inference.ts) gives, with inputs as it says, and `next` i32[rows·length, 1], and `nll` and
- * `topLogProbs` in place of the probabilities.
+ * Scores the next part of texts whose beginnings are cached. Inputs and outputs are those of the slot graph
+ * (models/inference.ts), and besides the input `next` i32[rows·length, 1] and the outputs `nll`, and for k > 0 `topIds`
+ * and `topLogProbs`, as `scoringGraph` has them but as logarithms.
  */
-export function slotScoringGraph(decoder: Decoder, k: number, known: number): Graph {
+export function slotScoringGraph(decoder: Decoder, k: number, tokenizerSize: number): Graph {
   const b = new Builder();
   const { tokens, hidden_TD, head_VD, fresh } = forwardSlots(b, decoder, false);
   const logits_TV = computeLogits(b, decoder, hidden_TD, head_VD);
   const next_T1 = b.input("next", [tokens.rows * tokens.length, 1], "i32");
-  const [next, topIds, top] = scoreOutputs(b, logits_TV, next_T1, k, known);
+  const [next, topIds, topProbs] = scoreOutputs(b, logits_TV, next_T1, k, tokenizerSize);
   b.output("nll", negativeLog(b, next));
   if (k > 0) b.output("topIds", topIds);
-  if (k > 0) b.output("topLogProbs", b.log(top));
+  if (k > 0) b.output("topLogProbs", b.log(topProbs));
   b.output("logits", b.gather(logits_TV, b.input("ends", [tokens.rows], "i32")));
   b.output("fresh", fresh);
   return b.graph();
 }
 
-/** The same from `logits` [tokens, V] that another graph computed; how many tokens, each run decides. */
-export function logitsScoringGraph(vocabulary: number, k: number, known: number): Graph {
+/** Scores `logits` [tokens, V] that another graph computed, for any number of tokens; outputs as `scoringGraph`. */
+export function logitsScoringGraph(vocabulary: number, k: number, tokenizerSize: number): Graph {
   const b = new Builder();
-  const T = b.dimension("tokens", [vocabulary, known, k]);
-  const all = scoreOutputs(b, b.input("logits", [T, vocabulary]), b.input("next", [T, 1], "i32"), k, known);
-  all.forEach((value, output) => b.output(outputNames[output], value));
+  const T = b.dimension("tokens", [vocabulary, tokenizerSize, k]);
+  const [logits_TV, next_T1] = [b.input("logits", [T, vocabulary]), b.input("next", [T, 1], "i32")];
+  const outputs = scoreOutputs(b, logits_TV, next_T1, k, tokenizerSize);
+  for (const [i, value] of outputs.entries()) b.output(outputNames[i], value);
   return b.graph();
 }

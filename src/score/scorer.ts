@@ -1,16 +1,18 @@
 /** @file Scores token sequences with one model: batches of packed rows through the scoring graph. */
 import type { Decoder } from "../models/decoder.ts";
-import type { Tensor } from "../weights/tensor-ref.ts";
 import type { ResolvedDevice } from "../onnx/devices.ts";
-import { type Data, type FrozenWeights, type Program, compile, free } from "../onnx/session.ts";
+import { type Data, type FrozenWeights, type Program, free } from "../onnx/program.ts";
+import type { ResidentValues } from "../onnx/resident.ts";
+import { compile } from "../onnx/session.ts";
+import type { Tensor } from "../weights/tensor-ref.ts";
 import { scoringGraph } from "./graph.ts";
 import { packRows } from "./rows.ts";
 import { type Group, type Scores, toScores, wholeGroup } from "./scores.ts";
 
 export interface ScorerOptions {
-  /** Most tokens of a sequence. */
+  /** Maximum tokens of a sequence. */
   readonly rowLength: number;
-  /** Rows of a batch, which changes no result. */
+  /** Rows of a batch. They do not change results. */
   readonly rows: number;
   /** Candidates kept per position; 0 for the nll alone. */
   readonly k: number;
@@ -20,9 +22,10 @@ export interface ScorerOptions {
   readonly threads: number;
 }
 
-/** A sequence in a row, and where its scores go, if they are asked for. */
-interface Placed {
+/** A sequence in a row, and what takes its scores if they are asked for. */
+interface PackedSequence {
   readonly sequence: Int32Array;
+  /** Its first token: in the row, and once rows are batched, in the batch. */
   readonly start: number;
   readonly keep: ((scores: Scores) => void) | undefined;
 }
@@ -30,28 +33,36 @@ interface Placed {
 export class Scorer {
   readonly #program: Program;
   readonly #options: ScorerOptions;
-  /** Weights that are fed, by name; changed in place they are read anew by every run. */
-  readonly #weights: Readonly<Record<string, Data>>;
 
-  private constructor(program: Program, options: ScorerOptions, weights: Readonly<Record<string, Data>>) {
+  private constructor(program: Program, options: ScorerOptions) {
     this.#program = program;
     this.#options = options;
-    this.#weights = weights;
   }
 
-  /** @param weights in memory, where they may change between runs, or those of a frozen model, in its files. */
+  /**
+   * @param weights of a frozen model, in their files; or in memory, by name; or resident, where another program's
+   *   owner writes them.
+   */
   static async create(
     decoder: Decoder,
-    weights: ReadonlyMap<string, Tensor> | FrozenWeights,
-    given: ScorerOptions,
+    weights: FrozenWeights | ReadonlyMap<string, Tensor> | ResidentValues,
+    options: ScorerOptions,
   ): Promise<Scorer> {
-    // Products in 8 bits take one scale for all rows of a batch, so that each row would depend on the others.
-    const options = "refs" in weights && weights.int8 ? { ...given, rows: 1 } : given;
-    const { rows, rowLength, k, tokenizerSize, device, threads } = options;
+    // int8 products take one scale for all rows of a batch, so each row would depend on the others.
+    const rows = "refs" in weights && weights.int8 ? 1 : options.rows;
+    const { rowLength, k, tokenizerSize, device, threads } = options;
     const graph = scoringGraph(decoder, rows, rowLength, k, tokenizerSize);
-    if ("refs" in weights) return new Scorer(await compile(graph, device, threads, weights), options, {});
-    const fed = Object.fromEntries(Array.from(weights, ([name, { data }]) => [name, data]));
-    return new Scorer(await compile(graph, device, threads), options, fed);
+    const inputs = decoder.parameters.keys();
+    const program = await compile(
+      graph,
+      device,
+      threads,
+      "refs" in weights
+        ? { weights }
+        : { resident: "location" in weights ? { inputs, values: weights } : { inputs } },
+    );
+    if (weights instanceof Map) for (const [name, { data }] of weights) program.write(name, data);
+    return new Scorer(program, { ...options, rows });
   }
 
   /** Scores sequences of at most `rowLength` tokens as one group; results are in the order of the sequences. */
@@ -59,50 +70,51 @@ export class Scorer {
     return (await this.scoreGroups([wholeGroup(sequences)]))[0];
   }
 
-  /** Scores what is asked for of each group, in its order. Rows that hold nothing of that are not computed. */
+  /** Scores the sequences asked for of each group, in its order. Rows without any of them are not computed. */
   async scoreGroups(groups: readonly Group[]): Promise<Scores[][]> {
     const { rows, rowLength } = this.#options;
     const scores = groups.map(({ from, to }): Scores[] => Array(to - from));
-    const laid = groups.flatMap((group, g) => this.#lay(group, (i, one) => (scores[g][i] = one)));
-    for (let first = 0; first < laid.length; first += rows) {
-      const here = laid
+    const packed = groups.flatMap((group, g) => this.#pack(group, (i, one) => (scores[g][i] = one)));
+    for (let first = 0; first < packed.length; first += rows) {
+      const batch = packed
         .slice(first, first + rows)
-        .flatMap((row, r) => row.map((placed) => ({ ...placed, start: r * rowLength + placed.start })));
-      const result = await this.#program.run({ ...this.#weights, ...this.#feeds(here) });
-      for (const { sequence, start, keep } of here) keep?.(toScores(result, start, start + sequence.length));
-      free(Object.values(result));
+        .flatMap((row, r) => row.map((one) => ({ ...one, start: r * rowLength + one.start })));
+      const outputs = await this.#program.run(this.#feeds(batch));
+      for (const { sequence, start, keep } of batch)
+        keep?.(toScores(outputs, start, start + sequence.length));
+      free(Object.values(outputs));
     }
     return scores;
   }
 
-  /** The rows of a group in which there is something that is asked for. */
-  #lay({ sequences, from, to }: Group, keep: (i: number, scores: Scores) => void): Placed[][] {
-    const { rows, places } = packRows(
+  /** The rows of a group that hold a sequence asked for. */
+  #pack({ sequences, from, to }: Group, keep: (i: number, scores: Scores) => void): PackedSequence[][] {
+    const { rows, spans } = packRows(
       sequences.map(({ length }) => length),
       this.#options.rowLength,
     );
-    const laid = Array.from({ length: rows }, (): Placed[] => []);
-    places.forEach(({ row, start }, i) => {
+    const packed = Array.from({ length: rows }, (): PackedSequence[] => []);
+    for (const [i, { row, start }] of spans.entries()) {
       const asked = i >= from && i < to;
-      laid[row].push({
+      packed[row].push({
         sequence: sequences[i],
         start,
         keep: asked ? (scores) => keep(i - from, scores) : undefined,
       });
-    });
-    return laid.filter((row) => row.some((placed) => placed.keep));
+    }
+    return packed.filter((row) => row.some(({ keep }) => keep));
   }
 
-  #feeds(here: readonly Placed[]): Record<string, Data> {
+  #feeds(batch: readonly PackedSequence[]): Record<string, Data> {
     const size = this.#options.rows * this.#options.rowLength;
     const [ids, next, positions] = [new Int32Array(size), new Int32Array(size), new Int32Array(size)];
     const documents = new Int32Array(size).fill(-1);
-    here.forEach(({ sequence, start }, document) => {
+    for (const [document, { sequence, start }] of batch.entries()) {
       ids.set(sequence, start);
       next.set(sequence.subarray(1), start);
       documents.fill(document, start, start + sequence.length);
       for (let t = 0; t < sequence.length; t++) positions[start + t] = t;
-    });
+    }
     return { ids, next, positions, documents };
   }
 

@@ -1,13 +1,13 @@
-/** @file What a model says about sequences: its scores, and whether they are finite. */
-import type { Data } from "../onnx/session.ts";
+/** @file Scores of sequences, and whether they are finite. */
+import type { Data } from "../onnx/program.ts";
 import { findNonFinite } from "../weights/finite.ts";
 
 // T tokens of a sequence, K kept candidates.
 
-/** What is too small for float32 counts as 1e−37, 85 nats. */
-const smallest = 1e-37;
+/** Added to probabilities, so that one too small for float32 counts as 85 nats. */
+const minProbability = 1e-37;
 
-/** What a model says about one sequence. Row t is about token t + 1. */
+/** Scores of one sequence of T tokens. Row t is about token t + 1. */
 export interface Scores {
   /** i32[T·K] and f32[T·K], descending; exact log-probabilities over the whole vocabulary */
   readonly topIds: Int32Array;
@@ -17,9 +17,9 @@ export interface Scores {
 }
 
 /**
- * Sequences that share rows, and which of them are asked for: from ≤ i < to. What is said of a sequence depends,
- * in the last bits, on its place in a row, and so on the whole group, but neither on what is asked for of it, nor on
- * which groups are scored with it.
+ * Sequences packed into rows together, of which those with from ≤ i < to are asked for. The last bits of a score depend
+ * on the position in the row, and so on the whole group; they depend neither on which of it are asked for, nor on the
+ * groups scored with it.
  */
 export interface Group {
   readonly sequences: readonly Int32Array[];
@@ -33,24 +33,26 @@ export const wholeGroup = (sequences: readonly Int32Array[]): Group => ({
   to: sequences.length,
 });
 
-/** Scores of tokens from `start` to `end`, of what a scoring graph says of many. */
-export function toScores(said: Readonly<Record<string, Data>>, start: number, end: number): Scores {
-  const nll = (said.nextProbs as Float32Array).subarray(start, end).map((p) => -Math.log(p + smallest));
+/** Scores of the tokens start ≤ t < end, from the outputs of a scoring graph for more. */
+export function toScores(outputs: Readonly<Record<string, Data>>, start: number, end: number): Scores {
+  const nll = (outputs.nextProbs as Float32Array)
+    .subarray(start, end)
+    .map((p) => -Math.log(p + minProbability));
   nll[nll.length - 1] = 0;
-  if (!said.topIds) return { nll, topIds: new Int32Array(0), topLogProbs: new Float32Array(0) };
-  const k = said.topIds.length / said.nextProbs.length;
-  const topLogProbs = (said.topProbs as Float32Array).subarray(start * k, end * k).map((p) => Math.log(p));
-  return { nll, topIds: said.topIds.slice(start * k, end * k) as Int32Array, topLogProbs };
+  if (!outputs.topIds) return { nll, topIds: new Int32Array(0), topLogProbs: new Float32Array(0) };
+  const k = outputs.topIds.length / outputs.nextProbs.length;
+  const topLogProbs = (outputs.topProbs as Float32Array).subarray(start * k, end * k).map((p) => Math.log(p));
+  return { nll, topIds: outputs.topIds.slice(start * k, end * k) as Int32Array, topLogProbs };
 }
 
-/** Where the first score is that is no number: of which sequence, about which token, and what it is instead. */
+/** A score that is not finite: of which sequence, about which token, and its value. */
 export interface NonFiniteScore {
   readonly sequence: number;
   readonly token: number;
   readonly value: number;
 }
 
-/** Finds it. A candidate's probability may be 0, and its logarithm −∞. */
+/** Finds the first score that is not finite. A candidate's log-probability may be −∞: its probability may be 0. */
 export function findNonFiniteScore(scores: readonly Scores[]): NonFiniteScore | undefined {
   for (const [sequence, { nll, topLogProbs }] of scores.entries()) {
     const t = findNonFinite(nll);

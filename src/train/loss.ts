@@ -3,7 +3,7 @@ import { backward } from "../autodiff/backward.ts";
 import { Builder } from "../graph/build.ts";
 import type { Graph, Value } from "../graph/ops.ts";
 import type { Decoder } from "../models/decoder.ts";
-import { cappedTanh, chunkSizes, negativeLog } from "../models/head.ts";
+import { cappedTanh, inChunks, negativeLog } from "../models/head.ts";
 import { packedTokens, addParameters } from "../models/tokens.ts";
 
 // Shapes: R rows, L row length, T = R·L tokens, C tokens of a chunk, D width, V vocabulary,
@@ -17,9 +17,9 @@ export interface BatchShape {
   readonly entries: number;
 }
 
-/** The output that is a parameter's gradient, and the input that it is added to. */
-export const gradientOf = (parameter: string) => `gradient:${parameter}`;
-export const gradientSumOf = (parameter: string) => `sum:${parameter}`;
+/** Names of the output that is a parameter's gradient, and of the input that it is added to. */
+export const gradientName = (parameter: string) => `gradient:${parameter}`;
+export const gradientSumName = (parameter: string) => `sum:${parameter}`;
 
 interface SoftTarget {
   /** i32[C, K] and f32[C, K], which sum to 1 */
@@ -53,14 +53,14 @@ function chunkLoss(
   const nll_CK = negativeLog(b, p_CK);
   const loss_C1 = b.mul(weight, b.reduceSum(b.mul(q, nll_CK), [1]));
   const [nll_C1] = b.split(nll_CK, 1, [1, ids.shape[1] - 1]);
-  // Once those are gathered nothing else reads p, so that it is overwritten in place.
+  // Nothing reads p once those are gathered, so it is overwritten in place.
   const plain_CV = b.scatterElements(p_CV, ids, b.barrier(b.mul(q, b.scalar(-1)), p_CK));
   // The gradient by h·W of z = cap·tanh(h·W / cap) has the factor 1 − tanh².
   const dz_CV = tanh_CV ? b.mul(plain_CV, b.sub(b.scalar(1), b.mul(tanh_CV, tanh_CV))) : plain_CV;
   return {
     loss: b.reduceSum(loss_C1, [0]),
     nll_C1,
-    hiddenGradient: b.mul(weight, b.gemm(dz_CV, head_VD)),
+    hiddenGradient_CD: b.mul(weight, b.gemm(dz_CV, head_VD)),
     headGradient_DV: b.gemm(b.transpose(b.mul(weight, hidden_CD), [1, 0]), dz_CV, {}, headSum),
   };
 }
@@ -90,43 +90,31 @@ export function trainingGraph(decoder: Decoder, shape: BatchShape, accumulate: b
   const weights_T1 = b.input("weights", [T, 1]);
   const sums = new Map<Value, Value>();
   if (accumulate)
-    for (const [name, value] of parameters) sums.set(value, b.input(gradientSumOf(name), value.shape));
+    for (const [name, value] of parameters) sums.set(value, b.input(gradientSumName(name), value.shape));
 
   const hidden_TD = decoder.hidden(b, parameter, tokens);
   const head_VD = parameter(decoder.head);
-  const sizes = chunkSizes(T, decoder.vocabulary);
-  const [hiddens, ids, qs, weights] = [hidden_TD, ids_TK, q_TK, weights_T1].map((value) =>
-    b.split(value, 0, sizes),
+  const chunks = inChunks<ReturnType<typeof chunkLoss>>(
+    b,
+    decoder.vocabulary,
+    [hidden_TD, ids_TK, q_TK, weights_T1],
+    ([hidden_CD, ids, q, weight], last) =>
+      chunkLoss(b, hidden_CD, head_VD, { ids, q, weight }, last?.headGradient_DV, decoder.logitCap),
+    ({ headGradient_DV, hiddenGradient_CD }) => [headGradient_DV, hiddenGradient_CD],
   );
-  const chunks: ReturnType<typeof chunkLoss>[] = [];
-  sizes.forEach((_, i) => {
-    const last = chunks.at(-1);
-    // Waiting for the last chunk's gradients is what lets its logits go.
-    const hidden_CD = last ? b.barrier(hiddens[i], last.headGradient_DV, last.hiddenGradient) : hiddens[i];
-    const target = { ids: ids[i], q: qs[i], weight: weights[i] };
-    chunks.push(chunkLoss(b, hidden_CD, head_VD, target, last?.headGradient_DV, decoder.logitCap));
-  });
+  const concatRows = (part: (chunk: (typeof chunks)[number]) => Value) => b.concat(chunks.map(part), 0);
 
   const seeds = new Map([
-    [
-      hidden_TD,
-      b.concat(
-        chunks.map(({ hiddenGradient }) => hiddenGradient),
-        0,
-      ),
-    ],
+    [hidden_TD, concatRows((chunk) => chunk.hiddenGradient_CD)],
     [head_VD, b.transpose(chunks.at(-1)!.headGradient_DV, [1, 0])],
   ]);
   const gradients = backward(b, seeds, [...parameters.values()], sums);
   b.output("loss", chunks.map(({ loss }) => loss).reduce(b.add));
   b.output(
     "nll",
-    b.concat(
-      chunks.map(({ nll_C1 }) => nll_C1),
-      0,
-    ),
+    concatRows((chunk) => chunk.nll_C1),
   );
-  for (const [name, value] of parameters) b.output(gradientOf(name), gradients.get(value)!);
+  for (const [name, value] of parameters) b.output(gradientName(name), gradients.get(value)!);
   b.output("squaredNorm", [...gradients.values()].map(b.sumOfSquares).reduce(b.add));
   return b.graph();
 }

@@ -1,22 +1,20 @@
-/** @file The model being trained: gradients over micro-batches, AdamW steps, evaluation, its state on disk. */
-import { sizeOf } from "../graph/ops.ts";
+/** @file Trains a model: gradients over micro-batches, optimizer steps, and evaluation under the weights so far. */
 import type { Decoder } from "../models/decoder.ts";
-import { describeNonFinite } from "../weights/finite.ts";
-import { type Tensor, isWeightRef, readTensor } from "../weights/tensor-ref.ts";
-import { readSafetensors, writeSafetensors } from "../weights/safetensors.ts";
 import type { ResolvedDevice } from "../onnx/devices.ts";
-import { type Data, type Program, compile, free } from "../onnx/session.ts";
+import { openValues } from "../onnx/open-values.ts";
+import { type Program, free } from "../onnx/program.ts";
+import type { ResidentValues } from "../onnx/resident.ts";
+import { compile } from "../onnx/session.ts";
 import { Scorer } from "../score/scorer.ts";
 import { findNonFiniteScore } from "../score/scores.ts";
-import { type AdamWOptions, type AdamWState, adamWStep } from "./adamw.ts";
-import { type BatchShape, gradientOf, gradientSumOf, trainingGraph } from "./loss.ts";
+import type { Tensor } from "../weights/tensor-ref.ts";
+import { type BatchShape, gradientName, gradientSumName, trainingGraph } from "./loss.ts";
+import { type OptimizerOptions, createOptimizer } from "./optimizers.ts";
+import { TrainingState } from "./state.ts";
 
 // R rows, L row length, T = R·L tokens, K entries of a soft target.
 
-/** The square of a larger number is infinite in float32, so that no norm can be taken of it. */
-const largestWeight = 2 ** 64;
-
-/** One micro-batch. Row after row; places that are not trained on have weight 0. */
+/** One micro-batch, row after row. Positions that are not trained on have weight 0. */
 export interface Batch {
   /** i32[T] each */
   readonly ids: Int32Array;
@@ -29,10 +27,11 @@ export interface Batch {
   readonly weights: Float32Array;
 }
 
-export interface TrainerOptions extends AdamWOptions {
+export interface TrainerOptions {
   readonly shape: BatchShape;
   /** Whether a step has more than one micro-batch. */
   readonly accumulate: boolean;
+  readonly optimizer: OptimizerOptions;
   /** Gradients with a larger global norm are scaled down to it. */
   readonly clip: number;
   readonly device: ResolvedDevice;
@@ -42,9 +41,9 @@ export interface TrainerOptions extends AdamWOptions {
 export interface StepResult {
   /** Σ w·(−Σ q log p): the loss that was minimized. */
   readonly loss: number;
-  /** Mean −log p(next) of the tokens that are trained on, each counting the same; none where there are none. */
+  /** Mean −log p(next) of the tokens that are trained on, each counting the same; undefined if there are none. */
   readonly nll: number | undefined;
-  /** Σ w·q(next)·(−log p(next)): the part of the loss that is due to the true token. */
+  /** Σ w·q(next)·(−log p(next)): the true token's part of the loss. */
   readonly nllPart: number;
   readonly gradientNorm: number;
 }
@@ -52,74 +51,70 @@ export interface StepResult {
 export class Trainer {
   readonly #decoder: Decoder;
   readonly #options: TrainerOptions;
+  readonly #state: TrainingState;
+  /** The weights, shared with the scorer, and the gradients of a step. */
+  readonly #values: ResidentValues;
   readonly #program: Program;
-  readonly #parameters: ReadonlyMap<string, Tensor>;
-  readonly #slots: Map<string, AdamWState>;
   #scorer: Scorer | undefined;
-  #steps = 0;
 
   private constructor(
     decoder: Decoder,
-    parameters: ReadonlyMap<string, Tensor>,
     options: TrainerOptions,
+    state: TrainingState,
+    values: ResidentValues,
     program: Program,
   ) {
     this.#decoder = decoder;
     this.#options = options;
+    this.#state = state;
+    this.#values = values;
     this.#program = program;
-    this.#parameters = parameters;
-    this.#slots = new Map(
-      Array.from(parameters, ([name, { data, shape }]) => [
-        name,
-        {
-          value: data,
-          exp_avg: new Float32Array(data.length),
-          exp_avg_sq: new Float32Array(data.length),
-          decays: shape.length > 1,
-        },
-      ]),
-    );
+    this.#writeWeights();
   }
 
+  /** @param weights by name, as the decoder has them; they are updated in place. */
   static async create(
     decoder: Decoder,
-    parameters: ReadonlyMap<string, Tensor>,
+    weights: ReadonlyMap<string, Tensor>,
     options: TrainerOptions,
   ): Promise<Trainer> {
-    const graph = trainingGraph(decoder, options.shape, options.accumulate);
-    return new Trainer(decoder, parameters, options, await compile(graph, options.device, options.threads));
+    const { shape, accumulate, optimizer, device, threads } = options;
+    const values = openValues(device);
+    const names = [...weights.keys()];
+    const program = await compile(trainingGraph(decoder, shape, accumulate), device, threads, {
+      resident: {
+        inputs: accumulate ? [...names, ...names.map(gradientSumName)] : names,
+        carry: new Map(names.map((name) => [gradientName(name), gradientSumName(name)])),
+        values,
+      },
+    });
+    const state = new TrainingState(weights, createOptimizer(optimizer));
+    return new Trainer(decoder, options, state, values, program);
   }
 
   get parameters(): ReadonlyMap<string, Tensor> {
-    return this.#parameters;
+    return this.#state.weights;
   }
 
-  #weights(): Record<string, Data> {
-    return Object.fromEntries(Array.from(this.#parameters, ([name, { data }]) => [name, data]));
+  #writeWeights(): void {
+    for (const [name, { data }] of this.#state.weights) this.#values.write(name, data);
+  }
+
+  #clearGradients(): void {
+    for (const name of this.#state.weights.keys()) this.#values.clear(gradientSumName(name));
   }
 
   /**
-   * The gradients of the micro-batches together. The caller frees them.
-   * @throws if the loss or the gradient's norm is not finite, before any weight has changed.
+   * The gradients of the micro-batches together, and the losses. They are valid until the next call.
+   * @throws if the loss or the gradient's norm is not finite; no weight has changed then.
    */
-  async gradients(batches: readonly Batch[]) {
+  async gradients(batches: readonly Batch[]): Promise<StepResult & { gradients: Map<string, Float32Array> }> {
     let [loss, nlls, tokens, nllPart, gradientNorm] = [0, 0, 0, 0, 0];
     const { entries } = this.#options.shape;
-    let gradients = new Map<string, Float32Array>();
-    if (this.#options.accumulate)
-      for (const [name, { data }] of this.#parameters) gradients.set(name, new Float32Array(data.length));
+    this.#clearGradients();
     for (const batch of batches) {
       const { weights, probabilities } = batch;
-      const sums = Array.from(gradients, ([name, sum]) => [gradientSumOf(name), sum] as const);
-      const results = await this.#program.run({
-        ...this.#weights(),
-        ...batch,
-        ...(this.#options.accumulate && Object.fromEntries(sums)),
-      });
-      free(gradients.values());
-      gradients = new Map(
-        Array.from(this.#parameters.keys(), (name) => [name, results[gradientOf(name)] as Float32Array]),
-      );
+      const results = await this.#program.run({ ...batch });
       loss += results.loss[0];
       results.nll.forEach((value, t) => {
         if (weights[t] === 0) return;
@@ -128,39 +123,34 @@ export class Trainer {
         nllPart += weights[t] * value * probabilities[t * entries];
       });
       gradientNorm = Math.sqrt(results.squaredNorm[0]);
-      free([results.loss, results.nll, results.squaredNorm]);
+      free(Object.values(results));
     }
     const wrong = !Number.isFinite(loss)
       ? `the loss is ${loss}`
       : !Number.isFinite(gradientNorm) && `the gradient's norm is ${gradientNorm}`;
     if (wrong) {
-      free(gradients.values());
+      this.#clearGradients();
       throw new Error(
-        `train: ${wrong}, and no weight was changed; all of them are numbers, so a lower train.learningRate may help`,
+        `train: ${wrong}; no weight was changed, and all of them are finite, so a lower train.learningRate may help`,
       );
     }
-    const nll = tokens > 0 ? nlls / tokens : undefined;
-    return { loss, nll, nllPart, gradientNorm, gradients };
+    const gradients = new Map<string, Float32Array>();
+    for (const name of this.#state.weights.keys())
+      gradients.set(name, (await this.#values.read(gradientSumName(name))) as Float32Array);
+    return { loss, nll: tokens > 0 ? nlls / tokens : undefined, nllPart, gradientNorm, gradients };
   }
 
   /**
    * One optimizer step on the micro-batches together.
-   * @throws as `gradients` does; or if a weight is no number afterwards, or so large that its square is none: from
-   *   then on nothing can be saved.
+   * @throws as `gradients` and `TrainingState.step` do.
    */
   async step(batches: readonly Batch[], learningRate: number): Promise<StepResult> {
     const { gradients, ...losses } = await this.gradients(batches);
     // As PyTorch's clip_grad_norm_, the small constant included.
-    const scale = Math.min(1, this.#options.clip / (losses.gradientNorm + 1e-6));
-    this.#steps++;
-    for (const [name, slot] of this.#slots)
-      adamWStep(slot, gradients.get(name)!, this.#options, this.#steps, learningRate, scale);
-    free(gradients.values());
-    const wrong = describeNonFinite(this.#parameters, largestWeight);
-    if (wrong)
-      throw new Error(
-        `train: ${wrong} after step ${this.#steps}: the learning rate of ${learningRate} is too large; lower train.learningRate`,
-      );
+    const gradientScale = Math.min(1, this.#options.clip / (losses.gradientNorm + 1e-6));
+    this.#state.step(gradients, { learningRate, gradientScale });
+    this.#clearGradients();
+    this.#writeWeights();
     return losses;
   }
 
@@ -171,80 +161,43 @@ export class Trainer {
   async nll(sequences: readonly Int32Array[]): Promise<Float32Array[]> {
     const { shape, device, threads } = this.#options;
     // A sample may be longer than what is trained on at a time.
-    const rowLength = sequences.reduce((most, { length }) => Math.max(most, length), shape.length);
-    const options = {
+    const rowLength = sequences.reduce((longest, { length }) => Math.max(longest, length), shape.length);
+    this.#scorer ??= await Scorer.create(this.#decoder, this.#values, {
       rows: Math.ceil((shape.rows * shape.length) / rowLength),
       rowLength,
       k: 0,
       tokenizerSize: this.#decoder.vocabulary,
       device,
       threads,
-    };
-    this.#scorer ??= await Scorer.create(this.#decoder, this.#parameters, options);
+    });
     const scores = await this.#scorer.score(sequences);
     const wrong = findNonFiniteScore(scores);
     if (wrong)
       throw new Error(
-        `evaluate: −log p of a token is ${wrong.value} after step ${this.#steps}; a lower train.learningRate may help`,
+        `evaluate: −log p of a token is ${wrong.value} after step ${this.#state.steps}; a lower train.learningRate may help`,
       );
     return scores.map(({ nll }) => nll);
   }
 
-  /** @throws if a weight or a moment is no number, or such a weight too large: such a state is of no use, and would take a better one's place. */
+  /** @throws as `TrainingState.check` does. */
   checkState(): void {
-    for (const [name, { value, exp_avg, exp_avg_sq }] of this.#slots) {
-      const { shape } = this.#parameters.get(name)!;
-      const of = (key: string, data: Float32Array) => new Map([[key, { shape, data }]]);
-      const wrong =
-        describeNonFinite(of(name, value), largestWeight) ??
-        describeNonFinite(of(`adamw.first.${name}`, exp_avg)) ??
-        describeNonFinite(of(`adamw.second.${name}`, exp_avg_sq));
-      if (wrong) throw new Error(`train: ${wrong} after step ${this.#steps}; it is not saved`);
-    }
+    this.#state.check();
   }
 
-  /**
-   * Writes weights and moments to one file.
-   * @throws as `checkState` does, before anything is written.
-   */
-  async save(path: string): Promise<void> {
-    this.checkState();
-    const tensors = new Map<string, Tensor>();
-    for (const [name, { value, exp_avg, exp_avg_sq }] of this.#slots) {
-      const { shape } = this.#parameters.get(name)!;
-      tensors.set(name, { shape, data: value });
-      tensors.set(`adamw.first.${name}`, { shape, data: exp_avg });
-      tensors.set(`adamw.second.${name}`, { shape, data: exp_avg_sq });
-    }
-    await writeSafetensors(path, tensors);
+  /** Writes a checkpoint, as `TrainingState.save` does. */
+  save(path: string): Promise<void> {
+    return this.#state.save(path);
   }
 
-  /**
-   * Goes on from what `save` wrote after that many steps.
-   * @throws naming the file and tensor, if the file is of another model, or holds what is no number.
-   */
+  /** Continues from a checkpoint, as `TrainingState.restore` does. */
   restore(path: string, steps: number): void {
-    const tensors = readSafetensors(path);
-    const copy = (name: string, into: Float32Array) => {
-      const tensor = tensors.get(name);
-      const length = tensor && sizeOf(tensor.shape);
-      if (!tensor || length !== into.length || !isWeightRef(tensor))
-        throw new Error(
-          `${path}: tensor ${name} has ${length ?? "no"} elements, the model needs ${into.length}`,
-        );
-      const wrong = describeNonFinite(new Map([[name, readTensor(tensor, into)]]));
-      if (wrong) throw new Error(`${path}: ${wrong}`);
-    };
-    for (const [name, { value, exp_avg, exp_avg_sq }] of this.#slots) {
-      copy(name, value);
-      copy(`adamw.first.${name}`, exp_avg);
-      copy(`adamw.second.${name}`, exp_avg_sq);
-    }
-    this.#steps = steps;
+    this.#state.restore(path, steps);
+    this.#writeWeights();
   }
 
   async close(): Promise<void> {
     await this.#program.close();
     await this.#scorer?.close();
+    await this.#values.close();
   }
 }

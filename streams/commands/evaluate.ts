@@ -9,7 +9,7 @@ import { resolveModelFolder } from "../../src/hub/snapshot.ts";
 import { type Device, devices } from "../../src/onnx/devices.ts";
 import { onnxDtypes } from "../../src/weights/onnx-files.ts";
 import { spawn } from "../../src/onnx/worker.ts";
-import { readFrozen } from "../../src/score/frozen.ts";
+import { describeModel } from "../../src/score/describe.ts";
 import type { ScorerHandlers } from "../../src/score/worker.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { command, oneOf, parseOptions } from "../../src/cli/command.ts";
@@ -99,7 +99,7 @@ async function main(args: readonly string[]): Promise<number> {
     const folder = await resolveModelFolder(model, { dtype });
     const tokenizer = readTokenizer(folder);
     const tokenizerSize = tokenizer.vocabulary.tokens.length;
-    const rowLength = Math.min(longestBlock, readFrozen(folder, dtype).context);
+    const rowLength = Math.min(longestBlock, describeModel(folder, dtype).maxPositions);
     const worker = spawn<ScorerHandlers>(new URL("../../src/score/worker.ts", import.meta.url));
     try {
       const load = {

@@ -1,184 +1,163 @@
-/** @file The one configuration of a run: every setting with its meaning and default. */
+/** @file The configuration of a run: every setting with its meaning and default. */
 import { z } from "zod";
-import { units } from "../../src/fusion/nll.ts";
-import { fallbacks, joins, projections } from "../../src/fusion/project.ts";
-import { lmSchedules, methods, scopes, weightings } from "../../src/fusion/select.ts";
-import { tails } from "../../src/fusion/teach.ts";
-import { maps } from "../../src/fusion/vocabulary-map.ts";
 import { defaultShardBytes } from "../../src/export/folder.ts";
 import { onnxTypes } from "../../src/export/onnx.ts";
-import { onnxDtypes } from "../../src/weights/onnx-files.ts";
+import { oneOf } from "../../src/fusion/choices.ts";
 import { devices } from "../../src/onnx/devices.ts";
+import { onnxDtypes } from "../../src/weights/onnx-files.ts";
+import { Fusion } from "./fusion.ts";
 import { recipes } from "./recipes.ts";
 
+// docs/configuration.md is generated from the descriptions.
+
 const count = z.int().positive();
-const share = z.number().min(0).max(1);
+const fraction = z.number().min(0).max(1);
 const device = z.enum(devices);
-/** A folder or an id of the Hugging Face hub, org/name or org/name@revision; or one with settings of its own. */
+
 const model = z.union([
-  z.string(),
+  z.string().describe("a folder, or an id of the Hugging Face hub: org/name or org/name@revision"),
   z.strictObject({
-    path: z.string(),
-    /** what it is called in reports; none: as its folder */
-    name: z.string().optional(),
-    device: device.optional(),
-    /** of a source: q8 multiplies in 8 bits, which is faster on some CPUs; others name ONNX files; none: exact */
-    dtype: z.enum(onnxDtypes).optional(),
+    path: z.string().describe("a folder, or an id of the Hugging Face hub: org/name or org/name@revision"),
+    name: z.string().optional().describe("its name in reports; none: its folder's"),
+    device: device.optional().describe("where it runs; none: as `device`"),
+    dtype: z
+      .enum(onnxDtypes)
+      .optional()
+      .describe(
+        "sources only. q8: 8-bit matrix products, faster on some CPUs; others: the ONNX file of that type; none: unquantized",
+      ),
   }),
 ]);
 export type Model = z.infer<typeof model>;
 
-/** A model with its settings, also where it is given by its path alone. */
-export const optionsOf = (model: Model) => (typeof model === "string" ? { path: model } : model);
+/** A model's settings, also where only its path is given. */
+export const expandModel = (model: Model) => (typeof model === "string" ? { path: model } : model);
 
 const columns = {
-  /** files, folders or globs: .parquet, .jsonl, .json, .txt, all but the first also .gz or .zst; one may stand alone */
-  files: z.array(z.string()).min(1),
-  /** name of the column that holds the text, or a path to it, such as meta.text or messages.0.content; so below */
-  text: z.string().default("text"),
-  /** name of the column that tells domains apart in evaluations; none: all text is one domain */
-  domain: z.string().optional(),
-  /** name of the column that identifies a document in messages; none: its file and row */
-  id: z.string().optional(),
-  /** most bytes of a row, and of a page of parquet; none: 128 MiB. A longer row is one that cannot be read */
-  maxRowBytes: count.optional(),
+  files: z
+    .array(z.string())
+    .min(1)
+    .describe(
+      "files, folders or globs, one alone or a list: .parquet, .jsonl, .json, .txt; all but .parquet may end in .gz or .zst",
+    ),
+  text: z
+    .string()
+    .default("text")
+    .describe(
+      "column of the text, or a path to it: meta.text, messages.0.content; likewise for `domain` and `id`",
+    ),
+  domain: z
+    .string()
+    .optional()
+    .describe("column of a text's domain; evaluations report each domain; none: all text is one domain"),
+  id: z.string().optional().describe("column that names a document in messages; none: its file and row"),
+  maxRowBytes: count
+    .optional()
+    .describe("max bytes of a row, and of a page of parquet; longer rows count as unreadable; none: 128 MiB"),
 };
 
-const fusion = z.strictObject({
-  /**
-   * how positions and tokens of two vocabularies match. spans: by the bytes of the text. soft and hard:
-   * FuseLLM's alignment of tokens, by a vocabulary map or by equal strings only
-   */
-  align: z.enum(["spans", ...projections]).default("spans"),
-  /** with soft: what makes two tokens match; see maps.ts */
-  map: z.enum(maps).default("minED"),
-  /** with soft and hard: what a position without a match says: none, the next token, the current one (repeat) */
-  fallback: z.enum(fallbacks).default("none"),
-  /** with soft and hard: candidates that fall on one token add up (sum), or the first alone counts */
-  duplicates: z.enum(Object.keys(joins) as [keyof typeof joins]).default("sum"),
-  /** with soft: whether the tokens that end a text match each other, whatever the map says */
-  matchEnds: z.boolean().default(true),
-  /** minCE believes the best teacher, avgCE all of them by their weights, mixture also by how sure they are */
-  method: z.enum(methods).default("minCE"),
-  /** where teachers are compared anew: at each token, each sequence (block of text) or each row */
-  scope: z.enum(scopes).default("token"),
-  /** nats per byte of text, or per token of each teacher's own; at a single token it is always per byte */
-  unit: z.enum(units).default("byte"),
-  /** teachers' weights: softmax(−nll/τ), or softmax(exp(−nll)/τ), the reference's reward; τ is sharpness */
-  weighting: z.enum(weightings).default("nll"),
-  sharpness: z.number().positive().default(0.5),
-  /** whether the target as it was before training is one of the teachers */
-  withTarget: z.boolean().default(true),
-  /** λ: weight of the language-model loss; 1 − λ is that of the fusion loss */
-  lmWeight: share.default(0.5),
-  /** hard: λ all along. hard_and_decay: it rises to 1. soft: 1 minus the teachers' reward, exp(−nll) */
-  lmSchedule: z.enum(lmSchedules).default("hard"),
-  /** how the fusion loss is reported: cross-entropy, or that minus the target's entropy; the gradient is the same */
-  loss: z.enum(["ce", "kl"]).default("ce"),
-  /** candidates of each teacher per position */
-  topK: count.default(64),
-  /** most ids of a fused target; none: all that the teachers have */
-  entries: count.optional(),
-  /** what the probability outside of the candidates is left to: the text, nothing (keep), themselves (renormalize) */
-  tail: z.enum(tails).default("text"),
-  /** softens what the teachers say */
-  temperature: z.number().positive().default(1),
+const Data = z.strictObject({
+  ...columns,
+  epochs: count.default(1).describe("passes over the data"),
+  shuffle: z
+    .int()
+    .nonnegative()
+    .default(0)
+    .describe("documents in the window that is shuffled; 0 keeps the order of the files"),
+  seed: z.int().nonnegative().default(0).describe("seed of the shuffle"),
+  onBadRow: z.enum(["fail", "skip"]).default("fail").describe("at a row or file that cannot be read"),
+});
+
+const Forward = z.strictObject({
+  rows: count
+    .default(4)
+    .describe(
+      "rows of blockSize tokens in a teacher's batch; results do not depend on it; 8-bit and ONNX teachers take 1",
+    ),
+  workers: count.optional().describe("workers that the teachers share; none: one per teacher"),
+  concurrency: count.default(1).describe("calls in flight per teacher, of several batches each"),
+});
+
+const Pack = z.strictObject({
+  rowLength: count.default(512).describe("tokens of a training row"),
+  boundaries: z.boolean().default(true).describe("tokens attend to their own block only"),
+});
+
+const Train = z.strictObject({
+  steps: count.describe("optimizer steps; a run ends earlier if the data does"),
+  rows: count.default(4).describe("rows of a micro-batch"),
+  accumulation: count.default(1).describe("micro-batches of a step"),
+  learningRate: z.number().positive().default(1e-4).describe("peak learning rate; it falls as a cosine"),
+  warmup: fraction.default(0.05).describe("fraction of the steps in which the learning rate rises"),
+  floor: fraction.default(0.1).describe("final learning rate, as a fraction of the peak"),
+  beta1: fraction.default(0.9).describe("AdamW: decay of the mean of gradients"),
+  beta2: fraction.default(0.95).describe("AdamW: decay of the mean of squared gradients"),
+  epsilon: z.number().positive().default(1e-8).describe("AdamW: added to the denominator"),
+  weightDecay: z
+    .number()
+    .nonnegative()
+    .default(0.1)
+    .describe("AdamW: decoupled weight decay, of matrices only"),
+  clip: z.number().positive().default(1).describe("max norm of a step's gradient"),
+  checkpointEvery: count
+    .default(200)
+    .describe("steps between checkpoints; one more comes before the model is saved"),
+  checkpointMinutes: z.number().positive().default(10).describe("minutes between checkpoints"),
+  keep: count.default(2).describe("newest checkpoints kept, of 12 bytes per parameter each"),
+});
+
+const Evaluate = z.strictObject({
+  ...columns,
+  every: count
+    .default(100)
+    .describe("steps between evaluations; there is always one before and one after training"),
+  bytesPerDomain: count.default(60_000).describe("bytes of text to measure on, per domain"),
+});
+
+const Save = z.strictObject({
+  dtype: z.enum(["F32", "F16", "BF16"]).default("F32").describe("type of the saved weights"),
+  shardBytes: count
+    .default(defaultShardBytes)
+    .describe("max bytes of a weight file; larger models are split"),
+  onnx: z
+    .array(z.enum(onnxTypes))
+    .default([])
+    .describe("ONNX files to write as well, for transformers.js, browsers and other runtimes"),
 });
 
 export const Config = z.strictObject({
-  /** settings that belong together, as a start: default, fusellm or kd; see recipes.ts */
-  recipe: z.enum(Object.keys(recipes) as [keyof typeof recipes]).default("default"),
-  /** the model that is trained */
-  target: model,
-  /** the models whose knowledge it gets */
-  sources: z.array(model).default([]),
-  /** auto takes the best that works: cuda, webgpu, cpu */
-  device: device.default("auto"),
-  data: z.strictObject({
-    ...columns,
-    /** times through the data */
-    epochs: count.default(1),
-    /** documents that are shuffled at a time, and what decides their order; 0 leaves them as they are */
-    shuffle: z.int().nonnegative().default(0),
-    seed: z.int().nonnegative().default(0),
-    /** what to do at a row or file that cannot be read */
-    onBadRow: z.enum(["fail", "skip"]).default("fail"),
-  }),
-  /** most tokens of a block, under every tokenizer; texts are cut into blocks */
-  blockSize: count.default(512),
-  /** tokens that a block stays below blockSize: a piece of text may have more tokens than it had in context */
-  slack: z.int().nonnegative().default(48),
-  forward: z
-    .strictObject({
-      /** rows of blockSize tokens in a batch, which change no result; one at a time in 8 bits and of ONNX files */
-      rows: count.default(4),
-      /** workers that the teachers are spread over; none: one for each teacher */
-      workers: count.optional(),
-      /** calls of each teacher, of several batches, under way at a time */
-      concurrency: count.default(1),
-    })
-    .prefault({}),
-  fusion: fusion.prefault({}),
-  pack: z
-    .strictObject({
-      /** tokens of a row */
-      rowLength: count.default(512),
-      /** whether a token sees its own block only */
-      boundaries: z.boolean().default(true),
-    })
-    .prefault({}),
-  train: z.strictObject({
-    /** optimizer steps; a run ends earlier if the data does */
-    steps: count,
-    /** rows of a micro-batch, and micro-batches of a step */
-    rows: count.default(4),
-    accumulation: count.default(1),
-    learningRate: z.number().positive().default(1e-4),
-    /** share of the steps in which the learning rate rises, and share of its peak that it ends at */
-    warmup: share.default(0.05),
-    floor: share.default(0.1),
-    beta1: share.default(0.9),
-    beta2: share.default(0.95),
-    epsilon: z.number().positive().default(1e-8),
-    /** on matrices only */
-    weightDecay: z.number().nonnegative().default(0.1),
-    /** largest norm of a step's gradient */
-    clip: z.number().positive().default(1),
-    /** steps and minutes between checkpoints; there is one more before the model is saved */
-    checkpointEvery: count.default(200),
-    checkpointMinutes: z.number().positive().default(10),
-    /** checkpoints that are kept, the newest; 12 bytes per parameter each */
-    keep: count.default(2),
-  }),
-  evaluate: z
-    .strictObject({
-      ...columns,
-      /** steps between evaluations; there is always one before the first step and one after the last */
-      every: count.default(100),
-      /** bytes of text per domain that are enough */
-      bytesPerDomain: count.default(60_000),
-    })
-    .optional(),
-  /** bytes that each stage may hold ready for the next; 0 makes every stage wait for its turn */
+  recipe: oneOf(recipes, "default", "settings to start from, which the configuration's own override"),
+  target: model.describe("the model to train"),
+  sources: z.array(model).default([]).describe("the models to distill from; one alone or a list"),
+  device: device
+    .default("auto")
+    .describe("where models run; auto: the first that works of cuda, webgpu, cpu"),
+  data: Data.describe("text to train on"),
+  blockSize: count
+    .default(512)
+    .describe("max tokens of a block under every tokenizer; longer texts are cut into blocks"),
+  slack: z
+    .int()
+    .nonnegative()
+    .default(48)
+    .describe(
+      "tokens by which blocks stay below blockSize, since a text alone may have more tokens than in context",
+    ),
+  forward: Forward.prefault({}).describe("running the teachers"),
+  fusion: Fusion.prefault({}).describe("what teachers' predictions become"),
+  pack: Pack.prefault({}).describe("blocks to training rows"),
+  train: Train.describe("optimization and checkpoints"),
+  evaluate: Evaluate.optional().describe("text to measure on, in bits per byte; none: no evaluation"),
   prefetchBytes: z
     .int()
     .nonnegative()
-    .default(4 * 2 ** 20),
-  /** threads of each model on the CPU; none: all cores. As many models run at a time as cores allow */
-  threads: count.optional(),
-  /** how the model is written at the end */
-  save: z
-    .strictObject({
-      /** type of the weights */
-      dtype: z.enum(["F32", "F16", "BF16"]).default("F32"),
-      /** most bytes of a file of weights; there are several files if there is more */
-      shardBytes: count.default(defaultShardBytes),
-      /** ONNX files besides, for transformers.js, browsers and other runtimes */
-      onnx: z.array(z.enum(onnxTypes)).default([]),
-    })
-    .prefault({}),
-  /** folder that the result is written to */
-  out: z.string(),
+    .default(4 * 2 ** 20)
+    .describe("bytes that each stage may hold ready for the next; 0: stages take turns"),
+  threads: count
+    .optional()
+    .describe("CPU threads of each model; as many models run at once as cores allow; none: all cores"),
+  save: Save.prefault({}).describe("how the trained model is written"),
+  out: z.string().describe("folder of the run and its model"),
 });
 
 export type Config = z.infer<typeof Config>;

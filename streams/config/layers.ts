@@ -1,4 +1,4 @@
-/** @file Settings as they were written: in a file, in an option. Each tells where it stands. */
+/** @file Settings as written, in a file or an option, with the location of each. */
 import { existsSync, readFileSync } from "node:fs";
 import {
   LineCounter,
@@ -16,21 +16,25 @@ import { UserError } from "../../src/cli/user-error.ts";
 export type Tree = { [key: string]: unknown };
 export type Path = readonly PropertyKey[];
 
-/** Where something stands, and how far it is from the start of its file. */
-export interface Place {
+/** Where a setting is written. */
+export interface Location {
+  /** File, line and column, or the option. */
   readonly text: string;
+  /** Characters from the start of the file; −1 is unknown. */
   readonly offset: number;
 }
 
-/** Settings from one place, and where in it those at a path are, or else what is nearest above them. */
+/** The settings of one file or option. */
 export interface Layer {
   readonly tree: Tree;
-  readonly place: (path: Path) => Place;
+  /** Where the setting at a path is written, or else its nearest parent. */
+  readonly locate: (path: Path) => Location;
 }
 
 export const isTree = (value: unknown): value is Tree =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
+/** The value at a path, undefined if there is none. */
 export function valueAt(tree: unknown, path: Path): unknown {
   return path.reduce<unknown>(
     (value, key) =>
@@ -41,7 +45,9 @@ export function valueAt(tree: unknown, path: Path): unknown {
   );
 }
 
+/** Lays settings over others. Settings of another kind replace all below them: kinds share no keys. */
 export function merge(base: Tree, over: Tree): Tree {
+  if (over.kind !== undefined && over.kind !== base.kind) return over;
   const merged = { ...base };
   for (const [key, value] of Object.entries(over)) {
     const below = merged[key];
@@ -50,7 +56,7 @@ export function merge(base: Tree, over: Tree): Tree {
   return merged;
 }
 
-/** All that is wrong with YAML, and where, in the words of its reader. */
+/** Parses YAML; `faults` are the parser's messages with line and column. */
 function parse(text: string) {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true });
@@ -69,14 +75,14 @@ function parse(text: string) {
   return { document, faults, value, at };
 }
 
-/** The value of an option, read as YAML. @throws UserError naming the option. */
+/** An option's value, read as YAML. @throws UserError naming the option. */
 export function parseValue(text: string, option: string): unknown {
   const { faults, value } = parse(text);
   if (faults.length === 0) return value;
   throw new UserError(`${option}: the value is not YAML: ${faults[0].message}`);
 }
 
-/** @throws UserError naming the file, with line and column of all that is not YAML. */
+/** Reads a YAML file. @throws UserError with line and column of every syntax error. */
 export function readLayer(path: string): Layer {
   if (!existsSync(path)) throw new UserError(`${path}: not found; expected a configuration file`);
   let text: string;
@@ -92,7 +98,7 @@ export function readLayer(path: string): Layer {
     );
   if (!isTree(tree)) throw new UserError(`${path}: expected keys such as target, sources, data and train`);
 
-  const place = (steps: Path): Place => {
+  const locate = (steps: Path): Location => {
     let node: unknown = document.contents;
     let offset = -1;
     for (const step of steps) {
@@ -108,5 +114,5 @@ export function readLayer(path: string): Layer {
     }
     return offset < 0 ? { text: path, offset } : { text: [path, ...at(offset)].join(":"), offset };
   };
-  return { tree, place };
+  return { tree, locate };
 }

@@ -1,32 +1,33 @@
-/** @file Settings that belong together, by name; what a configuration says itself comes before them. */
+/** @file Settings that belong together, by name; a configuration's own settings override them. */
 
-/**
- * default: alignment by the bytes of the text, see config.ts.
- * fusellm: Wan et al. (2024) as their code has it. Rows of one text after the other, ten candidates
- *   renormalized, FuseLLM's alignment and MinED map with its fallback, the best teacher of each row by
- *   nats per token of its own, λ = 0.9.
- * kd: distillation from one teacher, without the target as it was.
- */
+interface Recipe {
+  readonly description: string;
+  readonly settings: object;
+}
+
 export const recipes = {
-  default: {},
+  default: { description: "alignment by bytes, the best teacher at each token", settings: {} },
+  // Wan et al. (2024) as their code has it: rows of one text after the other, ten candidates renormalized, the
+  // alignment and MinED map with their fallback, the best teacher of each row by nats per token of its own.
   fusellm: {
-    fusion: {
-      align: "soft",
-      map: "minED",
-      fallback: "repeat",
-      duplicates: "first",
-      matchEnds: false,
-      method: "minCE",
-      weighting: "reward",
-      sharpness: 1,
-      scope: "row",
-      unit: "token",
-      lmWeight: 0.9,
-      lmSchedule: "hard",
-      topK: 10,
-      tail: "renormalize",
+    description: "FuseLLM as in its authors' code (Wan et al., 2024)",
+    settings: {
+      fusion: {
+        align: { kind: "tokens", map: "minED", matchEnds: false, fallback: "repeat", duplicates: "first" },
+        method: "minCE",
+        scope: { kind: "row", unit: "token" },
+        weighting: "reward",
+        sharpness: 1,
+        lmWeight: 0.9,
+        lmSchedule: "hard",
+        topK: 10,
+        tail: "renormalize",
+      },
+      pack: { boundaries: false },
     },
-    pack: { boundaries: false },
   },
-  kd: { fusion: { method: "avgCE", withTarget: false } },
-} as const satisfies Record<string, object>;
+  kd: {
+    description: "distillation from all sources by their weights, without the target as a teacher",
+    settings: { fusion: { method: "avgCE", withTarget: false } },
+  },
+} as const satisfies Record<string, Recipe>;

@@ -9,8 +9,10 @@ import { Models, entriesOf, bindTeachers } from "../models/models.ts";
 import type { Document, Fused } from "../records.ts";
 import { maxBlockTokens, split } from "../stages/split.ts";
 import { tokenize } from "../stages/tokenize.ts";
+import { hasFallback, withoutFallback } from "../../src/fusion/alignments.ts";
+import { comparisonUnit } from "../../src/fusion/scope.ts";
 import type { SparseRows } from "../../src/fusion/sparse.ts";
-import type { Tail } from "../../src/fusion/teach.ts";
+import type { Tail } from "../../src/fusion/targets.ts";
 
 export interface Candidate {
   readonly token: string;
@@ -103,7 +105,8 @@ export async function inspect(given: Config, text: string, most: number): Promis
     const teachers = await models.teachers();
     const listening = await bindTeachers(teachers, tokenizers[0], config);
     // The same without what is added to what a teacher says: the text, a fallback, a temperature.
-    const itself = { ...config.fusion, tail: "keep", fallback: "none", temperature: 1 } as const;
+    const bare = { align: withoutFallback(config.fusion.align), tail: "keep", temperature: 1 } as const;
+    const itself = { ...config.fusion, ...bare };
     const plain = await bindTeachers(teachers, tokenizers[0], { ...config, fusion: itself });
     async function* documents(): AsyncGenerator<Document> {
       yield { id: "text", domain: "all", text, cursor: { epoch: 0, file: 0, row: 0 } };
@@ -115,9 +118,11 @@ export async function inspect(given: Config, text: string, most: number): Promis
     const replay = async function* () {
       yield* scored;
     };
-    const said = await Array.fromAsync(align(replay(), plain, fusion.unit));
+    const unit = comparisonUnit(fusion.scope);
+    const said = await Array.fromAsync(align(replay(), plain, unit));
     const options = {
       ...fusion,
+      scope: fusion.scope.kind,
       entries: entriesOf(fusion, teachers.length),
       vocabulary,
       rowLength: pack.rowLength,
@@ -128,9 +133,9 @@ export async function inspect(given: Config, text: string, most: number): Promis
     const decoder = new TextDecoder("utf-8", { fatal: false });
     const show = (id: number) => (bytes[id]?.length ? decoder.decode(bytes[id]) : strings[id]);
     const tokens: TokenView[] = [];
-    const fillsIn = fusion.align !== "spans" && fusion.fallback !== "none";
+    const fillsIn = hasFallback(fusion.align);
     let block = 0;
-    for await (const fused of fuse(align(replay(), listening, fusion.unit), options)) {
+    for await (const fused of fuse(align(replay(), listening, unit), options)) {
       const rows = said[block++].teachers.map((teaching) => teaching.rows);
       tokens.push(...viewsOf(fused, rows, fillsIn, show, most));
     }

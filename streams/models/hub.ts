@@ -1,13 +1,13 @@
 /** @file Models of a configuration that are given by a hub id: downloaded before anything starts. */
 import { isHubId, snapshot } from "../../src/hub/snapshot.ts";
 import { UserError } from "../../src/cli/user-error.ts";
-import { type Config, type Model, optionsOf } from "../config/config.ts";
+import { type Config, type Model, expandModel } from "../config/config.ts";
 
 /** @param share of the bytes that are there */
 export type Loading = (model: string, share: number) => void;
 
 async function fetchModel(model: Model, onLoading: Loading, signal?: AbortSignal): Promise<Model> {
-  const given = optionsOf(model);
+  const given = expandModel(model);
   if (!isHubId(given.path)) return model;
   try {
     const path = await snapshot(given.path, {

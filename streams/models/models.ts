@@ -1,7 +1,7 @@
 /** @file Loads what a run needs before any work starts: tokenizers, maps, and each model in its worker. */
 import { availableParallelism } from "node:os";
-import { type Aligner, byteAligner, dtwAligner, identityAligner } from "../../src/fusion/teach.ts";
-import { maxEntries } from "../../src/fusion/select.ts";
+import { createAligner } from "../../src/fusion/alignments.ts";
+import { rules } from "../../src/fusion/rules.ts";
 import type { ResolvedDevice } from "../../src/onnx/devices.ts";
 import { type Remote, spawn } from "../../src/onnx/worker.ts";
 import type { Group } from "../../src/score/scores.ts";
@@ -15,7 +15,7 @@ import type { Config } from "../config/config.ts";
 import type { Loading } from "./hub.ts";
 import { limitConcurrency } from "../../src/flow/parallel.ts";
 import type { Teacher } from "../stages/forward.ts";
-import { vocabularyMap } from "./maps.ts";
+import { openCorpus } from "./maps.ts";
 import type { Stages } from "../../src/flow/stages.ts";
 import { type ModelSpec, resolveModels, frozenName } from "./sources.ts";
 
@@ -37,19 +37,6 @@ export interface LoadedTrainer {
   readonly close: () => Promise<void>;
 }
 
-/** What a teacher's scores become in target tokens, as the settings have it. */
-async function alignerOf(
-  { encoding, tokenizer: source, folder }: Pick<LoadedTeacher, "encoding" | "tokenizer" | "folder">,
-  target: Tokenizer,
-  config: Config,
-): Promise<Aligner> {
-  const { fusion } = config;
-  if (encoding === 0) return identityAligner(fusion, target.vocabulary.tokens.length);
-  if (fusion.align === "spans") return byteAligner(source, target, fusion);
-  const map = await vocabularyMap(config, folder, source, target);
-  return dtwAligner(source.vocabulary, target.vocabulary, map, { ...fusion, align: fusion.align });
-}
-
 /** The teachers that are heard, with what makes their scores speak of the target's tokens. */
 export function bindTeachers(
   teachers: readonly LoadedTeacher[],
@@ -62,15 +49,19 @@ export function bindTeachers(
     .filter(({ teacher }) => hears(teacher));
   return Promise.all(
     chosen.map(async ({ teacher, score }) => {
-      const { name, encoding } = teacher;
-      return { name, score, encoding, align: await alignerOf(teacher, target, config) };
+      const { name, encoding, tokenizer: source, folder } = teacher;
+      const { align, temperature, tail, topK } = config.fusion;
+      const options = { temperature, tail, topK };
+      const corpus = openCorpus(config, folder, source, target);
+      const aligner = await createAligner(align, { source, target, options, corpus });
+      return { name, score, encoding, align: aligner };
     }),
   );
 }
 
 /** Entries of a soft target: the true next token, and of each teacher one more than its candidates. */
 export const entriesOf = ({ method, topK, entries }: Config["fusion"], teachers: number) =>
-  Math.min(entries ?? Infinity, maxEntries(method, teachers, topK + 1));
+  Math.min(entries ?? Infinity, rules[method].maxEntries(teachers, topK + 1));
 
 /** The models of a run, each loaded when it is asked for, each in a worker. */
 export class Models {
@@ -168,8 +159,10 @@ export class Models {
     checkpoint?: { readonly path: string; readonly steps: number },
   ): Promise<LoadedTrainer> {
     const worker = this.#spawn<TrainerHandlers>(new URL("../../src/train/worker.ts", import.meta.url));
+    const { beta1, beta2, epsilon, weightDecay } = train;
     const load = {
-      ...train,
+      optimizer: { name: "adamw" as const, beta1, beta2, epsilon, weightDecay },
+      clip: train.clip,
       folder: this.#target.folder,
       device: this.#target.device,
       threads: this.#threads,

@@ -2,10 +2,10 @@
 import type { OnnxDtype } from "../../src/weights/onnx-files.ts";
 import { hasWeights } from "../../src/weights/read-weights.ts";
 import type { Device } from "../../src/onnx/devices.ts";
-import { readFrozen } from "../../src/score/frozen.ts";
+import { describeModel } from "../../src/score/describe.ts";
 import { type Tokenizer, readTokenizer } from "../../src/text/tokenizer.ts";
 import { UserError } from "../../src/cli/user-error.ts";
-import { type Config, type Model, optionsOf } from "../config/config.ts";
+import { type Config, type Model, expandModel } from "../config/config.ts";
 import { maxBlockTokens } from "../stages/split.ts";
 
 export interface ModelSpec {
@@ -28,14 +28,14 @@ export const frozenName = (target: string) => `${target} (frozen)`;
  * @throws UserError if names that are given are equal, or a folder is there twice.
  */
 export function nameModels(models: readonly Model[]): string[] {
-  const parts = models.map((model) => optionsOf(model).path.split("/").filter(Boolean));
+  const parts = models.map((model) => expandModel(model).path.split("/").filter(Boolean));
   const depths = models.map(() => 1);
   for (;;) {
-    const names = models.map((model, i) => optionsOf(model).name ?? parts[i].slice(-depths[i]).join("/"));
+    const names = models.map((model, i) => expandModel(model).name ?? parts[i].slice(-depths[i]).join("/"));
     const all = [...names, frozenName(names[0])];
     const deeper = models.flatMap((model, i) =>
       all.indexOf(names[i]) !== all.lastIndexOf(names[i]) &&
-      optionsOf(model).name === undefined &&
+      expandModel(model).name === undefined &&
       depths[i] < parts[i].length
         ? [i]
         : [],
@@ -58,8 +58,8 @@ export function nameModels(models: readonly Model[]): string[] {
 
 /** Reads a folder's config and tokenizer, and checks that they fit each other and the run. */
 function readSource(model: Model, name: string, config: Config): ModelSpec {
-  const { path: folder, device = config.device, dtype } = optionsOf(model);
-  const { vocabulary, context } = readFrozen(folder, dtype);
+  const { path: folder, device = config.device, dtype } = expandModel(model);
+  const { vocabulary, maxPositions: context } = describeModel(folder, dtype);
   const tokenizer = readTokenizer(folder);
   const known = tokenizer.vocabulary.tokens.length;
   if (known > vocabulary)

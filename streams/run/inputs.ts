@@ -4,7 +4,7 @@ import { join, relative } from "node:path";
 import { z } from "zod";
 import { sha256File } from "../../src/files/hash.ts";
 import { readConfig } from "../../src/models/folder.ts";
-import { type Config, optionsOf } from "../config/config.ts";
+import { type Config, expandModel } from "../config/config.ts";
 
 const file = z.object({ path: z.string(), bytes: z.number(), sha256: z.string() });
 
@@ -28,7 +28,7 @@ function settingsOf({ target, sources, data, blockSize, slack, pack, fusion, tra
   const dtypes = Object.fromEntries(
     [target, ...sources].map((model, i) => [
       i === 0 ? "target.dtype" : `sources.${i - 1}.dtype`,
-      optionsOf(model).dtype,
+      expandModel(model).dtype,
     ]),
   );
   const under = (group: string, values: object) =>
@@ -55,7 +55,7 @@ async function fileAt(path: string, name: string, signal?: AbortSignal) {
 /** Reads all of the models and data once: gigabytes take seconds. */
 export async function readInputs(config: Config, signal?: AbortSignal): Promise<Inputs> {
   const models: Inputs["models"] = [];
-  for (const { path } of [config.target, ...config.sources].map(optionsOf)) {
+  for (const { path } of [config.target, ...config.sources].map(expandModel)) {
     readConfig(path);
     const names = ["", "onnx/"].flatMap((below) =>
       existsSync(join(path, below)) ? readdirSync(join(path, below)).map((name) => below + name) : [],

@@ -5,7 +5,7 @@ import { checkCompanions, checkReplaceable } from "../../src/export/folder.ts";
 import { sha256File } from "../../src/files/hash.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { UserError } from "../../src/cli/user-error.ts";
-import { type Config, optionsOf } from "../config/config.ts";
+import { type Config, expandModel } from "../config/config.ts";
 import { countTokens } from "./count.ts";
 import { type Inputs, inputChanges } from "./inputs.ts";
 import { tokensPerStep } from "../pipeline.ts";
@@ -47,7 +47,7 @@ export function checkResumable({ folder, state }: Checkpoint, now: Inputs): void
 
 /** What the last save needs is looked at before the first step. */
 export function checkSave({ out, target }: Config): void {
-  const folder = optionsOf(target).path;
+  const folder = expandModel(target).path;
   try {
     checkCompanions(folder);
     checkReplaceable(join(out, "model"), folder);

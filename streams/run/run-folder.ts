@@ -12,7 +12,7 @@ import {
   removePartial,
 } from "./checkpoint.ts";
 import { UserError } from "../../src/cli/user-error.ts";
-import { type Config, optionsOf } from "../config/config.ts";
+import { type Config, expandModel } from "../config/config.ts";
 import { lock } from "./lock.ts";
 
 /** Everything that a run writes. The first shows that the others are of a run, too. */
@@ -42,8 +42,8 @@ const isWithin = (path: string, folder: string) =>
 /** @throws UserError if something that the run reads lies in what it replaces. */
 function checkInputs({ out, target, sources, data, evaluate }: Config): void {
   const inputs = [
-    ["target", optionsOf(target).path],
-    ...sources.map((source) => ["sources", optionsOf(source).path]),
+    ["target", expandModel(target).path],
+    ...sources.map((source) => ["sources", expandModel(source).path]),
     ...data.files.map((file) => ["data.files", file]),
     ...(evaluate?.files ?? []).map((file) => ["evaluate.files", file]),
   ];

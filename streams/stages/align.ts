@@ -1,6 +1,6 @@
 /** @file Stage 5: what each teacher says, in target tokens. */
 import { type Unit, meanNll, nllAtTokens, predictedBytes } from "../../src/fusion/nll.ts";
-import type { Aligner } from "../../src/fusion/teach.ts";
+import type { Aligner } from "../../src/fusion/targets.ts";
 import type { Aligned, Scored } from "../records.ts";
 
 /** One teacher of those that were scored. */

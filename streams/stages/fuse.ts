@@ -1,18 +1,16 @@
 /** @file Stage 6: the teachers and the true text as one soft target per position. */
-import {
-  Fuser,
-  type LmWeight,
-  type Scope,
-  type Selection,
-  scheduleLmWeight,
-  teacherWeights,
-} from "../../src/fusion/select.ts";
+import { Fuser } from "../../src/fusion/fuser.ts";
+import { type LmWeight, scheduleLmWeight } from "../../src/fusion/lm-schedule.ts";
+import { type Method, rules } from "../../src/fusion/rules.ts";
+import type { Scope } from "../../src/fusion/scope.ts";
+import type { WeightOptions } from "../../src/fusion/teacher-weights.ts";
 import type { Aligned, Fused } from "../records.ts";
 
 // T target tokens of a block, M teachers.
 
-export interface FuseOptions extends Selection, LmWeight {
-  readonly scope: Scope;
+export interface FuseOptions extends WeightOptions, LmWeight {
+  readonly method: Method;
+  readonly scope: Scope["kind"];
   /** Ids of a target at most, the true token's included. */
   readonly entries: number;
   /** Of the target. */
@@ -103,12 +101,8 @@ export async function* fuse(
       return scheduleLmWeight(options, method, step / steps, () => nllsAt(t));
     };
     const rows = teachers.map((teaching) => teaching.rows);
-    // Weights of teachers far behind the best are all 0 in float64; which of those is best their nlls still tell.
-    const trust =
-      method === "minCE"
-        ? (t: number) => nllsAt(t).map((nll) => -nll)
-        : (t: number) => teacherWeights(options, nllsAt(t));
-    yield { block, group, ids: target.ids, teachers, ...fuser.fuse(rows, trust, target.ids, λ) };
+    const weigh = (t: number) => rules[method].weigh(nllsAt(t), options);
+    yield { block, group, ids: target.ids, teachers, ...fuser.fuse(rows, weigh, target.ids, λ) };
     before += target.ids.length;
   }
 }

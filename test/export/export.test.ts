@@ -12,7 +12,7 @@ import { inferenceGraph } from "../../src/models/inference.ts";
 import { readSafetensors } from "../../src/weights/safetensors.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { compile } from "../../src/onnx/session.ts";
-import { readFrozen } from "../../src/score/frozen.ts";
+import { openScorer } from "../../src/score/open.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel } from "../close.ts";
 import { copyFolder, createFolder } from "../folder.ts";
@@ -47,7 +47,7 @@ describe("transformers.js generates the same text from an export as we do", () =
       const decoder = readDecoder(folder.path);
       const tokenizer = readTokenizer(folder.path);
       const program = await compile(inferenceGraph(decoder), "cpu", 1, {
-        refs: await readWeights(folder.path, decoder),
+        weights: { refs: await readWeights(folder.path, decoder) },
       });
       const text = "And God said unto";
       const prompt = await tokenizer.prompt(text);
@@ -91,7 +91,7 @@ test("in float32 weights and scores are bit-identical", async () => {
   const ids = Int32Array.from({ length: 40 }, (_, i) => (i * 41) % 4999);
   const said = await Promise.all(
     [origin, folder.path].map(async (path) => {
-      const scorer = await readFrozen(path).open({
+      const scorer = await openScorer(path, undefined, {
         rows: 1,
         rowLength: 64,
         k: 10,

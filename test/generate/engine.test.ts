@@ -8,7 +8,8 @@ import { bytesPerPlace } from "../../src/generate/slots.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { type CacheShape, inferenceGraph, slotGraph } from "../../src/models/inference.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
-import { type Program, compile } from "../../src/onnx/session.ts";
+import type { Program } from "../../src/onnx/program.ts";
+import { compile } from "../../src/onnx/session.ts";
 import { slotScoringGraph } from "../../src/score/graph.ts";
 import { Scorer } from "../../src/score/scorer.ts";
 import { demoModel, largestDifference } from "../close.ts";
@@ -23,11 +24,11 @@ beforeAll(async () => {
   const refs = await readWeights(folder, decoder);
   const single = slotGraph(decoder, true);
   cache = single.cache;
-  score = await compile(slotScoringGraph(decoder, k, tokenizerSize), "cpu", 1, { refs });
+  score = await compile(slotScoringGraph(decoder, k, tokenizerSize), "cpu", 1, { weights: { refs } });
   programs = {
     score: async () => score,
-    prefill: await compile(slotGraph(decoder, false).graph, "cpu", 1, { refs }),
-    decode: await compile(single.graph, "cpu", 1, { refs, prepacked: true }),
+    prefill: await compile(slotGraph(decoder, false).graph, "cpu", 1, { weights: { refs } }),
+    decode: await compile(single.graph, "cpu", 1, { weights: { refs, prepacked: true } }),
   };
 });
 afterAll(async () => {
@@ -72,7 +73,7 @@ test("a text is the same alone and among others, bit by bit, however many slots 
 
 test("greedy texts are those of decoding by the plain cache", async () => {
   const program = await compile(inferenceGraph(decoder), "cpu", 1, {
-    refs: await readWeights(folder, decoder),
+    weights: { refs: await readWeights(folder, decoder) },
   });
   const requests = [4, 5, 6].map((id) => request(id, { sampling: greedy, maxTokens: 20 }));
   const { all } = await run(requests, 4);

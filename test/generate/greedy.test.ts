@@ -52,8 +52,8 @@ async function byEngine(folder: string, decoder: Decoder, prompts: readonly Int3
   const refs = await readWeights(folder, decoder);
   const { graph, cache } = slotGraph(decoder, true);
   const programs = {
-    prefill: await compile(slotGraph(decoder, false).graph, "cpu", 1, { refs }),
-    decode: await compile(graph, "cpu", 1, { refs, prepacked: true }),
+    prefill: await compile(slotGraph(decoder, false).graph, "cpu", 1, { weights: { refs } }),
+    decode: await compile(graph, "cpu", 1, { weights: { refs, prepacked: true } }),
     score: () => Promise.reject(new Error("nothing is scored")),
   };
   const texts: number[][] = prompts.map(() => []);
@@ -77,7 +77,7 @@ describe("greedy generation with a cache is that without one, also in a batch of
       const { greedy: golden } = await Bun.file(join(folder, "golden.json")).json();
       const decoder = readDecoder(folder);
       const program = await compile(inferenceGraph(decoder), "cpu", 1, {
-        refs: await readWeights(folder, decoder),
+        weights: { refs: await readWeights(folder, decoder) },
       });
       const prompt = Int32Array.from(golden.prompt);
       const prompts = [prompt.slice(3, 5), prompt, prompt.slice(2)];
@@ -96,7 +96,7 @@ test("a text ends before a token that ends texts, and where the context does", a
   const folder = join(zoo, "llama_rope_linear");
   const decoder = readDecoder(folder);
   const program = await compile(inferenceGraph(decoder), "cpu", 1, {
-    refs: await readWeights(folder, decoder),
+    weights: { refs: await readWeights(folder, decoder) },
   });
   const { greedy: golden } = await Bun.file(join(folder, "golden.json")).json();
   const prompt = Int32Array.from(golden.prompt);

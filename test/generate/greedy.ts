@@ -1,5 +1,5 @@
 /** @file Greedy decoding of a batch by the graph that is exported, as plainly as it can be done. */
-import { type Data, type Program, free } from "../../src/onnx/session.ts";
+import { type Data, type Program, free } from "../../src/onnx/program.ts";
 import { largest } from "../../src/generate/sample.ts";
 
 // B texts of a batch, S tokens of a run, P tokens in the cache, V vocabulary.

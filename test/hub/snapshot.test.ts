@@ -9,14 +9,14 @@ import { isHubId, resolveModelFolder, snapshot } from "../../src/hub/snapshot.ts
 import { catchMessage } from "../failure.ts";
 
 const commit = "c0ffee".padEnd(40, "0");
-const bytesOf = (text: string) => new Uint8Array(new TextEncoder().encode(text));
+const encodeText = (text: string) => new Uint8Array(new TextEncoder().encode(text));
 const content: Record<string, Uint8Array<ArrayBuffer>> = {
-  "config.json": bytesOf('{"model_type":"llama"}'),
-  "tokenizer.json": bytesOf("{}"),
-  "README.md": bytesOf("not needed"),
-  "modeling.py": bytesOf("never run"),
+  "config.json": encodeText('{"model_type":"llama"}'),
+  "tokenizer.json": encodeText("{}"),
+  "README.md": encodeText("not needed"),
+  "modeling.py": encodeText("never run"),
   "model.safetensors": Uint8Array.from({ length: 300_000 }, (_, i) => (i * 7) % 251),
-  "pytorch_model.bin": bytesOf("the same in another form"),
+  "pytorch_model.bin": encodeText("the same in another form"),
 };
 const isLarge = (path: string) => path === "model.safetensors";
 

@@ -43,7 +43,7 @@ async function computeNll(folder: string, text: readonly number[]): Promise<numb
   const inputs = addParameters(b, decoder);
   const hidden = decoder.hidden(b, (key) => inputs.get(key)!, packedTokens(b, 1, text.length));
   b.output("logits", computeLogits(b, decoder, hidden, inputs.get(decoder.head)!));
-  const program = await compile(b.graph(), "cpu", 1, { refs });
+  const program = await compile(b.graph(), "cpu", 1, { weights: { refs } });
   const { logits } = await program.run({
     ids: Int32Array.from(text),
     positions: Int32Array.from(text, (_, t) => t),

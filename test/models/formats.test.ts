@@ -8,7 +8,8 @@ import { readDecoder } from "../../src/models/folder.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
 import { readTorchFile } from "../../src/weights/torch-file.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
-import { readFrozen } from "../../src/score/frozen.ts";
+import { describeModel } from "../../src/score/describe.ts";
+import { openScorer } from "../../src/score/open.ts";
 import { demoModel } from "../close.ts";
 import { catchMessage } from "../failure.ts";
 import { copyFolder, createFolder } from "../folder.ts";
@@ -19,8 +20,8 @@ const mptBias = join(import.meta.dir, "../fixtures/mpt-bias");
 const options = { rows: 2, rowLength: 64, device: "cpu", threads: 1 } as const;
 
 async function say(folder: string, ids: readonly number[], k = 10, dtype?: OnnxDtype) {
-  const frozen = readFrozen(folder, dtype);
-  const scorer = await frozen.open({ ...options, k, tokenizerSize: frozen.vocabulary });
+  const { vocabulary } = describeModel(folder, dtype);
+  const scorer = await openScorer(folder, dtype, { ...options, k, tokenizerSize: vocabulary });
   // The second sequence is there to share a row, or a batch.
   const [scores] = await scorer.score([Int32Array.from(ids), Int32Array.from(ids.slice(0, 5))]);
   await scorer.close();
@@ -103,11 +104,10 @@ test("single file, shards and ONNX give the same top ten tokens within 1e-5", as
 
 test("logits in several chunks equal those in one", async () => {
   const folder = demoModel("pocket-mpt");
-  const frozen = readFrozen(folder);
   const sequence = Int32Array.from({ length: 500 }, (_, i) => (i * 31) % 4999);
   const all = await Promise.all(
     [1, 4].map(async (rows) => {
-      const scorer = await frozen.open({
+      const scorer = await openScorer(folder, undefined, {
         rows,
         rowLength: 512,
         k: 3,
@@ -133,8 +133,8 @@ test("8-bit weights are close; a missing dtype is rejected with the available on
   expect(coarse.nll).not.toEqual(exact.nll);
   const mean = (nll: Float32Array) => nll.reduce((sum, value) => sum + value, 0) / nll.length;
   expect(Math.abs(mean(coarse.nll) / mean(exact.nll) - 1)).toBeLessThan(0.02);
-  expect(() => readFrozen(folder, "fp16")).toThrow(
-    `${folder}: it is not there as fp16; what there is: fp32, q8 (choose it with dtype)`,
+  expect(() => describeModel(folder, "fp16")).toThrow(
+    `${folder}: dtype fp16 is unavailable (available: fp32, q8)`,
   );
 });
 
@@ -242,16 +242,16 @@ test("a tensor named like a computed mask or table, but of another shape, is not
     (all) => void all.set(name, { shape: [64], data: new Float32Array(64) }),
   );
   expect(await catchMessage(readWeights(bias.path, readDecoder(bias.path)))).toContain(
-    `tensor ${name} has no place`,
+    `tensor ${name} is not part of the model`,
   );
 });
 
 test("a text too long for an ONNX file is an error naming the limit", async () => {
   const folder = join(import.meta.dir, "../fixtures/onnx");
-  const { context } = readFrozen(folder);
-  const scorer = await readFrozen(folder).open({ ...options, k: 2, tokenizerSize: 4 });
-  expect(await catchMessage(scorer.score([new Int32Array(3), new Int32Array(context + 1)]))).toContain(
-    `${folder}/onnx/model.onnx: a text of ${context + 1} tokens is longer than the ${context} that its config.json allows (max_position_embeddings)`,
+  const { maxPositions } = describeModel(folder);
+  const scorer = await openScorer(folder, undefined, { ...options, k: 2, tokenizerSize: 4 });
+  expect(await catchMessage(scorer.score([new Int32Array(3), new Int32Array(maxPositions + 1)]))).toContain(
+    `${folder}/onnx/model.onnx: a text of ${maxPositions + 1} tokens exceeds the limit of ${maxPositions} in its config.json (max_position_embeddings)`,
   );
   await scorer.close();
 });

@@ -14,7 +14,8 @@ import fc from "fast-check";
 import { readDecoder } from "../../src/models/folder.ts";
 import { readTorchFile } from "../../src/weights/torch-file.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
-import { readFrozen } from "../../src/score/frozen.ts";
+import { describeModel } from "../../src/score/describe.ts";
+import { openScorer } from "../../src/score/open.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel } from "../close.ts";
 import { copyFolder, createFolder } from "../folder.ts";
@@ -440,7 +441,7 @@ describe("a config.json with", () => {
       const path = join(copy.path, "config.json");
       const given = JSON.parse(readFileSync(path, "utf8"));
       writeFileSync(path, typeof change === "string" ? change : JSON.stringify({ ...given, ...change }));
-      const problem = await errorMessage(() => readFrozen(copy.path));
+      const problem = await errorMessage(() => describeModel(copy.path));
       expect(problem).toStartWith(path);
       expect(problem).toMatch(message);
     });
@@ -545,7 +546,7 @@ describe("a tokenizer with", () => {
 describe("an ONNX file that", () => {
   const options = { rows: 1, rowLength: 8, k: 2, tokenizerSize: 4, device: "cpu", threads: 1 } as const;
   const config = JSON.stringify({ model_type: "phi9", vocab_size: 97, max_position_embeddings: 64 });
-  const open = (folder: string) => readFrozen(folder).open(options);
+  const open = (folder: string) => openScorer(folder, undefined, options);
   const cases: Record<string, [Uint8Array, RegExp]> = {
     "is empty": [new Uint8Array(0), /cannot be loaded/],
     "is text": [ascii("hello"), /cannot be loaded/],
@@ -569,7 +570,7 @@ describe("an ONNX file that", () => {
     using known = copyFolder(join(torch, "safetensors"));
     rmSync(join(known.path, "model.safetensors"));
     expect(await errorMessage(() => open(known.path))).toBe(
-      `${known.path}: there are no weights; expected model.safetensors, pytorch_model.bin (whole or in parts) or onnx/model.onnx`,
+      `${known.path}: no weights found; expected model.safetensors, pytorch_model.bin (whole or sharded) or onnx/model.onnx`,
     );
   });
 });

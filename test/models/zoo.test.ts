@@ -54,7 +54,9 @@ for (const name of readdirSync(zoo)) {
     const inputs = addParameters(b, decoder);
     const hidden = decoder.hidden(b, (key) => inputs.get(key)!, packedTokens(b, rows, length));
     b.output("logits", computeLogits(b, decoder, hidden, inputs.get(decoder.head)!));
-    const program = await compile(b.graph(), "cpu", 1, { refs: await readWeights(folder, decoder) });
+    const program = await compile(b.graph(), "cpu", 1, {
+      weights: { refs: await readWeights(folder, decoder) },
+    });
     const { logits } = await program.run({ ids, positions, documents });
     await program.close();
     expect(logits.length).toBe(expected.length);
@@ -63,19 +65,20 @@ for (const name of readdirSync(zoo)) {
 
     const trainer = await createTrainer(folder, rows, length);
     const { loss, gradients } = await trainer.gradients([batch]);
-    await trainer.close();
     expectRelative(loss, golden.mean_cross_entropy, 1e-5);
     expect([...gradients.keys()].sort()).toEqual(Object.keys(golden.grad_norms).sort());
     for (const [key, value] of Object.entries<number>(golden.grad_norms))
       // A key's bias shifts all scores of a query equally, so its gradient is 0 except for rounding.
       expectRelative(norm(gradients.get(key)!), value, 1e-4, 1e-6);
+    await trainer.close();
   });
 
   test(`${name}: the loss changes by each gradient's norm along that gradient`, async () => {
     const { input_ids } = await Bun.file(join(folder, "golden.json")).json();
     const { batch, rows, length } = makeBatch(input_ids.map((row: number[]) => row.slice(0, 24)));
     const trainer = await createTrainer(folder, rows, length);
-    const { gradients } = await trainer.gradients([batch]);
+    const { gradients: valid } = await trainer.gradients([batch]);
+    const gradients = new Map(Array.from(valid, ([key, gradient]) => [key, gradient.slice()]));
     const loss = async () => (await trainer.gradients([batch])).loss;
     /** Large enough for float32 to resolve the difference, small enough for the loss to be linear. */
     const h = 2e-3;

@@ -6,11 +6,11 @@ test("sequences lie in rows without gaps or overlaps, as first-fit decreasing pu
   const rowLength = 12;
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: rowLength }), { maxLength: 20 }), (lengths) => {
-      const { rows, places } = packRows(lengths, rowLength);
-      expect(places.length).toBe(lengths.length);
+      const { rows, spans } = packRows(lengths, rowLength);
+      expect(spans.length).toBe(lengths.length);
       const taken = Array.from({ length: rows }, () => Array<number>(rowLength).fill(-1));
       lengths.forEach((length, i) => {
-        const { row, start } = places[i];
+        const { row, start } = spans[i];
         expect(start + length).toBeLessThanOrEqual(rowLength);
         expect(taken[row].slice(start, start + length).every((other) => other < 0)).toBe(true);
         taken[row].fill(i, start, start + length);
@@ -30,7 +30,7 @@ test("sequences lie in rows without gaps or overlaps, as first-fit decreasing pu
 });
 
 test("of equally long sequences the first lies first, and one that is longer than a row is refused", () => {
-  expect(packRows([2, 3, 2], 5).places).toEqual([
+  expect(packRows([2, 3, 2], 5).spans).toEqual([
     { row: 0, start: 3 },
     { row: 0, start: 0 },
     { row: 1, start: 0 },

@@ -38,7 +38,7 @@ async function greedyText(prompt: string, maxTokens: number): Promise<string> {
   const path = demoModel("pocket-llama");
   const decoder = readDecoder(path);
   const program = await compile(inferenceGraph(decoder), "cpu", 1, {
-    refs: await readWeights(path, decoder),
+    weights: { refs: await readWeights(path, decoder) },
   });
   const { tokenizer } = server.served;
   const ids = await tokenizer.prompt(prompt);

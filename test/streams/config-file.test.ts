@@ -3,6 +3,8 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { z } from "zod";
+import { Config } from "../../streams/config/config.ts";
 import { type Assignment, readConfig, readExperiment } from "../../streams/config/config-file.ts";
 
 let folder: string;
@@ -139,4 +141,75 @@ test("an experiment's mistakes have the place of the arm that they are in, or of
   expect(() =>
     readExperiment(write(text.replace("lamda: 1", "topK: 3").replace("steps: 3", "steps: 0"))),
   ).toThrow(`${folder}/my.yaml:3:10: arms.a: train.steps: expected a number above 0, got 0`);
+});
+
+test("an alignment is its kind, with settings of that kind only, or its kind alone where their defaults do", () => {
+  const read = (fusion: string, ...assignments: string[]) =>
+    readConfig(write(`${good}fusion: ${fusion}\n`), assignments).fusion;
+  const tokens = { kind: "tokens", map: "minED", matchEnds: true, fallback: "none", duplicates: "sum" };
+  expect(read("{}").align).toEqual({ kind: "bytes" });
+  expect(read("{ align: tokens }").align).toEqual(tokens as never);
+  expect(read("{ align: { kind: tokens, map: exact } }").align).toEqual({ ...tokens, map: "exact" } as never);
+  expect(
+    refuse(`${good}fusion: { align: { kind: bytes, map: exact }, scope: { kind: token, unit: byte } }`),
+  ).toEqual([
+    "2 mistakes",
+    "  my.yaml:5:33: fusion.align.map: there is no such setting of bytes",
+    "  my.yaml:5:69: fusion.scope.unit: there is no such setting of token",
+  ]);
+  expect(refuse(`${good}fusion: { align: token, scope: { kind: rows }, lmWeight: 1 }`)).toEqual([
+    "2 mistakes",
+    '  my.yaml:5:11: fusion.align: expected one of bytes, tokens, got "token"; did you mean tokens?',
+    '  my.yaml:5:34: fusion.scope.kind: expected one of token, sequence, row, got "rows"; did you mean row?',
+  ]);
+  expect(refuse(`${good}fusion: { align: { map: exact }, scope: 3 }`)).toEqual([
+    "2 mistakes",
+    "  my.yaml:5:11: fusion.align.kind: is missing; expected one of bytes, tokens",
+    "  my.yaml:5:34: fusion.scope: expected one of token, sequence, row, got 3",
+  ]);
+  expect(refuse(`${good}fusion: { align: { kind: tokens, fallback: nxt } }`)).toEqual([
+    'my.yaml:5:34: fusion.align.fallback: expected one of none, next, repeat, got "nxt"; did you mean next?',
+  ]);
+});
+
+test("another kind replaces a recipe's settings, the same kind changes them", () => {
+  const read = (...assignments: string[]) =>
+    readConfig(write(good), ["recipe=fusellm", ...assignments]).fusion;
+  expect(read("fusion.align.kind=bytes").align).toEqual({ kind: "bytes" });
+  expect(read("fusion.scope=row").scope).toEqual({ kind: "row", unit: "byte" });
+  const map = { map: "statistical", fallback: "repeat", matchEnds: false } as const;
+  expect(read("fusion.align.map=statistical").align).toMatchObject(map);
+  expect(read("fusion.align={kind: tokens, map: statistical}").align).toMatchObject(map);
+});
+
+test("a setting of an earlier version is refused in one line, with what it is now", () => {
+  const old =
+    "fusion: { align: soft, map: exact, fallback: next, duplicates: first, matchEnds: false, unit: token }";
+  expect(refuse(`${good}${old}`)).toEqual([
+    "6 mistakes",
+    "  my.yaml:5:11: fusion.align: soft is now fusion.align: tokens",
+    "  my.yaml:5:24: fusion.map: is now fusion.align: {kind: tokens, map: …}",
+    "  my.yaml:5:36: fusion.fallback: is now fusion.align: {kind: tokens, fallback: …}",
+    "  my.yaml:5:52: fusion.duplicates: is now fusion.align: {kind: tokens, duplicates: …}",
+    "  my.yaml:5:71: fusion.matchEnds: is now fusion.align: {kind: tokens, matchEnds: …}",
+    "  my.yaml:5:89: fusion.unit: is now fusion.scope: {kind: sequence or row, unit: …}",
+  ]);
+  expect(refuse(good, ["fusion.align=hard"])).toEqual([
+    "--set fusion.align=hard: fusion.align: hard is now fusion.align: {kind: tokens, map: exact, matchEnds: false}",
+  ]);
+});
+
+test("every setting has a description", () => {
+  const undescribed: string[] = [];
+  const visit = (schema: z.core.JSONSchema.BaseSchema, path: string) => {
+    for (const inner of [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])])
+      visit(inner as z.core.JSONSchema.BaseSchema, path);
+    for (const [name, inner] of Object.entries(schema.properties ?? {})) {
+      if (name !== "kind" && !(inner as { description?: string }).description)
+        undescribed.push(`${path}${name}`);
+      visit(inner as z.core.JSONSchema.BaseSchema, `${path}${name}.`);
+    }
+  };
+  visit(z.toJSONSchema(Config, { io: "input" }), "");
+  expect(undescribed).toEqual([]);
 });

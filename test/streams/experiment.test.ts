@@ -101,7 +101,7 @@ test("arms that would not see the same text are refused, and a setting that is n
     writeFileSync(path, `${common}out: ${folder}/bad\nseeds: [1]\narms:\n  a: {}\n  b: ${yaml}\n`);
     return () => readExperiment(path);
   };
-  expect(refuse("{ blockSize: 64 }")).toThrow("arms.b: the arms are to see the same text in the same steps");
+  expect(refuse("{ blockSize: 64 }")).toThrow("arms.b: all arms must see the same text in the same steps");
   expect(refuse("{ fusion: { lambda: 1 } }")).toThrow("arms.b: fusion.lambda: there is no such setting");
 });
 
@@ -109,7 +109,12 @@ test("a recipe is below what a configuration says itself, and above the defaults
   const path = join(folder, "recipe.yaml");
   writeFileSync(path, `${common}out: ${folder}/recipe\nrecipe: fusellm\nfusion: { lmWeight: 0.5 }\n`);
   const { fusion, pack } = readConfig(path);
-  expect(fusion).toMatchObject({ align: "soft", tail: "renormalize", lmWeight: 0.5, withTarget: true });
+  expect(fusion).toMatchObject({
+    align: { kind: "tokens" },
+    tail: "renormalize",
+    lmWeight: 0.5,
+    withTarget: true,
+  });
   expect(pack).toEqual({ rowLength: 128, boundaries: false });
 });
 

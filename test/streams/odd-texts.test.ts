@@ -3,8 +3,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { byteAligner, dtwAligner, identityAligner } from "../../src/fusion/teach.ts";
-import { exactMap } from "../../src/fusion/vocabulary-map.ts";
+import { byteAligner } from "../../src/fusion/align-bytes.ts";
+import { identityAligner } from "../../src/fusion/align-identity.ts";
+import { dtwAligner } from "../../src/fusion/align-tokens.ts";
+import { exactMap } from "../../src/fusion/min-edit-map.ts";
 import { liveWorkers } from "../../src/onnx/worker.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { align } from "../../streams/stages/align.ts";
@@ -109,20 +111,19 @@ describe("a teacher whose tokenizer makes nothing of a text", () => {
   const none = { ids: new Int32Array(0), ends: new Int32Array(0) };
   const cursor = { epoch: 0, file: 0, row: 0 };
   for (const [name, teach] of [
-    ["spans", byteAligner(source, target, options)],
+    ["bytes", byteAligner(source, target, options)],
     [
-      "soft",
+      "tokens",
       dtwAligner(...vocabularies, exactMap(...vocabularies), {
         ...options,
-        align: "soft",
         fallback: "none",
         duplicates: "sum",
       }),
     ],
-    ["in place", identityAligner(options, target.vocabulary.tokens.length)],
+    ["identity", identityAligner(options, target.vocabulary.tokens.length)],
   ] as const)
     test(`is silent, and nothing is told of it (${name})`, async () => {
-      const text = name === "in place" ? none : await target.encode(" \n ");
+      const text = name === "identity" ? none : await target.encode(" \n ");
       async function* scored(): AsyncGenerator<Scored> {
         yield {
           block: { text: " \n ", textOffset: 0, last: false, id: "d", domain: "all", cursor },
@@ -136,6 +137,7 @@ describe("a teacher whose tokenizer makes nothing of a text", () => {
       const { fusion, train } = readConfig(demo);
       const fuseOptions = {
         ...fusion,
+        scope: fusion.scope.kind,
         entries: 4,
         vocabulary: target.vocabulary.tokens.length,
         rowLength: 8,

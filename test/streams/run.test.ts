@@ -148,9 +148,13 @@ test("with λ = 1 no teacher runs", async () => {
 });
 
 for (const settings of [
-  ["fusion.align=soft", "fusion.map=coOccurrence", "fusion.method=mixture", "fusion.scope=row"],
-  ["fusion.align=soft", "fusion.map=statistical", "fusion.fallback=next", "fusion.lmSchedule=soft"],
-  ["fusion.align=hard", "fusion.map=exact", "fusion.method=minCE", "fusion.temperature=2"],
+  ["fusion.align={kind: tokens, map: coOccurrence}", "fusion.method=mixture", "fusion.scope=row"],
+  ["fusion.align={kind: tokens, map: statistical, fallback: next}", "fusion.lmSchedule=soft"],
+  [
+    "fusion.align={kind: tokens, map: exact, matchEnds: false}",
+    "fusion.method=minCE",
+    "fusion.temperature=2",
+  ],
   ["recipe=fusellm", "fusion.loss=kl"],
   ["recipe=kd", "sources=[demo/models/pocket-mpt]", "fusion.tail=keep"],
 ])

@@ -2,10 +2,12 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import fc from "fast-check";
 import wabt from "wabt";
-import { type AdamWState, adamWStep } from "../../src/train/adamw.ts";
+import { adamw } from "../../src/train/adamw.ts";
+import type { Parameter } from "../../src/train/optimizer.ts";
 
 const folder = join(import.meta.dir, "../../src/train");
 const options = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 };
+const optimizer = adamw(options);
 
 /** The paper's algorithm 2 for one number, in float64. */
 function reference(value: number, gradients: readonly number[], rate: number, decays: boolean): number {
@@ -35,24 +37,14 @@ test("three steps are the paper's, for tensors of any size", () => {
     fc.property(size, fc.array(gradient, { minLength: 3, maxLength: 3 }), fc.boolean(), (n, gs, decays) => {
       const start = Float32Array.from({ length: n }, (_, i) => Math.sin(i));
       const value = start.slice();
-      const slot: AdamWState = {
-        value,
-        exp_avg: new Float32Array(n),
-        exp_avg_sq: new Float32Array(n),
-        decays,
-      };
+      const state = { exp_avg: new Float32Array(n), exp_avg_sq: new Float32Array(n) };
+      const parameter: Parameter = { shape: decays ? [1, n] : [n], value, state };
       // Each number has its own gradient, and half of it is taken.
       const own = (g: number, i: number) => Math.fround(g * (1 + (i % 7)));
-      gs.forEach((g, step) =>
-        adamWStep(
-          slot,
-          Float32Array.from(start, (_, i) => own(g, i)),
-          options,
-          step + 1,
-          0.01,
-          0.5,
-        ),
-      );
+      for (const [i, g] of gs.entries()) {
+        const gradient = Float32Array.from(start, (_, j) => own(g, j));
+        optimizer.step(parameter, gradient, { step: i + 1, learningRate: 0.01, gradientScale: 0.5 });
+      }
       for (let i = 0; i < n; i += 1 + Math.floor(n / 50)) {
         const halves = gs.map((g) => own(g, i) / 2);
         expect(Math.abs(value[i] - reference(start[i], halves, 0.01, decays))).toBeLessThan(2e-6);
@@ -60,4 +52,8 @@ test("three steps are the paper's, for tensors of any size", () => {
     }),
     { numRuns: 50 },
   );
+});
+
+test("its state is two tensors of the weight's shape, named as PyTorch names them", () => {
+  expect(optimizer.state([3, 4])).toEqual({ exp_avg: [3, 4], exp_avg_sq: [3, 4] });
 });

@@ -4,11 +4,11 @@ import { readDecoder, readParameters } from "../../src/models/folder.ts";
 import { type Batch, Trainer, type TrainerOptions } from "../../src/train/trainer.ts";
 import { expectRelative, largestDifference, plainTraining } from "../close.ts";
 
-const folder = join(import.meta.dir, "../fixtures/golden/zoo/llama");
+const zoo = (name: string) => join(import.meta.dir, "../fixtures/golden/zoo", name);
 const [rows, length, entries] = [2, 8, 2];
 const T = rows * length;
 
-async function trainerOf(options: Partial<TrainerOptions>): Promise<Trainer> {
+async function createTrainer(options: Partial<TrainerOptions>, folder = zoo("llama")): Promise<Trainer> {
   const decoder = readDecoder(folder);
   const shape = { rows, length, entries };
   const parameters = await readParameters(folder, decoder);
@@ -16,7 +16,7 @@ async function trainerOf(options: Partial<TrainerOptions>): Promise<Trainer> {
 }
 
 /** Rows of pseudo-random tokens; each position has two targets, the first with the share `q`. */
-function batchOf(seed: number, q: number, weight: number): Batch {
+function createBatch(seed: number, q: number, weight: number): Batch {
   const id = (i: number) => 3 + ((seed * 31 + i * 57) % 200);
   return {
     ids: Int32Array.from({ length: T }, (_, t) => id(t)),
@@ -34,12 +34,12 @@ const swapped = (batch: Batch): Batch => ({
 });
 
 test("a soft target costs what its entries cost alone, each by its share, over all micro-batches", async () => {
-  const trainer = await trainerOf({ accumulate: true });
+  const trainer = await createTrainer({ accumulate: true });
   const losses = async (...batches: Batch[]) => {
     const { loss, nll, nllPart } = await trainer.gradients(batches);
     return { loss, nll, nllPart };
   };
-  const [one, two] = [batchOf(1, 0.75, 0.05), batchOf(2, 0.75, 0.02)];
+  const [one, two] = [createBatch(1, 0.75, 0.05), createBatch(2, 0.75, 0.02)];
   const only = (batch: Batch): Batch => ({
     ...batch,
     probabilities: batch.probabilities.map((_, i) => +(i % 2 === 0)),
@@ -60,9 +60,34 @@ test("a soft target costs what its entries cost alone, each by its share, over a
   await trainer.close();
 });
 
+for (const [name, head] of [
+  ["llama", "lm_head.weight"],
+  ["gpt2", "transformer.wte.weight"],
+] as const)
+  test(`${name}: the gradients of micro-batches add up, those of the head (${head}) too`, async () => {
+    const trainer = await createTrainer({ accumulate: true }, zoo(name));
+    const gradients = async (...batches: Batch[]) => {
+      const { gradients, gradientNorm } = await trainer.gradients(batches);
+      const copies = Array.from(gradients, ([key, gradient]) => [key, gradient.slice()] as const);
+      return { gradients: new Map(copies), gradientNorm };
+    };
+    const [one, two] = [createBatch(1, 0.75, 0.05), createBatch(2, 0.5, 0.02)];
+    const [first, second, both] = [await gradients(one), await gradients(two), await gradients(one, two)];
+    expect(both.gradients.get(head)).toBeDefined();
+    let squares = 0;
+    for (const [key, sum] of both.gradients) {
+      const other = second.gradients.get(key)!;
+      const expected = first.gradients.get(key)!.map((value, i) => value + other[i]);
+      expect([key, largestDifference(sum, expected) < 1e-6]).toEqual([key, true]);
+      squares += sum.reduce((total, g) => total + g * g, 0);
+    }
+    expectRelative(both.gradientNorm, Math.sqrt(squares), 1e-5);
+    await trainer.close();
+  });
+
 test("along the gradient the loss changes by its norm", async () => {
-  const trainer = await trainerOf({ accumulate: false });
-  const batch = [batchOf(1, 0.75, 0.05)];
+  const trainer = await createTrainer({ accumulate: false });
+  const batch = [createBatch(1, 0.75, 0.05)];
   const { gradients, gradientNorm } = await trainer.gradients(batch);
   const start = new Map(Array.from(trainer.parameters, ([name, { data }]) => [name, data.slice()]));
   const direction = new Map(Array.from(gradients, ([name, gradient]) => [name, gradient.slice()]));
@@ -78,13 +103,13 @@ test("along the gradient the loss changes by its norm", async () => {
 });
 
 test("steps are AdamW's on gradients of at most the clipping norm, which only matrices decay beside", async () => {
-  const options = { accumulate: true, beta1: 0.8, beta2: 0.9, epsilon: 1e-6, weightDecay: 0.3 };
+  const options = { name: "adamw", beta1: 0.8, beta2: 0.9, epsilon: 1e-6, weightDecay: 0.3 } as const;
   const batches = [
-    [batchOf(1, 0.75, 0.05), batchOf(2, 0.5, 0.05)],
-    [batchOf(3, 0.25, 1e-5), batchOf(4, 1, 2e-5)],
-    [batchOf(5, 0.25, 0.1), batchOf(6, 0.5, 0.02)],
+    [createBatch(1, 0.75, 0.05), createBatch(2, 0.5, 0.05)],
+    [createBatch(3, 0.25, 1e-5), createBatch(4, 1, 2e-5)],
+    [createBatch(5, 0.25, 0.1), createBatch(6, 0.5, 0.02)],
   ];
-  const trainer = await trainerOf({ ...options, clip: 0.01 });
+  const trainer = await createTrainer({ accumulate: true, optimizer: options, clip: 0.01 });
   const { parameters } = trainer;
   const moments = new Map(
     Array.from(parameters, ([name, { data }]) => [

@@ -1,9 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type ProjectOptions, Projector, joins } from "../../src/fusion/project.ts";
-import { TokenAligner } from "../../src/fusion/token-align.ts";
-import { tails, dtwAligner } from "../../src/fusion/teach.ts";
-import { minEditMap } from "../../src/fusion/vocabulary-map.ts";
+import { dtwAligner } from "../../src/fusion/align-tokens.ts";
+import { TimeWarp } from "../../src/fusion/dtw.ts";
+import { type Tail, tails } from "../../src/fusion/targets.ts";
+import { type ProjectOptions, TokenProjector, duplicates } from "../../src/fusion/token-projector.ts";
+import { exactMap, minEditMap } from "../../src/fusion/min-edit-map.ts";
 import type { Vocabulary } from "../../src/text/vocabulary.ts";
 import { row } from "./rows.ts";
 
@@ -25,10 +26,10 @@ const scores = {
   topScores: log(0.5, 0.25, 0.5, 0.25, 0.5, 0.25),
   k: 2,
 };
-const options: ProjectOptions = { align: "soft", fallback: "none", duplicates: "sum" };
-const project = (changes: Partial<ProjectOptions>) => {
-  const alignment = new TokenAligner(source, target).align(ids, targetIds);
-  const { rows, sources } = new Projector(source, target, map).project(scores, targetIds, alignment, {
+const options: ProjectOptions = { fallback: "none", duplicates: "sum" };
+const project = (changes: Partial<ProjectOptions>, by = map) => {
+  const alignment = new TimeWarp(source, target).align(ids, targetIds);
+  const { rows, sources } = new TokenProjector(source, target, by).project(scores, targetIds, alignment, {
     ...options,
     ...changes,
   });
@@ -44,7 +45,7 @@ test("candidates that fall on one token add up, or the first alone counts", () =
   // "ships" is nearest to "ship".
   expect(project({}).rows[1]).toEqual([[1, 0.75]]);
   expect(project({ duplicates: "first" }).rows[1]).toEqual([[1, 0.5]]);
-  expect(project({ align: "hard" }).rows[1]).toEqual([[1, 0.5]]);
+  expect(project({}, exactMap(source, target)).rows[1]).toEqual([[1, 0.5]]);
 });
 
 test("scores add up as the logarithms of probabilities that they are, whichever is larger", () => {
@@ -52,9 +53,9 @@ test("scores add up as the logarithms of probabilities that they are, whichever 
     [Math.log(0.5), Math.log(0.25)],
     [Math.log(0.25), Math.log(0.5)],
   ])
-    expect(joins.sum(a, b)).toBeCloseTo(Math.log(0.75), 12);
-  expect(joins.sum(-2000, -1000)).toBe(-1000);
-  expect(joins.first(1)).toBe(1);
+    expect(duplicates.sum.join(a, b)).toBeCloseTo(Math.log(0.75), 12);
+  expect(duplicates.sum.join(-2000, -1000)).toBe(-1000);
+  expect(duplicates.first.join(1)).toBe(1);
 });
 
 test("a position without a match says nothing, the next token, or as FuseLLM's code the current one", () => {
@@ -114,7 +115,7 @@ describe("against FuseLLM's definition, token by token", () => {
       S: fc.integer({ min: 1, max: 6 }),
       T: fc.integer({ min: 1, max: 6 }),
       k: fc.integer({ min: 1, max: 4 }),
-      align: fc.constantFrom("soft", "hard"),
+      build: fc.constantFrom(minEditMap, exactMap),
       fallback: fc.constantFrom("none", "next", "repeat"),
       duplicates: fc.constantFrom("sum", "first"),
     })
@@ -123,8 +124,8 @@ describe("against FuseLLM's definition, token by token", () => {
   test("a position has its one match's candidates by their names, or its fallback", () => {
     let [placed, fellBack, atStart] = [0, 0, 0];
     fc.assert(
-      fc.property(cases, ({ source, target, picks, S, T, k, align, fallback, duplicates }) => {
-        const map = minEditMap(source, target);
+      fc.property(cases, ({ source, target, picks, S, T, k, build, fallback, duplicates }) => {
+        const map = build(source, target);
         const ids = Int32Array.from({ length: S }, (_, s) => picks[s] % source.tokens.length);
         const targetIds = Int32Array.from({ length: T }, (_, t) => picks[6 + t] % target.tokens.length);
         const topIds = Int32Array.from(
@@ -132,12 +133,12 @@ describe("against FuseLLM's definition, token by token", () => {
           (_, i) => (picks[12 + Math.floor(i / k)] + (i % k)) % source.tokens.length,
         );
         const topScores = Float32Array.from(topIds, (_, i) => 2 - (i % k) / 2);
-        const alignment = new TokenAligner(source, target).align(ids, targetIds);
-        const found = new Projector(source, target, map).project(
+        const alignment = new TimeWarp(source, target).align(ids, targetIds);
+        const found = new TokenProjector(source, target, map).project(
           { ids, topIds, topScores, k },
           targetIds,
           alignment,
-          { align, fallback, duplicates },
+          { fallback, duplicates },
         );
         const rename = (token: string) => token.replaceAll(source.marker, target.marker);
         const nameOf = (id: number) => rename(source.tokens[id]);
@@ -153,13 +154,13 @@ describe("against FuseLLM's definition, token by token", () => {
             name = `▁${name}`;
             atStart++;
           }
-          const same = name === own || (align === "soft" && mapped(name) === targetIds[t]);
+          const same = name === own || mapped(name) === targetIds[t];
           const expected = new Map<number, number>();
           if (matches.length === 1 && same) {
             expect(found.sources[t]).toBe(matches[0]);
             for (let i = matches[0] * k; i < (matches[0] + 1) * k; i++) {
               const name = nameOf(topIds[i]);
-              const id = align === "soft" ? map[topIds[i]] : target.tokens.indexOf(name);
+              const id = build === exactMap ? target.tokens.indexOf(name) : map[topIds[i]];
               const score = Math.exp(topScores[i]);
               if (id < 0) continue;
               placed++;
@@ -184,16 +185,16 @@ describe("against FuseLLM's definition, token by token", () => {
 
   test("of what a match keeps, what is placed is a probability; the rest is dropped, or outside of it", () => {
     fc.assert(
-      fc.property(cases, fc.constantFrom(...tails), (one, tail) => {
-        const { source, target, picks, S, T, k, align, fallback, duplicates } = one;
-        const map = minEditMap(source, target);
+      fc.property(cases, fc.constantFrom(...(Object.keys(tails) as Tail[])), (one, tail) => {
+        const { source, target, picks, S, T, k, build, fallback, duplicates } = one;
+        const map = build(source, target);
         const ids = Int32Array.from({ length: S }, (_, s) => picks[s] % source.tokens.length);
         const targetIds = Int32Array.from({ length: T }, (_, t) => picks[6 + t] % target.tokens.length);
         const topIds = Int32Array.from({ length: S * k }, (_, i) => (picks[12] + i) % source.tokens.length);
         const topLogProbs = Float32Array.from(topIds, (_, i) => Math.log(0.8 / 2 ** ((i % k) + 1)));
         const encoding = (ids: Int32Array) => ({ ids, ends: new Int32Array(ids.length) });
         const [kept, nll] = [0.8 * (1 - 2 ** -k), new Float32Array(S)];
-        const options = { align, fallback, duplicates, temperature: 1, topK: k, tail };
+        const options = { fallback, duplicates, temperature: 1, topK: k, tail };
         const said = dtwAligner(
           source,
           target,
@@ -204,8 +205,8 @@ describe("against FuseLLM's definition, token by token", () => {
           topLogProbs,
           nll,
         });
-        const alignment = new TokenAligner(source, target).align(ids, targetIds);
-        const projected = new Projector(source, target, map).project(
+        const alignment = new TimeWarp(source, target).align(ids, targetIds);
+        const projected = new TokenProjector(source, target, map).project(
           { ids, topIds, topScores: topLogProbs, k },
           targetIds,
           alignment,

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { SpanProjector } from "../../src/fusion/spans.ts";
-import { type Tail, tails, byteAligner } from "../../src/fusion/teach.ts";
+import { byteAligner } from "../../src/fusion/align-bytes.ts";
+import { ByteProjector } from "../../src/fusion/byte-projector.ts";
+import { type Tail, tails } from "../../src/fusion/targets.ts";
 import { type Encoding, readTokenizer } from "../../src/text/tokenizer.ts";
 import type { Vocabulary } from "../../src/text/vocabulary.ts";
 import { demoModel, demoModels } from "../close.ts";
@@ -80,7 +81,7 @@ describe("against brute force over strings", () => {
         const candidates = candidatesOf(theirs, source, scores, k);
         const { topIds, topLogProbs, nll } = candidates;
         const spellings = target.tokens.map((token) => spell(source, token));
-        const projected = new SpanProjector(source, target, "keep").project(theirs, ours, candidates);
+        const projected = new ByteProjector(source, target, "keep").project(theirs, ours, candidates);
         spelledSomewhere += projected.multiToken;
 
         const open = (path: readonly string[]) =>
@@ -139,30 +140,34 @@ describe("against brute force over strings", () => {
 
   test("at a temperature, everything is as of a teacher whose candidates are so much softer", () => {
     fc.assert(
-      fc.property(cases, fc.constantFrom(...tails), ({ source, target, text, scores, k }, tail) => {
-        const [theirs, ours] = [encode(source, text), encode(target, text)];
-        const candidates = candidatesOf(theirs, source, scores, k);
-        const options = { temperature: 2, topK: k, tail };
-        const said = byteAligner(source, target, options)(theirs, ours, candidates);
-        // √p, with the mass that all of them have; others keep their probability.
-        const nll = candidates.nll.slice();
-        const topLogProbs = candidates.topLogProbs.slice();
-        for (let s = 0; s < theirs.ids.length; s++) {
-          const kept = Array.from(candidates.topLogProbs.subarray(s * k, (s + 1) * k), Math.exp);
-          const mass = kept.reduce((a, b) => a + b);
-          const roots = kept.reduce((sum, p) => sum + Math.sqrt(p), 0);
-          kept.forEach((p, i) => {
-            topLogProbs[s * k + i] = Math.log((Math.sqrt(p) * mass) / roots);
-            if (candidates.topIds[s * k + i] === theirs.ids[s + 1]) nll[s] = -topLogProbs[s * k + i];
-          });
-        }
-        const softer = { topIds: candidates.topIds, topLogProbs, nll };
-        const expected = new SpanProjector(source, target, tail).project(theirs, ours, softer);
-        expect(said.rows.ids).toEqual(expected.rows.ids);
-        said.rows.values.forEach((p, i) => expect(p).toBeCloseTo(expected.rows.values[i], 4));
-        expect(said.dropped).toBeCloseTo(expected.dropped, 4);
-        expect(said.tail).toBeCloseTo(expected.tail, 4);
-      }),
+      fc.property(
+        cases,
+        fc.constantFrom(...(Object.keys(tails) as Tail[])),
+        ({ source, target, text, scores, k }, tail) => {
+          const [theirs, ours] = [encode(source, text), encode(target, text)];
+          const candidates = candidatesOf(theirs, source, scores, k);
+          const options = { temperature: 2, topK: k, tail };
+          const said = byteAligner(source, target, options)(theirs, ours, candidates);
+          // √p, with the mass that all of them have; others keep their probability.
+          const nll = candidates.nll.slice();
+          const topLogProbs = candidates.topLogProbs.slice();
+          for (let s = 0; s < theirs.ids.length; s++) {
+            const kept = Array.from(candidates.topLogProbs.subarray(s * k, (s + 1) * k), Math.exp);
+            const mass = kept.reduce((a, b) => a + b);
+            const roots = kept.reduce((sum, p) => sum + Math.sqrt(p), 0);
+            kept.forEach((p, i) => {
+              topLogProbs[s * k + i] = Math.log((Math.sqrt(p) * mass) / roots);
+              if (candidates.topIds[s * k + i] === theirs.ids[s + 1]) nll[s] = -topLogProbs[s * k + i];
+            });
+          }
+          const softer = { topIds: candidates.topIds, topLogProbs, nll };
+          const expected = new ByteProjector(source, target, tail).project(theirs, ours, softer);
+          expect(said.rows.ids).toEqual(expected.rows.ids);
+          said.rows.values.forEach((p, i) => expect(p).toBeCloseTo(expected.rows.values[i], 4));
+          expect(said.dropped).toBeCloseTo(expected.dropped, 4);
+          expect(said.tail).toBeCloseTo(expected.tail, 4);
+        },
+      ),
       { numRuns: 500 },
     );
   });
@@ -173,7 +178,7 @@ describe("against brute force over strings", () => {
         const [theirs, ours] = [encode(source, text), encode(target, text)];
         const candidates = candidatesOf(theirs, source, scores, k);
         const said = (tail: Tail) =>
-          new SpanProjector(source, target, tail).project(theirs, ours, candidates);
+          new ByteProjector(source, target, tail).project(theirs, ours, candidates);
         const [kept, renormalized] = [said("keep"), said("renormalize")];
         expect({ ...renormalized, rows: 0 }).toEqual({ ...kept, rows: 0 as never });
         expect(renormalized.rows.ids).toEqual(kept.rows.ids);
@@ -209,7 +214,7 @@ describe("against brute force over strings", () => {
         (theirWords, words, chances, k) => {
           const source = toy([...theirWords, "c"]);
           const target = toy(["d", ...words]);
-          const projector = new SpanProjector(source, target, "text");
+          const projector = new ByteProjector(source, target, "text");
           const speakable = [...theirWords, ""].map((token) =>
             token ? source.tokens.indexOf(token) : source.eos,
           );
@@ -291,7 +296,7 @@ describe("at the ends of texts and tokens", () => {
       topLogProbs: log(0.6, 0.3, 0.5, 0.2),
       nll: Float32Array.of(-Math.log(0.6), 0),
     };
-    const said = (tail: Tail) => new SpanProjector(source, target, tail).project(text, text, candidates);
+    const said = (tail: Tail) => new ByteProjector(source, target, tail).project(text, text, candidates);
     // "b" at once; "ab", and "a" before "c"; and "a" before what is not known.
     expect(row(said("text").rows, 0)).toEqual([
       [1, 0.3],
@@ -315,7 +320,7 @@ describe("at the ends of texts and tokens", () => {
       topLogProbs: log(0.9, 0.7, 0.5),
       nll: Float32Array.of(1, -Math.log(0.7), 0),
     };
-    const { rows, aligned } = new SpanProjector(source, target, "keep").project(theirs, ours, candidates);
+    const { rows, aligned } = new ByteProjector(source, target, "keep").project(theirs, ours, candidates);
     expect(row(rows, 0)).toEqual([[1, 0.7]]);
     expect(aligned).toBe(1);
   });
@@ -338,7 +343,7 @@ describe("with real tokenizers", () => {
         theirs.ids.length,
         id(source, "<0x0A>") >= 0 ? id(source, "<0x0A>") : id(source, "Ċ"),
       );
-      const { rows } = new SpanProjector(source, target, "keep").project(theirs, ours, candidates);
+      const { rows } = new ByteProjector(source, target, "keep").project(theirs, ours, candidates);
       const ends = new Set(theirs.ends.slice(0, -1));
       for (let t = 0; t < ours.ids.length; t++)
         expect(row(rows, t).length > 0).toBe(t + 1 < ours.ids.length && ends.has(ours.ends[t]));
@@ -347,7 +352,7 @@ describe("with real tokenizers", () => {
 
   test("a line end is the same byte in each kind of vocabulary; a character with a token of its own is that one", async () => {
     const [ours, theirs] = await Promise.all([target.encode("God and"), sourceB.encode("God and")]);
-    const projector = new SpanProjector(sourceB, target, "keep");
+    const projector = new ByteProjector(sourceB, target, "keep");
     const first = (token: string) =>
       row(projector.project(theirs, ours, always(theirs.ids.length, id(sourceB, token))).rows, 0)[0][0];
     expect(first("Ċ")).toBe(id(target, "<0x0A>"));
@@ -363,7 +368,7 @@ describe("with real tokenizers", () => {
       };
     };
     const [ours, theirs] = [await withEnd(target), await withEnd(sourceB)];
-    const { rows } = new SpanProjector(sourceB, target, "keep").project(
+    const { rows } = new ByteProjector(sourceB, target, "keep").project(
       theirs,
       ours,
       always(theirs.ids.length, sourceB.eos),

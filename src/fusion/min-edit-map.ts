@@ -1,42 +1,39 @@
-/** @file MinED vocabulary map: each source token's nearest target token by edit distance. */
+/** @file Vocabulary maps from the two vocabularies alone: by equal strings, and by edit distance (MinED). */
 import type { Vocabulary } from "../text/vocabulary.ts";
 import { Alphabet, Levenshtein, type Strings } from "./edit-distance.ts";
 
-/** exact: equal strings. minED: the nearest by edit distance. The others also look at text; see corpus-maps.ts. */
-export const maps = ["exact", "minED", "coOccurrence", "statistical"] as const;
-
-/** i32[source vocabulary]: the target token with the same string; −1 is none. */
+/** i32[source vocabulary]: the target token with the same string, blank markers aside; −1 is none. */
 export function exactMap(source: Vocabulary, target: Vocabulary): Int32Array {
   const ids = new Map(target.tokens.map((token, id) => [token, id]));
   return Int32Array.from(source.tokens, (token) => ids.get(normalizeToken(token, source, target)) ?? -1);
 }
 
-/** A source token with the source's blank marker replaced by the target's, wherever it stands. */
+/** A source token with every blank marker replaced by the target's. */
 export function normalizeToken(token: string, source: Vocabulary, target: Vocabulary): string {
   return source.marker === target.marker ? token : token.replaceAll(source.marker, target.marker);
 }
 
-/** Target tokens of one length, in the order of their ids. */
+/** Target tokens of one length, by ascending id. */
 interface Bucket {
   readonly ids: Int32Array;
-  /** i32, a set of characters as bits: see `signature`. */
+  /** i32: a set of characters each; see `signature`. */
   readonly signatures: Int32Array;
 }
 
-/** The characters of a string as a set of 32 bits; several characters may share a bit. */
+/** The characters of a string as a bit set; characters may share a bit. */
 function signature({ codes, starts }: Strings, index: number): number {
   let bits = 0;
   for (let i = starts[index]; i < starts[index + 1]; i++) bits |= 1 << (codes[i] & 31);
   return bits;
 }
 
-/** Whether a word has more than `limit` bits. */
+/** Whether more than `limit` bits are set. */
 function exceeds(bits: number, limit: number): boolean {
   for (; bits !== 0 && limit > 0; limit--) bits &= bits - 1;
   return bits !== 0;
 }
 
-function bucketsOf(texts: Strings): (Bucket | undefined)[] {
+function groupByLength(texts: Strings): (Bucket | undefined)[] {
   const byLength: number[][] = [];
   for (let id = 0; id < texts.length; id++)
     (byLength[texts.starts[id + 1] - texts.starts[id]] ??= []).push(id);
@@ -47,13 +44,13 @@ function bucketsOf(texts: Strings): (Bucket | undefined)[] {
   );
 }
 
-/** Stands for any one character; it is no character itself. */
+/** Matches any one character; a noncharacter of Unicode. */
 const any = "\uffff";
 
-/** Finds the lowest id that is one edit away, which is what most tokens without an equal have. */
+/** Finds the lowest id at edit distance 1: most tokens without an equal have one. */
 class OneEditAway {
   readonly #ids: ReadonlyMap<string, number>;
-  /** Each token with each of its characters in turn replaced by `any`. */
+  /** Every token with each of its characters in turn replaced by `any`, to its lowest id. */
   readonly #patterns = new Map<string, number>();
 
   constructor(ids: ReadonlyMap<string, number>) {
@@ -68,7 +65,7 @@ class OneEditAway {
     }
   }
 
-  lowest(token: string): number | undefined {
+  findLowest(token: string): number | undefined {
     const characters = [...token];
     let lowest = Infinity;
     for (let i = 0; i <= characters.length; i++) {
@@ -84,16 +81,16 @@ class OneEditAway {
 }
 
 /**
- * A search for the target tokens with the smallest Levenshtein distance to a source token, in the order
- * of their ids. A distance is at least the difference of the lengths, and at least the number of
- * characters that one string has and the other has not: few pairs are left to be compared.
+ * A search for the target tokens at the smallest Levenshtein distance to a source token, by ascending
+ * id. The distance is at least the difference in length, and at least the number of characters that
+ * one string has and the other has not; these bounds leave few pairs to compare.
  */
-export function nearestOf(source: Vocabulary, target: Vocabulary): (id: number) => number[] {
+export function createNearestSearch(source: Vocabulary, target: Vocabulary): (id: number) => number[] {
   const alphabet = new Alphabet();
   const patterns = alphabet.intern(source.tokens.map((token) => normalizeToken(token, source, target)));
   const texts = alphabet.intern(target.tokens);
   const levenshtein = new Levenshtein(alphabet);
-  const buckets = bucketsOf(texts);
+  const buckets = groupByLength(texts);
   return (index) => {
     levenshtein.setPattern(patterns, index);
     const length = patterns.starts[index + 1] - patterns.starts[index];
@@ -109,7 +106,7 @@ export function nearestOf(source: Vocabulary, target: Vocabulary): (id: number) 
         nearest.push(ids[i]);
       }
     };
-    // Nearer lengths first, then stop.
+    // By growing difference in length, until that alone exceeds the best distance.
     for (let difference = 0; difference <= best && difference <= buckets.length + length; difference++)
       for (const bucket of new Set([buckets[length - difference], buckets[length + difference]]))
         if (bucket) search(bucket);
@@ -118,27 +115,27 @@ export function nearestOf(source: Vocabulary, target: Vocabulary): (id: number) 
 }
 
 /**
- * FuseLLM's "default" map. A token whose normalized string is a target token maps to it; any other to
- * the target token with the smallest Levenshtein distance between the whole strings, markers
- * included; ties go to the lowest id.
+ * FuseLLM's "default" map (MinED). A token whose normalized string is a target token maps to it; any
+ * other to the target token at the smallest Levenshtein distance between the whole strings, markers
+ * included. Ties go to the lowest id.
  *
- * @param progress is told the share that is done, now and then.
+ * @param onProgress called now and then with the fraction done.
  * @returns i32[source vocabulary] of target ids.
  */
 export function minEditMap(
   source: Vocabulary,
   target: Vocabulary,
-  progress: (share: number) => void = () => {},
+  onProgress: (fraction: number) => void = () => {},
 ): Int32Array {
   const targetIds = new Map<string, number>();
   target.tokens.forEach((token, id) => targetIds.has(token) || targetIds.set(token, id));
   const normalized = source.tokens.map((token) => normalizeToken(token, source, target));
-  const nearest = nearestOf(source, target);
+  const nearest = createNearestSearch(source, target);
   const oneEditAway = new OneEditAway(targetIds);
   const found = new Map<string, number>();
   return Int32Array.from(normalized, (token, index) => {
-    if (index % 1024 === 0) progress(index / normalized.length);
-    const id = targetIds.get(token) ?? found.get(token) ?? oneEditAway.lowest(token) ?? nearest(index)[0];
+    if (index % 1024 === 0) onProgress(index / normalized.length);
+    const id = targetIds.get(token) ?? found.get(token) ?? oneEditAway.findLowest(token) ?? nearest(index)[0];
     found.set(token, id);
     return id;
   });

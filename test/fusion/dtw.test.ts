@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { Alphabet, Levenshtein } from "../../src/fusion/edit-distance.ts";
-import { TokenAligner } from "../../src/fusion/token-align.ts";
+import { TimeWarp } from "../../src/fusion/dtw.ts";
 import type { Vocabulary } from "../../src/text/vocabulary.ts";
 import { distance } from "./textbook.ts";
 
@@ -37,7 +37,7 @@ test("an alignment is the cheapest monotone path, and on ties goes back diagonal
       fc.array(fc.tuple(text, text), { minLength: 1, maxLength: 3 }),
       (...of) => {
         const [source, target, texts] = of;
-        const aligner = new TokenAligner(source, target);
+        const warp = new TimeWarp(source, target);
         for (const [theirs, ours] of texts) {
           const sourceIds = Int32Array.from(theirs, (pick) => pick % source.tokens.length);
           const targetIds = Int32Array.from(ours, (pick) => pick % target.tokens.length);
@@ -56,7 +56,7 @@ test("an alignment is the cheapest monotone path, and on ties goes back diagonal
             costs.set(key, best);
             return best;
           };
-          const found = aligner.align(sourceIds, targetIds);
+          const found = warp.align(sourceIds, targetIds);
           expect(found.cost).toBe(cost(theirs.length - 1, ours.length - 1));
           const matches: number[][] = ours.map(() => []);
           for (let [i, j] = [theirs.length - 1, ours.length - 1]; i >= 0 && j >= 0;) {
@@ -81,10 +81,10 @@ test("an alignment is the cheapest monotone path, and on ties goes back diagonal
 
 test("where the ways by the source and by the target are as cheap, the source goes back first", () => {
   const vocabularyOf = (...tokens: string[]): Vocabulary => ({ tokens, marker: "▁", bytes: [] });
-  const aligner = new TokenAligner(vocabularyOf("abc", "bbb", "a"), vocabularyOf("ab", "a", "bbb"));
+  const warp = new TimeWarp(vocabularyOf("abc", "bbb", "a"), vocabularyOf("ab", "a", "bbb"));
   const ids = Int32Array.of(0, 1, 2);
   // "abc" as "ab" and "a", "bbb" and "a" as "bbb": 1 + 2 + 0 + 3. "abc" and "bbb" as "ab", "a" as "a" and "bbb": as much.
-  const { cost, offsets, matches } = aligner.align(ids, ids);
+  const { cost, offsets, matches } = warp.align(ids, ids);
   expect({ cost, offsets: [...offsets], matches: [...matches] }).toEqual({
     cost: 6,
     offsets: [0, 1, 2, 4],

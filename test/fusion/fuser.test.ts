@@ -1,15 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import {
-  Fuser,
-  lmSchedules,
-  scheduleLmWeight,
-  methods,
-  maxEntries,
-  teacherWeights,
-} from "../../src/fusion/select.ts";
+import { Fuser } from "../../src/fusion/fuser.ts";
+import { lmSchedules, scheduleLmWeight } from "../../src/fusion/lm-schedule.ts";
+import { type Method, rules } from "../../src/fusion/rules.ts";
+import { weighTeachers } from "../../src/fusion/teacher-weights.ts";
 import { row, rows } from "./rows.ts";
 
+const methods = Object.keys(rules) as Method[];
 const ids = Int32Array.of(1, 2, 3);
 const first = rows([[7, 1]], [], []);
 const second = rows(
@@ -29,7 +26,7 @@ const always =
 test("minCE takes the best teacher that speaks at a position, and the text alone where none does", () => {
   const silent = rows([], [], []);
   const fuser = new Fuser("minCE", 10, 5);
-  const trust = always(teacherWeights(reward, [1, 2, 0.5]));
+  const trust = always(weighTeachers([1, 2, 0.5], reward));
   const { targets, credit, weights, unaligned } = fuser.fuse(
     [first, second, silent],
     trust,
@@ -59,10 +56,10 @@ test("of equals minCE takes the first", () => {
 });
 
 test("avgCE mixes by softmax(exp(−nll)) as in the paper, or by softmax(−nll/τ)", () => {
-  const weights = teacherWeights(reward, [1, 2]);
+  const weights = weighTeachers([1, 2], reward);
   const [a, b] = [Math.exp(Math.exp(-1)), Math.exp(Math.exp(-2))];
   expect(weights[0]).toBeCloseTo(a / (a + b), 6);
-  expect(teacherWeights({ weighting: "nll", sharpness: 0.5 }, [1, 2])[1]).toBeCloseTo(
+  expect(weighTeachers([1, 2], { weighting: "nll", sharpness: 0.5 })[1]).toBeCloseTo(
     1 / (1 + Math.exp(2)),
     6,
   );
@@ -110,7 +107,7 @@ test("targets sum to 1, have the true token first, and as many entries as they m
       fc.array(teacher, { minLength: 1, maxLength: 4 }),
       fc.double({ min: 0, max: 1, noNaN: true }),
       (method, teachers, λ) => {
-        const entries = maxEntries(method, teachers.length, 4);
+        const entries = rules[method].maxEntries(teachers.length, 4);
         const fuser = new Fuser(method, 20, entries);
         const trust = teachers.map((_, i) => 1 / (i + 1));
         const { targets, credit, unaligned, weights } = fuser.fuse(teachers, always(trust), ids, always(λ));
@@ -133,16 +130,26 @@ test("weights are a softmax of −nll/τ or exp(−nll)/τ, also where the nlls 
     fc.property(nlls, fc.constantFrom("nll", "reward"), fc.constantFrom(0.5, 1, 3), (all, weighting, τ) => {
       const exponentials = all.map((nll) => Math.exp((weighting === "nll" ? -nll : Math.exp(-nll)) / τ));
       const sum = exponentials.reduce((a, b) => a + b);
-      const found = teacherWeights({ weighting, sharpness: τ }, all);
+      const found = weighTeachers(all, { weighting, sharpness: τ });
       exponentials.forEach((value, i) => expect(Math.abs(found[i] - value / sum)).toBeLessThan(1e-12));
     }),
   );
-  const [a, b] = teacherWeights({ weighting: "nll", sharpness: 1 }, [2000, 2001]);
+  const [a, b] = weighTeachers([2000, 2001], { weighting: "nll", sharpness: 1 });
   expect(a / b).toBeCloseTo(Math.E, 9);
 });
 
+test("minCE finds the best of teachers that are all too far behind another for a softmax in float64", () => {
+  const nlls = [0, 2000, 1999];
+  const options = { weighting: "nll", sharpness: 1 } as const;
+  expect(weighTeachers(nlls, options)).toEqual([1, 0, 0]);
+  const weights = rules.minCE.weigh(nlls);
+  const silent = rows([], [], []);
+  const { credit } = new Fuser("minCE", 10, 5).fuse([silent, first, first], always(weights), ids, always(0));
+  expect(credit).toEqual([0, 0, 1]);
+});
+
 test("λ stays, rises to 1 with the steps, or is what the teachers' reward leaves", () => {
-  const at = (lmSchedule: (typeof lmSchedules)[number], method: "minCE" | "avgCE", progress: number) =>
+  const at = (lmSchedule: keyof typeof lmSchedules, method: "minCE" | "avgCE", progress: number) =>
     scheduleLmWeight({ lmWeight: 0.6, lmSchedule }, method, progress, () => [1, 2, 0.5]);
   expect([0, 0.5, 1].map((progress) => at("hard", "minCE", progress))).toEqual([0.6, 0.6, 0.6]);
   for (const [progress, λ] of [

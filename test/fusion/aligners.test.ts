@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { byteAligner, identityAligner } from "../../src/fusion/teach.ts";
+import { byteAligner } from "../../src/fusion/align-bytes.ts";
+import { identityAligner } from "../../src/fusion/align-identity.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel } from "../close.ts";
 import { row } from "./rows.ts";
@@ -73,7 +74,7 @@ test("left to the text, every token has on average the probability that a right 
   expected.forEach((value, id) => expect(value).toBeCloseTo(p[id], 5));
 });
 
-test("a teacher with the same tokens says the same by spans as in place", async () => {
+test("a teacher with the same tokens has the same targets by bytes as by identity", async () => {
   const target = readTokenizer(demoModel("pocket-llama"));
   const encoding = await target.encode("And God said, Let there be light: and there was light.");
   const T = encoding.ids.length;
@@ -83,8 +84,8 @@ test("a teacher with the same tokens says the same by spans as in place", async 
     nll: new Float32Array(T).fill(4),
   };
   const options = { ...plain, tail: "text" } as const;
-  const inPlace = identityAligner(options, target.vocabulary.tokens.length)(encoding, encoding, kept);
-  const bySpans = byteAligner(target, target, options)(encoding, encoding, kept);
-  expect({ ...bySpans, rows: 0 }).toEqual({ ...inPlace, rows: 0 as never });
-  for (let t = 0; t < T; t++) expect(row(bySpans.rows, t)).toEqual(row(inPlace.rows, t));
+  const byIdentity = identityAligner(options, target.vocabulary.tokens.length)(encoding, encoding, kept);
+  const byBytes = byteAligner(target, target, options)(encoding, encoding, kept);
+  expect({ ...byBytes, rows: 0 }).toEqual({ ...byIdentity, rows: 0 as never });
+  for (let t = 0; t < T; t++) expect(row(byBytes.rows, t)).toEqual(row(byIdentity.rows, t));
 });

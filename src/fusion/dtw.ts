@@ -1,10 +1,10 @@
-/** @file FuseLLM's token alignment: dynamic time warping over the edit distances of tokens. */
+/** @file FuseLLM's token alignment: dynamic time warping over the edit distances of tokens (Wan et al., 2024). */
 import type { Vocabulary } from "../text/vocabulary.ts";
 import { Alphabet, Levenshtein, type Strings } from "./edit-distance.ts";
 
 // n source tokens, m target tokens.
 
-export interface Alignment {
+export interface WarpingPath {
   /** Sum of the distances along the path. */
   readonly cost: number;
   /** i32[m + 1] and i32[…]: the source positions matched to each target position, ascending. */
@@ -12,18 +12,18 @@ export interface Alignment {
   readonly matches: Int32Array;
 }
 
-/** Distinct ids in the order of their first use, and each position's place among them. */
-function distinct(ids: Int32Array): { ids: number[]; places: Int32Array } {
+/** Distinct ids in order of first use, and the index of each position's id among them. */
+function findDistinct(ids: Int32Array): { ids: number[]; indices: Int32Array } {
   const seen = new Map<number, number>();
-  const places = ids.map((id) => {
+  const indices = ids.map((id) => {
     if (!seen.has(id)) seen.set(id, seen.size);
     return seen.get(id)!;
   });
-  return { ids: [...seen.keys()], places };
+  return { ids: [...seen.keys()], indices };
 }
 
-/** Aligns sequences of two vocabularies; keeps its tables between calls. */
-export class TokenAligner {
+/** Aligns sequences of two vocabularies; its buffers are reused between calls. */
+export class TimeWarp {
   readonly #source: Strings;
   readonly #target: Strings;
   readonly #levenshtein: Levenshtein;
@@ -40,13 +40,13 @@ export class TokenAligner {
 
   /**
    * The cheapest monotone path that matches every source token and every target token at least once.
-   * A pair costs the edit distance of its tokens without blank markers. On ties the way back prefers
+   * A pair costs the edit distance of its tokens without blank markers. On ties the backtrace prefers
    * the diagonal, then the previous source token, then the previous target token.
    */
-  align(sourceIds: Int32Array, targetIds: Int32Array): Alignment {
+  align(sourceIds: Int32Array, targetIds: Int32Array): WarpingPath {
     const [n, m] = [sourceIds.length, targetIds.length];
-    const sources = distinct(sourceIds);
-    const targets = distinct(targetIds);
+    const sources = findDistinct(sourceIds);
+    const targets = findDistinct(targetIds);
     const width = targets.ids.length;
     if (this.#distances.length < sources.ids.length * width)
       this.#distances = new Int32Array(sources.ids.length * width);
@@ -58,7 +58,7 @@ export class TokenAligner {
       );
     });
 
-    // costs[(i + 1) · (m + 1) + j + 1] is the cheapest way to (i, j), inside a border that no path enters.
+    // costs[(i + 1) · (m + 1) + j + 1] is the cost of the cheapest path to (i, j), inside an infinite border.
     const stride = m + 1;
     if (this.#costs.length < (n + 1) * stride) this.#costs = new Int32Array((n + 1) * stride);
     const costs = this.#costs;
@@ -66,22 +66,22 @@ export class TokenAligner {
     costs.fill(never, 0, stride);
     costs[0] = 0;
     for (let i = 1; i <= n; i++) {
-      const row = sources.places[i - 1] * width;
+      const row = sources.indices[i - 1] * width;
       let [left, diagonal] = [never, costs[(i - 1) * stride]];
       costs[i * stride] = never;
       for (let j = 1; j <= m; j++) {
         const up = costs[(i - 1) * stride + j];
         let best = diagonal < up ? diagonal : up;
         if (left < best) best = left;
-        left = best + distances[row + targets.places[j - 1]];
+        left = best + distances[row + targets.indices[j - 1]];
         costs[i * stride + j] = left;
         diagonal = up;
       }
     }
-    return { cost: costs[n * stride + m], ...this.#wayBack(costs, n, m) };
+    return { cost: costs[n * stride + m], ...this.#backtrace(costs, n, m) };
   }
 
-  #wayBack(costs: Int32Array, n: number, m: number) {
+  #backtrace(costs: Int32Array, n: number, m: number) {
     const stride = m + 1;
     const reversed = new Int32Array(n + m);
     const counts = new Int32Array(m + 1);
