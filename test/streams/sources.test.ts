@@ -1,4 +1,4 @@
-/** Runs with sources in other forms than a folder of weights, and with their result in other forms. */
+/** Runs whose sources, or whose result, are in other forms than a folder of weights. */
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
@@ -86,7 +86,7 @@ test("the result is written in the type and the forms that are asked for", async
   for (const { dtype } of (await readWeights(model, readDecoder(model))).values()) expect(dtype).toBe("BF16");
 });
 
-test("a source may be an id of the hub; one that is nowhere is said in one line", async () => {
+test("a source may be a hub id; one that does not exist is reported in one line", async () => {
   const origin = demoModel("pocket-mpt");
   const names = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"];
   const commit = "d".repeat(40);
