@@ -70,7 +70,7 @@ test("a source may have a name and a cheaper dtype, of its weights or of an ONNX
 test("a target needs weights, and is trained in float32", async () => {
   const problem = (...settings: string[]) => catchMessage(run(config("never", ...settings)));
   expect(await problem(`target=${onnx}`)).toBe(
-    `${onnx}: a target needs weights to train; there are only ONNX files`,
+    `${onnx}: a target needs weights to train; it has only ONNX files`,
   );
   expect(await problem(`target={path: ${demoModel("pocket-llama")}, dtype: q8}`)).toBe(
     "target.dtype: expected none, got q8: a target is trained in float32",
@@ -116,7 +116,7 @@ test("a source may be a hub id; one that does not exist is reported in one line"
     expect(Object.keys(summary.fusion.teachers)).toEqual(["pocket-llama (frozen)", "org/mpt"]);
     const missing = await run(config("hub2", "sources=[org/none]")).catch(({ message }: Error) => message);
     expect(missing).toBe(
-      "org/none: there is no such model, or no revision main of it (and there is no folder of this name)",
+      "org/none: no such model, or it has no revision main (and there is no folder of this name)",
     );
   } finally {
     for (const name of ["HF_HOME", "HF_ENDPOINT"])
