@@ -1,11 +1,10 @@
 /** @file docs/http.md: what each field of a request may be, out of the table that requests are checked with. */
 import { z } from "zod";
+import { code, markdownTable } from "../src/docs/markdown.ts";
 import type { Field, Fields } from "./field.ts";
 import { chatFields, completionFields, messageFields, partFields, sharedFields } from "./fields.ts";
 
 type JsonSchema = z.core.JSONSchema.BaseSchema;
-
-const code = (value: unknown) => `\`${JSON.stringify(value)}\``;
 
 /** A schema in a few words. */
 function valuesOf(schema: JsonSchema): string {
@@ -23,14 +22,6 @@ function valuesOf(schema: JsonSchema): string {
   return [type, ...bounds.filter((bound) => bound !== false)].join(" ");
 }
 
-/** A table with columns of one width, as the formatter writes it. */
-function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  const lines = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column])));
-  const [head, ...rest] = [lines[0], widths.map((width) => "-".repeat(width)), ...lines.slice(1)];
-  return [head, ...rest].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
-}
-
 function section(title: string, fields: Fields): string {
   const row = ([name, { schema, support, description }]: [string, Field]) => [
     `\`${name}\``,
@@ -38,7 +29,7 @@ function section(title: string, fields: Fields): string {
     valuesOf(z.toJSONSchema(schema, { io: "input" })),
     description,
   ];
-  return `## ${title}\n\n${table([["field", "", "values", "what it is"], ...Object.entries(fields).map(row)])}\n`;
+  return `## ${title}\n\n${markdownTable([["field", "", "values", "what it is"], ...Object.entries(fields).map(row)])}\n`;
 }
 
 export const document = (): string =>
