@@ -29,6 +29,14 @@ export const areas: Areas = {
       ["weights[t] * value * probabilities[t * entries]", "weights[t] * value"],
     ],
   },
+  "src/onnx/resident-arrays.ts": {
+    tests: ["test/onnx/resident.test.ts"],
+    changes: [
+      ["last?.owned && last.data", "last?.data"],
+      [" && last.data !== value.data", ""],
+      ["data: zeros(dtype, shape), owned: true", "data: zeros(dtype, shape).fill(1), owned: true"],
+    ],
+  },
   "src/train/state.ts": {
     tests: ["test/train/state.test.ts", "test/train/trainer.test.ts"],
     changes: [

@@ -47,7 +47,7 @@ class Encoder implements Target {
     for (const [name, value] of this.#graph.outputs) {
       // A value may have two names, or be an input: an output needs a name of its own.
       if (this.name(value) !== name) this.emit("Identity", [this.name(value)], [name]);
-      this.#model.output(name, this.#typeOf(value), this.#nameDimensions(value.shape));
+      this.#model.output(name, this.#encodeType(value), this.#nameDimensions(value.shape));
     }
     return this.#model.finish();
   }
@@ -59,17 +59,17 @@ class Encoder implements Target {
       if (dimension && !this.#dimensionSources.has(dimension))
         this.#dimensionSources.set(dimension, { input: name, axis });
     }
-    const type = value.dtype === "i32" ? (this.#options.integers ?? "i32") : this.#typeOf(value);
+    const type = value.dtype === "i32" ? (this.#options.integers ?? "i32") : this.#encodeType(value);
     this.#model.input(name, type, this.#nameDimensions(value.shape));
     if (type === "i64") this.#names.set(value, this.#step("Cast", [name], { to: dataTypes.i32 }));
   }
 
   #encodeConstant({ attributes: { data }, outputs: [value] }: Node<"constant">): void {
     const own = data instanceof Float32Array ? this.#toFloatType(data) : data;
-    this.#model.initializer(this.name(value), this.#typeOf(value), value.shape, own);
+    this.#model.initializer(this.name(value), this.#encodeType(value), value.shape, own);
   }
 
-  #typeOf = ({ dtype }: Value): DataType => (dtype === "f32" ? this.#floatType : dtype);
+  #encodeType = ({ dtype }: Value): DataType => (dtype === "f32" ? this.#floatType : dtype);
 
   #toFloatType(data: Float32Array): TensorData {
     if (this.#floatType === "f32") return data;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { readSettings } from "./settings.ts";
 import { namedTokens } from "./special-tokens.ts";
-import type { AddedToken, TokenizerConfig } from "./tokenizer-config.ts";
+import { type AddedToken, type TokenizerConfig, specialToken } from "./tokenizer-config.ts";
 
 /** An entry of tokenizer.json's added_tokens. */
 export interface AddedTokenEntry extends AddedToken {
@@ -21,12 +21,11 @@ const ModelConfig = z.object(
 /** Reads added_tokens.json, a legacy format that is used only without an added_tokens_decoder. */
 function readLegacyTokens(folder: string, special: ReadonlySet<string>): AddedToken[] {
   const ids = readSettings(join(folder, "added_tokens.json"), Ids) ?? {};
-  const flags = { single_word: false, lstrip: false, rstrip: false };
   return Object.entries(ids)
     .sort(([, a], [, b]) => a - b)
     .map(([content]) => {
       const isSpecial = special.has(content);
-      return { ...flags, content, normalized: !isSpecial, special: isSpecial };
+      return { ...specialToken(content), normalized: !isSpecial, special: isSpecial };
     });
 }
 

@@ -8,7 +8,7 @@ import {
   parseSentencePiece,
   pieceTypes,
 } from "./sentencepiece-model.ts";
-import type { TokenizerConfig } from "./tokenizer-config.ts";
+import { type TokenizerConfig, specialToken } from "./tokenizer-config.ts";
 
 /** Size limit of a model; that of Gemma's 256,000 tokens is 4 MB. */
 const maxModelBytes = 100_000_000;
@@ -103,9 +103,8 @@ function findAddedTokens({ pieces, modelType }: SentencePieceModel) {
   // the text around them.
   const isAdded = (type: number) =>
     isSpecial(type) || (type === pieceTypes.userDefined && modelType === modelTypes.bpe);
-  const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false };
   return pieces.flatMap(({ piece, type }, id) =>
-    isAdded(type) ? [{ ...flags, id, content: piece, special: isSpecial(type) }] : [],
+    isAdded(type) ? [{ ...specialToken(piece), id, special: isSpecial(type) }] : [],
   );
 }
 

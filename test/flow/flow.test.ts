@@ -157,7 +157,7 @@ test("work takes turns in the order in which it came, and gives its turn back wh
   expect(order.length).toBe(4);
 });
 
-test("batch closes a group when its weight is reached, and keeps what is left", async () => {
+test("batch closes a group when its weight is reached, and yields the rest at the end", async () => {
   const groups = await collect(batch(counted(7).source, 4, (item) => (item === 2 ? 4 : 1.5)));
   expect(groups).toEqual([[0, 1, 2], [3, 4, 5], [6]]);
 });
@@ -208,7 +208,7 @@ describe("share", () => {
     expect(seen.closed).toBe(1);
   });
 
-  test("goes on with those that are left, and closes its source after the last", async () => {
+  test("continues with the remaining consumers, and closes its source after the last", async () => {
     const { seen, source } = counted(100);
     const [first, second] = tee(source, 2);
     const [one, two] = await Promise.all([first.next(), second.next()]);

@@ -242,7 +242,7 @@ test("a tensor named like a computed mask or table, but of another shape, is not
     (all) => void all.set(name, { shape: [64], data: new Float32Array(64) }),
   );
   expect(await catchMessage(readWeights(bias.path, readDecoder(bias.path)))).toContain(
-    `tensor ${name} has no place`,
+    `tensor ${name} is not part of the model`,
   );
 });
 

@@ -166,7 +166,7 @@ for (const [what, damage, message] of damages) {
     expect(await catchMessage(find())).toMatch("begin again with --restart");
   });
 
-  test(`${what}: an older checkpoint stands in, and it is said`, async () => {
+  test(`${what}: an older checkpoint replaces it, with a note`, async () => {
     await save(2);
     await save(4);
     damage(join(out, "checkpoint-4"));
@@ -174,7 +174,7 @@ for (const [what, damage, message] of damages) {
     expect((await find(said))?.state.resume.steps).toBe(2);
     expect(said).toEqual([expect.stringMatching(message)]);
     expect(said[0]).toContain("resuming from step 2");
-    // The damaged one is out of the way of those that follow, even where only one is kept.
+    // The damaged one does not get in the way of later ones, even if only one is kept.
     await save(3, 1);
     expect((await find())?.state.resume.steps).toBe(3);
     await save(4, 1);

@@ -29,7 +29,7 @@ function refuse(text: string, assignments: readonly Assignment[] = []): string[]
   return [];
 }
 
-test("all mistakes are told, in their order, each with file, line and column", () => {
+test("all mistakes are reported, in order, each with file, line and column", () => {
   const text = `# a comment
 target: { pth: x, device: gpu }
 trian:
@@ -74,7 +74,7 @@ test("a misspelt key is not also one that is missing; one that is missing has th
   expect(refuse(good.replace("out: out", ""))).toEqual(["my.yaml: out: is missing; expected a string"]);
 });
 
-test("unknown keys are told one by one, each by its own path, found through anchors too", () => {
+test("unknown keys are reported one by one, each by its own path, also through anchors", () => {
   const several = good.replace("{ steps: 3 }", "&t\n  steps: 3\n  a: 1\n  b: { c: 2 }\n  d.e: 1");
   expect(refuse(several)).toEqual([
     "3 mistakes",
@@ -86,7 +86,7 @@ test("unknown keys are told one by one, each by its own path, found through anch
   expect(refuse(alias)).toContain("  my.yaml:1:12: forward.rowLenght: there is no such setting");
 });
 
-test("what is not YAML is told with line and column", () => {
+test("invalid YAML is reported with line and column", () => {
   const broken: [string, string][] = [
     ["target: {a: 1\nsources: []\n", "my.yaml:2:1: not YAML: Flow map"],
     ["target: a\ntarget: b\n", "my.yaml:2:1: not YAML: Map keys must be unique"],
@@ -99,7 +99,7 @@ test("what is not YAML is told with line and column", () => {
   for (const [text, message] of broken) expect(refuse(text)[0]).toStartWith(message);
 });
 
-test("what an option says wrong is told of the option, not of the file", () => {
+test("a mistake in an option is reported for the option, not for the file", () => {
   const refused: [Assignment, string][] = [
     ["train.steps=ten", '--set train.steps=ten: train.steps: expected a number, got "ten"'],
     [

@@ -28,7 +28,7 @@ function listDocuments(files: readonly (readonly string[])[], epochs: number) {
   ).flat();
 }
 
-test("documents come from all files, so many times, and go on from where any of them is", async () => {
+test("documents come from all files, once per epoch, and reading resumes from any of them", async () => {
   await fc.assert(
     fc.asyncProperty(data, async ({ files, epochs, window, seed }) => {
       const writeLine = (line: string, file: number, row: number) =>

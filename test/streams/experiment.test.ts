@@ -57,7 +57,7 @@ test("an arm ends as a run of its own does, and the text is the same for all", a
     "average of all",
   ]);
   expect(results.outcomes.map(({ fusion }) => Object.keys(fusion.teachers).length)).toEqual([0, 3, 1, 3]);
-  // A run without teachers cuts text by the target's tokens alone, and so into other blocks.
+  // A run without teachers splits text by the target's tokens alone, so its blocks differ.
   for (const arm of ["fused", "fusellm"]) {
     const config = read.arms.find(([name]) => name === arm)![1];
     const { bitsPerByte } = await run({ ...config, out: join(folder, arm) });
@@ -70,7 +70,7 @@ test("an arm ends as a run of its own does, and the text is the same for all", a
   }
 });
 
-test("the command writes a table, a plot and a page, and goes on with the seeds that are left", async () => {
+test("the command writes a table, a plot and a page, and continues with the missing seeds", async () => {
   const path = join(folder, "command.yaml");
   writeFileSync(path, `${common}out: ${folder}/command\n${arms.split("\n").slice(0, 5).join("\n")}`);
   const command = (...args: string[]) =>
@@ -155,7 +155,7 @@ test("one seed has no deviation", () => {
   ).toEqual(["| CLM | 1.6000 | 2.5000 |", "| new | 1.5900 (−0.0100) | 2.5000 (+0.0000) |"]);
 });
 
-test("an arm hears its own sources only, also where another's are of the same folder", async () => {
+test("an arm uses only its own sources, even if another arm has a source in the same folder", async () => {
   const path = join(folder, "same-folder.yaml");
   const mpt = `${demo}/models/pocket-mpt`;
   writeFileSync(

@@ -1,4 +1,4 @@
-/** What an inspection shows of a teacher is what the teacher says, and nothing that was added to it. */
+/** An inspection shows the teachers' own predictions, and nothing that was added to them. */
 import { beforeAll, expect, test } from "bun:test";
 import { readConfig } from "../../streams/config/config-file.ts";
 import { page } from "../../streams/inspect/page.ts";
@@ -22,7 +22,7 @@ test("each teacher's probabilities and what none of its candidates has sum to 1"
     }
 });
 
-test("what a teacher says does not depend on what becomes of the rest, on a temperature, or on who is believed", async () => {
+test("a teacher's own predictions do not depend on the tail, the temperature or the fusion rule", async () => {
   const saidIn = ({ tokens }: Inspection) =>
     tokens.map(({ teachers }) => teachers.map(({ candidates }) => candidates));
   const others = await found("fusion.tail=renormalize", "fusion.temperature=2", "fusion.method=avgCE");

@@ -36,7 +36,7 @@ async function until(event: string, args: readonly string[]) {
     if (done) throw new Error(await new Response(child.stderr).text());
     said += value;
   }
-  // What it says from now on must not fill the pipe.
+  // Its further output must not fill the pipe.
   void (async () => {
     while (!(await reader.read()).done);
   })();
@@ -59,7 +59,7 @@ for (const [signal, code] of [
     expect(existsSync(join(out, "run.lock"))).toBe(false);
   });
 
-test("a signal while models load ends the run, with no word of what is not there", async () => {
+test("a signal while models load ends the run, and nothing is reported that was not measured", async () => {
   const child = await until("loading", command("loading", "train.steps=3000"));
   child.kill("SIGINT");
   expect(await child.exited).toBe(130);

@@ -1,4 +1,4 @@
-/** The command as a user has it: a process with arguments, an exit code and two streams. */
+/** The command as users run it: a process with arguments, an exit code and two streams. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,7 +12,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const root = new URL("../..", import.meta.url).pathname;
-/** Where programs leave things; what Bun itself keeps of the code is not the run's. */
+/** Where programs leave files; Bun's own transpiler cache is off. */
 const home: Record<string, string> = { BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0" };
 function fuse(...args: string[]) {
   const { exitCode, stdout, stderr } = Bun.spawnSync(

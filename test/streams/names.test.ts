@@ -1,4 +1,4 @@
-/** What models are called in reports. */
+/** The names of models in reports. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -77,7 +77,7 @@ describe("a name", () => {
     });
 });
 
-test("two models whose folders have the same name are told apart in all that a run reports", async () => {
+test("two models in folders of the same name have different names in all reports", async () => {
   const [a, b] = ["a", "b"].map((name) => join(folder, name, "model"));
   cpSync(demoModel("pocket-openllama"), a, { recursive: true });
   cpSync(demoModel("pocket-mpt"), b, { recursive: true });

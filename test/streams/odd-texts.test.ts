@@ -1,4 +1,4 @@
-/** Texts and settings at the edges: nothing is divided by nothing, and nothing is told that was not measured. */
+/** Edge cases of texts and settings: no division by zero, and no report of what was not measured. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -71,7 +71,7 @@ for (const settings of [
     }
   });
 
-test("of a teacher that has heard nothing there are no figures", () => {
+test("a teacher without a block has no figures", () => {
   expect(new TeacherStatistics(["pocket-llama (frozen)"]).summary()).toEqual({
     withoutTeacher: null,
     teachers: {

@@ -162,7 +162,7 @@ const trainedOn = (
   resume = { steps: 0, tokensTaken: 0 },
 ) => Array.fromAsync(pack(fuse(stream(items), options, resume), options, resume));
 
-test("a run that goes on after any step is taught as one that was not interrupted, whatever teachers are compared over", async () => {
+test("a run resumed after any step trains on the targets of an uninterrupted one, whatever the scope", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(teaching, { minLength: 1, maxLength: 6 }), fusing, async (all, options) => {
       const items = all.map(createAligned);

@@ -108,7 +108,7 @@ test("a list has no one text, unless it has one; null and numbers are none", asy
   }
 });
 
-test("a column that is not there is told with those that are, by path", async () => {
+test("a missing column is reported with the existing ones, by path", async () => {
   const [parquet, , jsonl] = nested();
   expect(await catchMessage(texts(parquet, { text: "meta.text" }))).toMatch(
     'it has no column "meta.text"; its columns: text, meta.source, meta.page, meta.from.url, messages.list.element.role,',
@@ -124,7 +124,7 @@ test("parquet without rows gives none; bytes that are text are text", async () =
   expect((await Array.fromAsync(found)).map(({ text }) => text)).toEqual(["bytes 0", "bytes 2", "bytes 3"]);
 });
 
-test("reading goes on from any row, good and bad, in every format", async () => {
+test("reading resumes from any row, good or bad, in every format", async () => {
   const row = fc.oneof(
     fc.record({ text: fc.string({ unit: "grapheme" }) }).map((value) => JSON.stringify(value)),
     fc.constantFrom("", "7", '{"text": null}', '{"text": "\\udc00"}'),

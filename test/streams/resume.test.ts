@@ -1,4 +1,4 @@
-/** What comes out of a run does not depend on where it was interrupted, to the last bit. */
+/** The result of a run does not depend on where it was interrupted, to the last bit. */
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -47,7 +47,7 @@ const hash = (batches: readonly Batch[]) => {
   return sha.digest("hex");
 };
 
-/** The teachers of a configuration, and what they make of its text: each step's batches as a hash, and its end. */
+/** The teachers of a configuration, and the steps that they give of its text: their batches as hashes, and their ends. */
 async function openTeachers(given: Config) {
   const models = new Models(given);
   const teachers = await models.openTeachers();
@@ -85,7 +85,7 @@ for (const [every, ...settings] of [
       const settings = { ...given, prefetchBytes: i % 2 ? 0 : 10 ** i };
       expect((await teachers.steps(settings, end.next)).seen).toEqual(whole.seen.slice(i + 1));
     }
-    // In the middle of groups, that is.
+    // The stream resumed within groups of blocks.
     expect(new Set(whole.ends.map(({ next }) => next.tokensBefore)).size).toBeGreaterThan(6);
   });
 

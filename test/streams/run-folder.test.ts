@@ -50,7 +50,7 @@ const checkpoint = (steps: number) =>
   );
 
 describe("one run at a time", () => {
-  test("a second one is told who writes there, and the first is not disturbed", async () => {
+  test("a second one is refused, naming the holder, and the first is not disturbed", async () => {
     const first = await open();
     expect(await catchMessage(open())).toMatch(
       `run.lock: process ${process.pid} on ${hostname()} writes to this folder; give another --out`,
@@ -74,7 +74,7 @@ describe("one run at a time", () => {
     child.kill("SIGKILL");
     await child.exited;
     lock(path)();
-    // Its number may by now be that of a process that began later.
+    // Its pid may belong to a later process by now.
     writeFileSync(path, JSON.stringify({ ...holder, pid: process.pid }));
     lock(path)();
     writeFileSync(path, JSON.stringify({ ...holder, host: "elsewhere" }));
@@ -87,7 +87,7 @@ describe("one run at a time", () => {
     const path = join(out, "run.lock");
     writeFileSync(path, JSON.stringify({ pid: 2 ** 22 + 1, host: hostname(), started: "1" }));
     const module = new URL("../../streams/run/lock.ts", import.meta.url).pathname;
-    // Each says what came of it, and ends when its input does: so all live until all have tried.
+    // Each reports its outcome and ends with its input, so all are alive until all have tried.
     const script = `
       import { lock } from ${JSON.stringify(module)};
       try { lock(${JSON.stringify(path)}); console.log("got it"); } catch (error) { console.log(error.message); }
@@ -161,7 +161,7 @@ describe("what no run wrote is not touched", () => {
 });
 
 describe("an earlier run in the folder", () => {
-  test("unfinished: neither gone on with nor replaced unless asked", async () => {
+  test("unfinished: neither resumed nor replaced unless asked", async () => {
     (await open()).close();
     await checkpoint(5);
     expect(await catchMessage(open())).toMatch(
@@ -172,7 +172,7 @@ describe("an earlier run in the folder", () => {
     resumed.close();
     const again = await open(config(), { restart: true });
     expect(again.checkpoint).toBeUndefined();
-    // What is there stays until all that was given has been found to fit.
+    // The earlier run stays until everything given has been checked.
     expect(readdirSync(out).sort()).toEqual(["checkpoint-5", "run.json", "run.lock"]);
     await again.begin();
     again.close();
@@ -194,7 +194,7 @@ describe("an earlier run in the folder", () => {
     const more = await open(config("train.steps=150"), { resume: true });
     expect(more.checkpoint?.state.resume.steps).toBe(120);
     more.close();
-    // A run that what was given does not fit leaves it finished.
+    // A run that is refused leaves the earlier one finished.
     expect(await catchMessage(open())).toMatch("holds a finished run of 120 steps");
     const begun = await open(config("train.steps=150"), { resume: true });
     await begun.begin();
@@ -227,7 +227,7 @@ describe("an earlier run in the folder", () => {
     expect(readdirSync(out)).toEqual([]);
   });
 
-  test("killed before its first checkpoint: it begins again, and --resume says so", async () => {
+  test("killed before its first checkpoint: --resume begins again, with a note", async () => {
     (await open()).close();
     const notes: string[] = [];
     const resumed = await open(config(), { resume: true }, notes);

@@ -46,7 +46,7 @@ const small = [
 const config = (name: string, ...more: string[]) =>
   readConfig(demo, [...small, `out=${join(folder, name)}`, ...more]);
 
-/** Of the weights that a run ended with. */
+/** SHA-256 of the weights that a run ended with. */
 const hashModel = (name: string) =>
   new Bun.CryptoHasher("sha256")
     .update(readFileSync(join(folder, name, "model/model.safetensors")))
@@ -169,7 +169,7 @@ for (const settings of [
     expect(heard).toBeCloseTo(1, 2);
   });
 
-test("an interrupted run goes on where it stopped, and ends as if it had not been", async () => {
+test("an interrupted run resumes where it stopped, and ends as an uninterrupted one does", async () => {
   const settings = [
     "prefetchBytes=0",
     "data.shuffle=7",
@@ -240,7 +240,7 @@ test("a bad row is found before the first step, where all of the text is needed"
   expect(existsSync(join(folder, "bad"))).toBe(false);
 });
 
-test("an error in the data surfaces once, with its place and what is safe, and no worker stays", async () => {
+test("an error in the data surfaces once, with its place and what is safe, and leaves no worker", async () => {
   const given = configureText(
     "late",
     bad(400, 40),
@@ -251,7 +251,7 @@ test("an error in the data surfaces once, with its place and what is safe, and n
   expect(await catchMessage(run(given))).toMatch(
     /late\.jsonl: row 40: column "text" is number, expected a string \(after step \d+; .*late\/checkpoint-\d+ is safe: continue with --resume\)/,
   );
-  // Of the row's error the steps before it are not lost.
+  // The steps before the bad row are not lost.
   const skipping = { ...given, data: { ...given.data, onBadRow: "skip" as const } };
   const summary = await run(skipping, { resume: true });
   expect(summary).toMatchObject({ steps: 20, finished: true, skippedRows: 1 });
@@ -268,7 +268,7 @@ test("a run without any text is an error, before the first step", async () => {
   expect(existsSync(join(folder, "empty", "model"))).toBe(false);
 });
 
-test("where the data have fewer steps, the schedule ends with them and it is said", async () => {
+test("where the data have fewer steps, the schedule ends with them, with a note", async () => {
   const rates: number[] = [];
   const summary = await run(configureText("short", lines(12), "train.steps=1000", "fusion.lmWeight=1"), {
     listener: { step: ({ learningRate }) => void rates.push(learningRate) },
@@ -298,7 +298,7 @@ describe("going on", () => {
     const whole = await run(config("last-whole"));
     const stopped = await run(config("last"), stopAt(4));
     expect(stopped).toMatchObject({ steps: 4, finished: false });
-    // Nothing was measured after the first step, so nothing is told.
+    // Nothing was measured after the first step, so nothing is reported.
     expect(Object.keys(stopped.bitsPerByte.start).length).toBe(3);
     expect(stopped.bitsPerByte.end).toEqual({});
     const resumed = await run(config("last"), { resume: true });
@@ -345,7 +345,7 @@ describe("going on", () => {
       { resume: true },
     );
     expect(summary).toMatchObject({ steps: 5, finished: true });
-    // The measurement before the first step was of other text.
+    // The baseline was measured on other text.
     expect(summary.bitsPerByte.start).toEqual({});
     expect(Object.keys(summary.bitsPerByte.end).length).toBe(3);
   });
@@ -407,7 +407,7 @@ test("what the last save needs is looked at before the first step", async () => 
   expect(readdirSync(join(folder, "companions", "model"))).toEqual(["thesis.txt"]);
 });
 
-test("a run that diverges keeps its last good checkpoint, and goes on from it with a lower rate", async () => {
+test("a diverging run keeps its last good checkpoint, and resumes from it with a lower rate", async () => {
   const settings = ["fusion.lmWeight=1", "train.steps=6", "train.warmup=0", "train.checkpointEvery=1"];
   const given = config("diverging", ...settings);
   await run(
@@ -452,7 +452,7 @@ test("checkpoints are written by time, too", async () => {
   expect(names()).toEqual(["checkpoint-4"]);
 });
 
-test("a disk without room for what a run writes is told before the run", async () => {
+test("a disk without room for what a run writes is refused before the run", async () => {
   const message = await catchMessage(run(config("large", "fusion.lmWeight=1", "train.keep=10000000")));
   expect(message).toMatch(
     /large: [\d.e+]+ GB are free, but 10000001 checkpoints and the model need [\d.e+]+ GB; give another --out, or a smaller train\.keep/,

@@ -1,4 +1,4 @@
-/** Runs with sources in other forms than a folder of weights, and with their result in other forms. */
+/** Runs whose sources, or whose result, are in other forms than a folder of weights. */
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
@@ -70,7 +70,7 @@ test("a source may have a name and a cheaper dtype, of its weights or of an ONNX
 test("a target needs weights, and is trained in float32", async () => {
   const problem = (...settings: string[]) => catchMessage(run(config("never", ...settings)));
   expect(await problem(`target=${onnx}`)).toBe(
-    `${onnx}: a target needs weights to train; there are only ONNX files`,
+    `${onnx}: a target needs weights to train; it has only ONNX files`,
   );
   expect(await problem(`target={path: ${demoModel("pocket-llama")}, dtype: q8}`)).toBe(
     "target.dtype: expected none, got q8: a target is trained in float32",
@@ -86,7 +86,7 @@ test("the result is written in the type and the forms that are asked for", async
   for (const { dtype } of (await readWeights(model, readDecoder(model))).values()) expect(dtype).toBe("BF16");
 });
 
-test("a source may be an id of the hub; one that is nowhere is said in one line", async () => {
+test("a source may be a hub id; one that does not exist is reported in one line", async () => {
   const origin = demoModel("pocket-mpt");
   const names = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"];
   const commit = "d".repeat(40);
@@ -116,7 +116,7 @@ test("a source may be an id of the hub; one that is nowhere is said in one line"
     expect(Object.keys(summary.fusion.teachers)).toEqual(["pocket-llama (frozen)", "org/mpt"]);
     const missing = await run(config("hub2", "sources=[org/none]")).catch(({ message }: Error) => message);
     expect(missing).toBe(
-      "org/none: there is no such model, or no revision main of it (and there is no folder of this name)",
+      "org/none: no such model, or it has no revision main (nor is there a folder of this name)",
     );
   } finally {
     for (const name of ["HF_HOME", "HF_ENDPOINT"])
