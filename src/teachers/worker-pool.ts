@@ -38,7 +38,7 @@ export class WorkerPool {
     const release = async () => {
       if (--worker.teachers > 0) return;
       this.#workers.delete(index);
-      await end(worker);
+      await worker.remote.close();
     };
     return { remote: worker.remote, release };
   }
@@ -52,11 +52,6 @@ export class WorkerPool {
   async close(): Promise<void> {
     const workers = [...this.#workers.values()];
     this.#workers.clear();
-    for (const worker of workers) await end(worker);
+    for (const { remote } of workers) await remote.close();
   }
-}
-
-async function end({ remote }: PooledWorker): Promise<void> {
-  await remote.call("close", undefined).catch(() => {});
-  await remote.close();
 }
