@@ -88,7 +88,10 @@ export class EngineClient {
   #requestStep(): Promise<StepReply> {
     const [submit, cancel] = [this.#submit, this.#cancel];
     [this.#submit, this.#cancel] = [[], []];
-    return this.#worker.call("step", { submit, cancel });
+    const reply = this.#worker.call("step", { submit, cancel });
+    // Awaited later; until then an error must not count as an unhandled rejection.
+    reply.catch(() => {});
+    return reply;
   }
 
   get #pending(): boolean {
@@ -119,7 +122,6 @@ export class EngineClient {
       this.#stepping = false;
       if (busy || this.#pending) this.#wake();
     } catch (error) {
-      next.catch(() => {});
       this.#stepping = false;
       // The engine's state is unknown now, so every sequence fails.
       for (const events of this.#events.values()) events.fail(error);
@@ -132,9 +134,8 @@ export class EngineClient {
     return busy;
   }
 
-  /** Waits for the current step and ends the worker. */
-  async close(): Promise<void> {
-    await this.#worker.call("close", undefined).catch(() => {});
-    await this.#worker.close();
+  /** Waits for the steps in flight and ends the worker; sequences that have not finished throw. */
+  close(): Promise<void> {
+    return this.#worker.close();
   }
 }
