@@ -43,6 +43,12 @@ export function serve(handlers: Handlers): void {
   };
 }
 
+/** Adds how many seconds a handler's work took. */
+export async function timed<T extends object>(work: Promise<T>): Promise<T & { seconds: number }> {
+  const start = performance.now();
+  return { ...(await work), seconds: (performance.now() - start) / 1000 };
+}
+
 export interface Remote<H extends Handlers> {
   /** Rejects with the handler's error, or if the worker has died or is closed. */
   call<K extends keyof H & string>(

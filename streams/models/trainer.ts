@@ -69,7 +69,7 @@ export async function openTrainer(
     entries,
     step: (batches, learningRate) =>
       workers.run(device, () => worker.call("step", { batches, learningRate })),
-    nll: async (sequences) => (await workers.run(device, () => worker.call("nll", sequences))).nll,
+    nll: (sequences) => workers.run(device, () => worker.call("nll", sequences)),
     saveCheckpoint: (path) => worker.call("saveCheckpoint", path),
     saveModel: (to) => worker.call("saveModel", { folder: to, dtype, shardBytes, onnx }),
     close: () => worker.close(),
