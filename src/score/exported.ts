@@ -26,16 +26,22 @@ export class ExportedScorer {
   /**
    * @param path a file in the layout of transformers.js.
    * @param maxPositions maximum tokens of a text, from its config.json.
+   * @throws naming the file, if it cannot be run, or has logits for fewer tokens than the tokenizer.
    */
   static async create(path: string, maxPositions: number, options: ScorerOptions): Promise<ExportedScorer> {
     const { k, tokenizerSize, device, threads } = options;
     const decoder = await openExported(path, device, threads);
-    const { vocabulary, data } = await decoder.run(1, new Int32Array(1), new Int32Array([1]));
-    free([data]);
-    if (tokenizerSize > vocabulary)
-      throw new Error(`${path}: logits cover ${vocabulary} tokens, but the tokenizer has ${tokenizerSize}`);
-    const program = await compile(logitsScoringGraph(vocabulary, k, tokenizerSize), "cpu", threads);
-    return new ExportedScorer(path, decoder, maxPositions, program);
+    try {
+      const { vocabulary, data } = await decoder.run(1, new Int32Array(1), new Int32Array([1]));
+      free([data]);
+      if (tokenizerSize > vocabulary)
+        throw new Error(`${path}: logits cover ${vocabulary} tokens, but the tokenizer has ${tokenizerSize}`);
+      const program = await compile(logitsScoringGraph(vocabulary, k, tokenizerSize), "cpu", threads);
+      return new ExportedScorer(path, decoder, maxPositions, program);
+    } catch (error) {
+      await decoder.close();
+      throw error;
+    }
   }
 
   /**
