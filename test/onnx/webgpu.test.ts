@@ -8,13 +8,14 @@ const agreement = (device: string) => `
   import { resolveDevice } from "./src/onnx/resolve-device.ts";
   import { Scorer } from "./src/score/scorer.ts";
   import { Trainer } from "./src/train/trainer.ts";
+  import { readWeights } from "./src/weights/read-weights.ts";
   const device = await resolveDevice(${JSON.stringify(device)});
   const folder = "demo/models/pocket-llama";
   const decoder = readDecoder(folder);
   const [rows, length, entries] = [2, 32, 3];
   const T = rows * length;
   const some = (seed, below) => Int32Array.from({ length: seed }, (_, i) => 3 + ((i * 7919 + seed) % below));
-  const scorer = await Scorer.create(decoder, await readParameters(folder, decoder), { rows, rowLength: length, k: 5, tokenizerSize: 5000, device, threads: 1 });
+  const scorer = await Scorer.create(decoder, { refs: await readWeights(folder, decoder) }, { rows, rowLength: length, k: 5, tokenizerSize: 5000, device, threads: 1 });
   const [first, second] = await scorer.score([some(30, 4000), some(17, 4000)]);
   // The software driver takes seconds for a training step of the demo's model.
   const small = "test/fixtures/golden/zoo/llama";
