@@ -5,6 +5,7 @@ import { type Remote, type Report, spawn } from "../onnx/worker.ts";
 import type { EngineEvent, EngineStatistics, GenerationRequest } from "./protocol.ts";
 import type { GenerationHandlers, ModelOptions, StepReply } from "./worker.ts";
 
+/** Generates any number of sequences at a time with one model. The caller closes it. */
 export class EngineClient {
   readonly #worker: Remote<GenerationHandlers>;
   /** Events of the requests that have not finished, by id. */

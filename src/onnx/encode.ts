@@ -69,7 +69,9 @@ class Encoder implements Target {
     this.#model.initializer(this.name(value), this.#encodeType(value), value.shape, own);
   }
 
-  #encodeType = ({ dtype }: Value): DataType => (dtype === "f32" ? this.#floatType : dtype);
+  #encodeType({ dtype }: Value): DataType {
+    return dtype === "f32" ? this.#floatType : dtype;
+  }
 
   #toFloatType(data: Float32Array): TensorData {
     if (this.#floatType === "f32") return data;

@@ -45,6 +45,7 @@ class Copier {
   }
 }
 
+/** Values on a GPU, by name. */
 export class ResidentBuffers implements ResidentValues {
   readonly location = "gpu-buffer";
   /** A tensor is a buffer that this owns; an array, or zeros, wait for the run that says their shape. */

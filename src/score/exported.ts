@@ -7,7 +7,7 @@ import type { ScorerOptions } from "./scorer.ts";
 import { type Group, type Scores, toScores } from "./scores.ts";
 
 /**
- * As Scorer, but one sequence at a time: such a file has no documents that share a row, and in 8 bits it takes one scale
+ * Scores with a decoder that others exported. As Scorer, but one sequence at a time: such a file has no documents that share a row, and in 8 bits it takes one scale
  * for a whole batch, so each sequence would depend on the others. On a CPU that costs no time.
  */
 export class ExportedScorer {

@@ -25,6 +25,7 @@ export interface Group {
   readonly to: number;
 }
 
+/** A group of which all sequences are asked for. */
 export const wholeGroup = (sequences: readonly Int32Array[]): Group => ({
   sequences,
   from: 0,

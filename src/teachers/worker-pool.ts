@@ -11,6 +11,7 @@ interface PooledWorker {
   teachers: number;
 }
 
+/** At most `size` workers, each with one or more teachers. */
 export class WorkerPool {
   readonly #size: number;
   readonly #limitCpu: Limit;

@@ -17,8 +17,9 @@ export interface BatchShape {
   readonly entries: number;
 }
 
-/** Names of the output that is a parameter's gradient, and of the input that it is added to. */
+/** The output that is a parameter's gradient. */
 export const gradientName = (parameter: string) => `gradient:${parameter}`;
+/** The input that a parameter's gradient is added to: those of the micro-batches so far. */
 export const gradientSumName = (parameter: string) => `sum:${parameter}`;
 
 interface SoftTarget {

@@ -44,7 +44,7 @@ const handlers = {
   saveCheckpoint: (path: string): Promise<void> => trainer.save(path),
   saveModel: ({ folder, ...options }: ExportOptions & { folder: string }): Promise<void> => {
     trainer.checkState();
-    return writeFolder(folder, origin, trainer.parameters, options);
+    return writeFolder(folder, origin, trainer.weights, options);
   },
   close: (): Promise<void> => trainer?.close(),
 };

@@ -8,7 +8,7 @@ import { type TensorRef, type WeightRef, isWeightRef, equalValues, weightDtypes 
 import { readTorchFile } from "./torch-file.ts";
 import { readSafetensors } from "./safetensors.ts";
 
-/** The weights that a model has. */
+/** What a model expects of its weights. */
 export interface ModelWeights {
   /** Tensor names with their shapes. */
   readonly parameters: ReadonlyMap<string, Shape>;

@@ -34,7 +34,7 @@ const agreement = (device: string) => `
   const steps = [];
   for (let i = 0; i < 2; i++) steps.push(await trainer.step([batch(200), batch(100)], 1e-3));
   const [after] = await trainer.nll([some(20, 200)]);
-  const sums = Array.from(trainer.parameters.values(), ({ data }) => data.reduce((sum, value) => sum + Math.abs(value), 0));
+  const sums = Array.from(trainer.weights.values(), ({ data }) => data.reduce((sum, value) => sum + Math.abs(value), 0));
   console.log(JSON.stringify({ device, nll: [...first.nll, ...second.nll], top: [...first.topLogProbs], ids: [...first.topIds], steps, after: [...after], sums }));
   process.exit(0);`;
 

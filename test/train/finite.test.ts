@@ -153,12 +153,12 @@ describe("a trainer", () => {
   test("a step whose gradient is not finite changes no weight", async () => {
     const trainer = await create();
     // Each is finite, and their products are not.
-    for (const { data } of trainer.parameters.values()) for (let i = 0; i < data.length; i++) data[i] *= 1e18;
-    const before = Array.from(trainer.parameters.values(), ({ data }) => data.slice());
+    for (const { data } of trainer.weights.values()) for (let i = 0; i < data.length; i++) data[i] *= 1e18;
+    const before = Array.from(trainer.weights.values(), ({ data }) => data.slice());
     expect(await catchMessage(trainer.step([batch], 1e-4))).toMatch(
       /is (NaN|Infinity); no weight was changed/,
     );
-    expect(Array.from(trainer.parameters.values(), ({ data }) => data)).toEqual(before);
+    expect(Array.from(trainer.weights.values(), ({ data }) => data)).toEqual(before);
     await trainer
       .nll([ids])
       .catch(({ message }: Error) => expect(message).toMatch(/^evaluate: −log p of a token is NaN/));
