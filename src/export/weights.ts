@@ -5,9 +5,9 @@ import { formatJson } from "../files/json.ts";
 import { sizeOf } from "../graph/ops.ts";
 import { findNonFinite } from "../weights/finite.ts";
 import {
-  type WeightRef,
-  type WeightDtype,
   type Tensor,
+  type WeightDtype,
+  type WeightRef,
   type Weights,
   bytesPerElement,
   toTensor,

@@ -5,7 +5,7 @@ import { z } from "zod";
 import type { Decoder } from "../models/decoder.ts";
 import { readConfig, readDecoder } from "../models/folder.ts";
 import { describeNonFinite } from "../weights/finite.ts";
-import { type OnnxDtype, onnxDtypes, onnxFile, weightsDtypes, canRunWeights } from "../weights/onnx-files.ts";
+import { type OnnxDtype, canRunWeights, onnxDtypes, onnxFile, weightsDtypes } from "../weights/onnx-files.ts";
 import { hasWeights, readWeights } from "../weights/read-weights.ts";
 
 interface Limits {

@@ -4,7 +4,7 @@ import { Builder } from "../graph/build.ts";
 import type { Graph, Value } from "../graph/ops.ts";
 import type { Decoder } from "../models/decoder.ts";
 import { cappedTanh, inChunks, negativeLog } from "../models/head.ts";
-import { packedTokens, addParameters } from "../models/tokens.ts";
+import { addParameters, packedTokens } from "../models/tokens.ts";
 
 // Shapes: R rows, L row length, T = R·L tokens, C tokens of a chunk, D width, V vocabulary,
 // K entries of a soft target.
