@@ -53,6 +53,7 @@ export function scoringGraph(
     [hidden_TD, b.input("next", [T, 1], "i32")],
     ([hidden_CD, next_C1]) =>
       scoreOutputs(b, computeLogits(b, decoder, hidden_CD, head_VD), next_C1, k, tokenizerSize),
+    // Ids come with their probabilities, and only floats can be waited for.
     (outputs) => outputs.filter(({ dtype }) => dtype === "f32"),
   );
   for (const [i, name] of outputNames.slice(0, chunks[0].length).entries()) {

@@ -1,10 +1,8 @@
 /** @file Workers that teachers on this machine are spread over. */
+import type { Limiter } from "../flow/parallel.ts";
 import type { ResolvedDevice } from "../onnx/devices.ts";
 import { type Remote, spawn } from "../onnx/worker.ts";
 import type { ScorerHandlers } from "../score/worker.ts";
-
-/** Runs a piece of work when it is its turn. */
-export type Limit = <T>(work: () => Promise<T>) => Promise<T>;
 
 interface PooledWorker {
   readonly remote: Remote<ScorerHandlers>;
@@ -14,7 +12,7 @@ interface PooledWorker {
 /** At most `size` workers, each with one or more teachers. */
 export class WorkerPool {
   readonly #size: number;
-  readonly #limitCpu: Limit;
+  readonly #limitCpu: Limiter;
   readonly #workers = new Map<number, PooledWorker>();
   #taken = 0;
 
@@ -22,7 +20,7 @@ export class WorkerPool {
    * @param size max workers. Each is started when first needed; more teachers than workers share them in turn.
    * @param limitCpu limits the models that run on the CPU at a time.
    */
-  constructor(size: number, limitCpu: Limit) {
+  constructor(size: number, limitCpu: Limiter) {
     this.#size = size;
     this.#limitCpu = limitCpu;
   }
