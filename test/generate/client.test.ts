@@ -89,6 +89,15 @@ test("an aborted signal submits nothing", async () => {
   expect(client.statistics.promptTokens).toBe(before + 3);
 });
 
+test("a step that fails throws its error to every sequence, and the engine serves the next", async () => {
+  const prompt = Int32Array.of(5, 1e6);
+  const failing = catchMessage(client.generate(request({ prompt })).next());
+  const queued = catchMessage(client.generate(request()).next());
+  expect(await failing).toContain("indices element out of data bounds");
+  expect(await queued).toBe(await failing);
+  await expectFreeSlot();
+});
+
 test("closing ends the sequences that are running, and those that come later, with an error", async () => {
   const workers = liveWorkers.size;
   const own = await EngineClient.load(options);
