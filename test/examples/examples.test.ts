@@ -1,16 +1,14 @@
 /** The examples are run as they stand, with the demo's models. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { expect, test } from "bun:test";
+import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { serverProcess } from "../server/process.ts";
+import { useFolder } from "../folder.ts";
 
 const root = resolve(import.meta.dir, "../..");
-let folder: string;
-beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-examples-"))));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 
 /** Runs Bun and returns what it wrote. */
 async function bun(cwd: string, ...args: string[]) {

@@ -67,7 +67,7 @@ test("a position without a match says nothing, the next token, or as FuseLLM's c
   expect(project({ fallback: "repeat" }).rows.slice(2)).toEqual([[[3, e]], [[4, e]]]);
 });
 
-test("what is said of a block counts what was kept, what had no place, and the tail", () => {
+test("what is result of a block counts what was kept, what had no place, and the tail", () => {
   const teach = dtwAligner(source, target, Int32Array.of(0, 1, -1, 2, 3), {
     ...options,
     temperature: 1,
@@ -76,19 +76,19 @@ test("what is said of a block counts what was kept, what had no place, and the t
   });
   const encoding = (ids: Int32Array) => ({ ids, ends: new Int32Array(ids.length) });
   const { topIds, topScores } = scores;
-  const said = teach(encoding(ids), encoding(targetIds), {
+  const result = teach(encoding(ids), encoding(targetIds), {
     topIds,
     topLogProbs: topScores,
     nll: new Float32Array(3),
   });
-  expect(row(said.rows, 0)).toEqual([
+  expect(row(result.rows, 0)).toEqual([
     [2, 0.5],
     [1, 0.25],
   ]);
-  expect(row(said.rows, 1)).toEqual([[1, 0.5]]);
-  expect([said.aligned, said.multiToken]).toEqual([2, 0]);
-  expect(said.dropped).toBeCloseTo(0.25, 5);
-  expect(said.tail).toBeCloseTo(0.5, 5);
+  expect(row(result.rows, 1)).toEqual([[1, 0.5]]);
+  expect([result.aligned, result.multiToken]).toEqual([2, 0]);
+  expect(result.dropped).toBeCloseTo(0.25, 5);
+  expect(result.tail).toBeCloseTo(0.5, 5);
 });
 
 describe("against FuseLLM's definition, token by token", () => {
@@ -100,7 +100,7 @@ describe("against FuseLLM's definition, token by token", () => {
     maxLength: 8,
     selector: ([word, blank]) => `${+blank}${word}`,
   });
-  const vocabularyOf = (marker: "▁" | "Ġ") =>
+  const anyVocabulary = (marker: "▁" | "Ġ") =>
     words.map((all) =>
       vocabulary(
         all.map(([word, blank]) => (blank ? marker + word : word)),
@@ -109,8 +109,8 @@ describe("against FuseLLM's definition, token by token", () => {
     );
   const cases = fc
     .record({
-      source: fc.constantFrom("▁", "Ġ").chain((marker) => vocabularyOf(marker as "▁" | "Ġ")),
-      target: vocabularyOf("▁"),
+      source: fc.constantFrom("▁", "Ġ").chain((marker) => anyVocabulary(marker as "▁" | "Ġ")),
+      target: anyVocabulary("▁"),
       picks: fc.array(fc.nat(1000), { minLength: 40, maxLength: 40 }),
       S: fc.integer({ min: 1, max: 6 }),
       T: fc.integer({ min: 1, max: 6 }),
@@ -141,14 +141,14 @@ describe("against FuseLLM's definition, token by token", () => {
           { fallback, duplicates },
         );
         const rename = (token: string) => token.replaceAll(source.marker, target.marker);
-        const nameOf = (id: number) => rename(source.tokens[id]);
+        const renameId = (id: number) => rename(source.tokens[id]);
         /** What the map says of a name; −1 where no source token has it. */
         const mapped = (name: string) =>
           map[source.tokens.findLastIndex((token) => rename(token) === name)] ?? -1;
         for (let t = 0; t < T; t++) {
           const matches = alignment.matches.subarray(alignment.offsets[t], alignment.offsets[t + 1]);
           const own = target.tokens[targetIds[t]];
-          let name = nameOf(ids[matches[0]]);
+          let name = renameId(ids[matches[0]]);
           // Byte-level vocabularies have no blank before the first word.
           if (t === 0 && source.marker === "Ġ" && own.startsWith("▁") && !name.startsWith("▁")) {
             name = `▁${name}`;
@@ -159,7 +159,7 @@ describe("against FuseLLM's definition, token by token", () => {
           if (matches.length === 1 && same) {
             expect(found.sources[t]).toBe(matches[0]);
             for (let i = matches[0] * k; i < (matches[0] + 1) * k; i++) {
-              const name = nameOf(topIds[i]);
+              const name = renameId(topIds[i]);
               const id = build === exactMap ? target.tokens.indexOf(name) : map[topIds[i]];
               const score = Math.exp(topScores[i]);
               if (id < 0) continue;
@@ -195,7 +195,7 @@ describe("against FuseLLM's definition, token by token", () => {
         const encoding = (ids: Int32Array) => ({ ids, ends: new Int32Array(ids.length) });
         const [kept, nll] = [0.8 * (1 - 2 ** -k), new Float32Array(S)];
         const options = { fallback, duplicates, temperature: 1, topK: k, tail };
-        const said = dtwAligner(
+        const result = dtwAligner(
           source,
           target,
           map,
@@ -227,13 +227,13 @@ describe("against FuseLLM's definition, token by token", () => {
             if (tail !== "renormalize") for (const [id, p] of expected) expected.set(id, p * mass);
             if (tail === "text" && !expected.has(targetIds[t + 1])) expected.set(targetIds[t + 1], 1);
           }
-          const got = row(said.rows, t);
+          const got = row(result.rows, t);
           expect(got.map(([id]) => id)).toEqual([...expected.keys()]);
           got.forEach(([id, p]) => expect(Math.abs(p - expected.get(id)!)).toBeLessThan(5e-5));
         }
-        expect([said.aligned, said.multiToken]).toEqual([aligned, 0]);
-        expect(said.dropped).toBeCloseTo(dropped, 3);
-        expect(said.tail).toBeCloseTo(aligned * (1 - kept), 3);
+        expect([result.aligned, result.multiToken]).toEqual([aligned, 0]);
+        expect(result.dropped).toBeCloseTo(dropped, 3);
+        expect(result.tail).toBeCloseTo(aligned * (1 - kept), 3);
       }),
       { numRuns: 500 },
     );

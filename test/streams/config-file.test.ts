@@ -1,18 +1,16 @@
 /** What is wrong with a configuration is told all at once, each mistake with its place and what was meant. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { Config } from "../../streams/config/config.ts";
 import { type Assignment, readConfig, readExperiment } from "../../streams/config/config-file.ts";
+import { useFolder } from "../folder.ts";
+import { demo } from "./small-run.ts";
 
-let folder: string;
-beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-config-"))));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 
 const good = "target: model\ndata: { files: [a.jsonl] }\ntrain: { steps: 3 }\nout: out\n";
-const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
 
 function write(text: string): string {
   writeFileSync(join(folder, "my.yaml"), text);

@@ -1,7 +1,6 @@
 /** Experiments and inspections with the demo's models, made small. */
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { afterEach, expect, test } from "bun:test";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { liveWorkers } from "../../src/onnx/worker.ts";
 import { readConfig, readExperiment } from "../../streams/config/config-file.ts";
@@ -10,12 +9,11 @@ import { page } from "../../streams/experiment/page.ts";
 import { plot } from "../../streams/experiment/plot.ts";
 import { differences, table } from "../../streams/experiment/table.ts";
 import { run } from "../../streams/run/run.ts";
+import { useFolder } from "../folder.ts";
 
 const root = join(import.meta.dir, "../..");
 const demo = join(root, "demo");
-let folder: string;
-beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-experiment-"))));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 afterEach(() => expect(liveWorkers.size).toBe(0));
 
 const common = `

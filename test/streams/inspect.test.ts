@@ -4,8 +4,8 @@ import { readConfig } from "../../streams/config/config-file.ts";
 import { page } from "../../streams/inspect/page.ts";
 import { terminalTable } from "../../streams/inspect/terminal-table.ts";
 import { type Inspection, inspect } from "../../streams/inspect/inspect.ts";
+import { demo } from "./small-run.ts";
 
-const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
 const text = "And God said, Let there be light: and there was light.";
 const found = (...settings: string[]) => inspect(readConfig(demo, settings), text, 100);
 

@@ -1,30 +1,20 @@
 /** The command `fuse` as a process that is stopped, or whose outputs go away. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { expect, test } from "bun:test";
+import { closeSync, existsSync, openSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { useFolder } from "../folder.ts";
+import { small } from "./small-run.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
-let folder: string;
-beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-interrupt-"))));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 
-const small = [
-  "device=cpu",
-  "blockSize=64",
-  "slack=16",
-  "pack.rowLength=64",
-  "train.rows=1",
-  "evaluate.bytesPerDomain=500",
-  "fusion.lmWeight=1",
-];
 const command = (out: string, ...more: string[]) => [
   process.execPath,
   "streams/commands/fuse.ts",
   "--json",
   "--out",
   join(folder, out),
-  ...[...small, ...more].flatMap((set) => ["--set", set]),
+  ...[...small, "train.rows=1", "fusion.lmWeight=1", ...more].flatMap((set) => ["--set", set]),
 ];
 
 /** Starts a run and waits for one of its events. */

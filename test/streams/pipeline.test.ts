@@ -6,8 +6,7 @@ import { readConfig } from "../../streams/config/config-file.ts";
 import { Stages } from "../../src/flow/stages.ts";
 import { teacherScores } from "../../streams/pipeline.ts";
 import { demoModel, demoModels } from "../close.ts";
-
-const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
+import { demo } from "./small-run.ts";
 
 test("no stage prepares more text than the steps need and one call of the teachers besides", async () => {
   const given = readConfig(demo, [

@@ -1,17 +1,15 @@
 /** Where the values of a document are in a row, and that reading goes on from any row. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { expect, test } from "bun:test";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { dataFiles } from "../../src/data/files.ts";
 import { firstCursor } from "../../streams/records.ts";
 import { type ReadOptions, read } from "../../streams/stages/read.ts";
 import { catchMessage } from "../failure.ts";
+import { useFolder } from "../folder.ts";
 
-let folder: string;
-beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-read-"))));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 
 const at = (name: string) => join(folder, name);
 const fixture = (name: string) => new URL(`../data/fixtures/${name}`, import.meta.url).pathname;

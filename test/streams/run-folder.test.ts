@@ -21,8 +21,8 @@ import { lock } from "../../streams/run/lock.ts";
 import { startOfData } from "../../streams/records.ts";
 import { openRunFolder } from "../../streams/run/run-folder.ts";
 import { catchError, catchMessage } from "../failure.ts";
+import { demo } from "./small-run.ts";
 
-const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
 let parent: string;
 let out: string;
 beforeEach(() => {

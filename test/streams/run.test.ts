@@ -1,50 +1,34 @@
 /** Whole runs with the demo's models, made small. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readDecoder, readParameters } from "../../src/models/folder.ts";
 import { liveWorkers } from "../../src/onnx/worker.ts";
 import { learningRate } from "../../src/train/schedule.ts";
-import { readConfig } from "../../streams/config/config-file.ts";
 import { Stages } from "../../src/flow/stages.ts";
 import { loadModels } from "../../streams/models/models.ts";
 import { distill, teacherScores } from "../../streams/pipeline.ts";
 import type { Progress } from "../../streams/run/run-log.ts";
 import { run } from "../../streams/run/run.ts";
-
 import { demoModels } from "../close.ts";
-import { copyFolder } from "../folder.ts";
+import { copyFolder, useFolder } from "../folder.ts";
 import { catchMessage } from "../failure.ts";
+import { runSteps, smallConfig } from "./small-run.ts";
 
-const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
-let folder: string;
-beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-run-"))));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 afterEach(() => expect(liveWorkers.size).toBe(0));
 
-const small = [
-  "device=cpu",
+const base = [
   "blockSize=128",
   "slack=28",
   "pack.rowLength=128",
-  "train.rows=2",
   "forward.rows=2",
   "train.steps=4",
   "train.checkpointEvery=2",
   "evaluate.bytesPerDomain=2000",
   "evaluate.every=100",
 ];
-const config = (name: string, ...more: string[]) =>
-  readConfig(demo, [...small, `out=${join(folder, name)}`, ...more]);
+const config = (name: string, ...more: string[]) => smallConfig(join(folder, name), ...base, ...more);
 
 /** SHA-256 of the weights that a run ended with. */
 const hashModel = (name: string) =>
@@ -52,19 +36,11 @@ const hashModel = (name: string) =>
     .update(readFileSync(join(folder, name, "model/model.safetensors")))
     .digest("hex");
 
-/** Runs and keeps the losses of the steps. */
-async function losses(name: string, ...more: string[]) {
-  const steps: Progress[] = [];
-  const summary = await run(config(name, ...more), {
-    restart: true,
-    listener: { step: (progress) => void steps.push(progress) },
-  });
-  return { summary, steps, losses: steps.map(({ loss }) => loss) };
-}
+const listLosses = ({ steps }: { readonly steps: readonly Progress[] }) => steps.map(({ loss }) => loss);
 
 describe("results do not depend on how much runs at the same time", () => {
   let first: number[];
-  beforeAll(async () => void (first = (await losses("plain")).losses));
+  beforeAll(async () => void (first = listLosses(await runSteps(config("plain")))));
 
   for (const settings of [
     ["prefetchBytes=0"],
@@ -74,12 +50,12 @@ describe("results do not depend on how much runs at the same time", () => {
   ])
     test(settings.join(" "), async () => {
       expect(first.length).toBe(4);
-      expect((await losses("other", ...settings)).losses).toEqual(first);
+      expect(listLosses(await runSteps(config("other", ...settings)))).toEqual(first);
     });
 });
 
 test("a finished run leaves a model that loads, events, a summary and its last checkpoint", async () => {
-  const { summary, steps } = await losses("whole", "fusion.method=avgCE");
+  const { summary, steps } = await runSteps(config("whole", "fusion.method=avgCE"));
   const out = join(folder, "whole");
   expect(readdirSync(out).sort()).toEqual(["checkpoint-4", "events", "model", "run.json", "summary.json"]);
   expect(JSON.parse(readFileSync(join(out, "summary.json"), "utf8"))).toEqual(summary);
@@ -130,18 +106,20 @@ test("a finished run leaves a model that loads, events, a summary and its last c
 for (const target of demoModels)
   test(`${target} can be the target, and accumulate micro-batches`, async () => {
     const sources = demoModels.filter((name) => name !== target).map((name) => `demo/models/${name}`);
-    const { summary } = await losses(
-      `to-${target}`,
-      `target=demo/models/${target}`,
-      `sources=[${sources}]`,
-      "train.accumulation=2",
-      "train.steps=2",
+    const { summary } = await runSteps(
+      config(
+        `to-${target}`,
+        `target=demo/models/${target}`,
+        `sources=[${sources}]`,
+        "train.accumulation=2",
+        "train.steps=2",
+      ),
     );
     expect(summary).toMatchObject({ steps: 2, tokens: 1024 });
   });
 
 test("with λ = 1 no teacher runs", async () => {
-  const { summary, steps } = await losses("clm", "fusion.lmWeight=1");
+  const { summary, steps } = await runSteps(config("clm", "fusion.lmWeight=1"));
   expect(summary.fusion).toEqual({ withoutTeacher: 1, teachers: {} });
   expect(summary.devices).toEqual({ "pocket-llama": "cpu" });
   expect(steps[0].fusionLoss).toBeUndefined();
@@ -159,7 +137,7 @@ for (const settings of [
   ["recipe=kd", "sources=[demo/models/pocket-mpt]", "fusion.tail=keep"],
 ])
   test(`a run with ${settings.join(" ")}`, async () => {
-    const { summary, steps } = await losses("variant", ...settings);
+    const { summary, steps } = await runSteps(config("variant", ...settings));
     expect(steps.length).toBe(4);
     for (const { loss, fusionLoss } of steps) expect(loss * fusionLoss!).toBeGreaterThan(0);
     const teachers = Object.values(summary.fusion.teachers);
@@ -176,7 +154,7 @@ test("an interrupted run resumes where it stopped, and ends as an uninterrupted 
     "fusion.scope=row",
     "fusion.lmSchedule=hard_and_decay",
   ];
-  const whole = await losses("straight", ...settings);
+  const whole = await runSteps(config("straight", ...settings));
   const controller = new AbortController();
   const steps: Progress[] = [];
   const listener = {
@@ -197,7 +175,7 @@ test("an interrupted run resumes where it stopped, and ends as an uninterrupted 
     listener: { step: (progress) => void steps.push(progress) },
   });
   expect(resumed).toMatchObject({ steps: 4, tokens: 1024, finished: true });
-  expect(steps.map(({ loss }) => loss)).toEqual(whole.losses);
+  expect(steps.map(({ loss }) => loss)).toEqual(listLosses(whole));
   expect(hashModel("broken")).toBe(hashModel("straight"));
 });
 

@@ -1,28 +1,18 @@
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { afterEach, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
-import { writeFolder } from "../../src/export/folder.ts";
-import { readDecoder } from "../../src/models/folder.ts";
 import { liveWorkers } from "../../src/onnx/worker.ts";
 import { wholeGroup } from "../../src/score/scores.ts";
 import { describeTeacher, openTeacher } from "../../src/teachers/open.ts";
 import { type OpenOptions, type TeacherSpec, checkFinite } from "../../src/teachers/teacher.ts";
 import { WorkerPool } from "../../src/teachers/worker-pool.ts";
-import { readWeights } from "../../src/weights/read-weights.ts";
 import { demoModel } from "../close.ts";
 import { catchMessage } from "../failure.ts";
+import { useFolder } from "../folder.ts";
+import { writeOnnxOnly } from "../onnx-only.ts";
 
-let root: string;
-let onnx: string;
-beforeAll(async () => {
-  root = mkdtempSync(join(tmpdir(), "tributary-teachers-"));
-  onnx = join(root, "onnx-only");
-  const origin = demoModel("pocket-openllama");
-  await writeFolder(onnx, origin, await readWeights(origin, readDecoder(origin)), { onnx: ["fp32"] });
-  rmSync(join(onnx, "model.safetensors"));
-});
-afterAll(() => rmSync(root, { recursive: true }));
+const root = useFolder();
+const onnx = join(root, "onnx-only");
+beforeAll(() => writeOnnxOnly(onnx, "pocket-openllama", ["fp32"]));
 afterEach(() => expect(liveWorkers.size).toBe(0));
 
 const spec = (name: string, folder: string, changes: Partial<TeacherSpec> = {}): TeacherSpec => ({

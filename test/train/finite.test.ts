@@ -1,11 +1,10 @@
 /** Numbers that are not finite are found where they enter, and no good state is overwritten with them. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import {
   closeSync,
   cpSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   openSync,
   readFileSync,
   readdirSync,
@@ -13,7 +12,6 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { writeOnnx } from "../../src/export/onnx.ts";
@@ -24,30 +22,17 @@ import { readWeights } from "../../src/weights/read-weights.ts";
 import { liveWorkers, spawn } from "../../src/onnx/worker.ts";
 import type { ScorerHandlers } from "../../src/score/worker.ts";
 import { type Batch, Trainer } from "../../src/train/trainer.ts";
-import { readConfig } from "../../streams/config/config-file.ts";
 import { run } from "../../streams/run/run.ts";
 import { demoModel, plainTraining } from "../close.ts";
 import { catchMessage } from "../failure.ts";
-import { type Folder, copyFolder } from "../folder.ts";
+import { type Folder, copyFolder, useFolder } from "../folder.ts";
+import { smallConfig } from "../streams/small-run.ts";
 
-const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
-let folder: string;
-beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-finite-"))));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 afterEach(() => expect(liveWorkers.size).toBe(0));
 
 const config = (out: string, ...settings: string[]) =>
-  readConfig(demo, [
-    "device=cpu",
-    "blockSize=64",
-    "slack=14",
-    "pack.rowLength=64",
-    "train.rows=2",
-    "train.steps=4",
-    "evaluate.bytesPerDomain=500",
-    ...settings,
-    `out=${join(folder, out)}`,
-  ]);
+  smallConfig(join(folder, out), "train.steps=4", ...settings);
 
 /** Overwrites element [i, j] of a tensor in a weight file. */
 function poke(path: string, name: string, [i, j]: readonly [number, number], value: number): void {

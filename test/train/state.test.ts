@@ -1,15 +1,13 @@
-import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { adamw } from "../../src/train/adamw.ts";
 import type { Optimizer } from "../../src/train/optimizer.ts";
 import { TrainingState } from "../../src/train/state.ts";
 import { readSafetensors, writeSafetensors } from "../../src/weights/safetensors.ts";
 import { type Tensor, isWeightRef, readTensor } from "../../src/weights/tensor-ref.ts";
+import { useFolder } from "../folder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "tributary-state-"));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 
 const createWeights = () =>
   new Map<string, Tensor>([
