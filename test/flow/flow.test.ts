@@ -90,10 +90,10 @@ test("what prefetch holds stays within its budget whatever the consumer does", a
 
 test("parallelMap keeps the order, never runs more than its concurrency, and waits for what it started", async () => {
   const gates = Array.from({ length: 10 }, () => Promise.withResolvers<void>());
-  let [running, most, started, finished] = [0, 0, 0, 0];
+  let [running, max, started, finished] = [0, 0, 0, 0];
   const mapped = parallelMap(counted(10).source, 3, async (item) => {
     started++;
-    most = Math.max(most, ++running);
+    max = Math.max(max, ++running);
     await gates[item].promise;
     running--;
     finished++;
@@ -112,7 +112,7 @@ test("parallelMap keeps the order, never runs more than its concurrency, and wai
   for (const gate of gates) gate.resolve();
   await closing;
   expect(running).toBe(0);
-  expect(most).toBe(3);
+  expect(max).toBe(3);
   expect(finished).toBeGreaterThanOrEqual(3);
   expect(finished).toBe(started);
 });

@@ -296,7 +296,8 @@ describe("at the ends of texts and tokens", () => {
       topLogProbs: log(0.6, 0.3, 0.5, 0.2),
       nll: Float32Array.of(-Math.log(0.6), 0),
     };
-    const projectWith = (tail: Tail) => new ByteProjector(source, target, tail).project(text, text, candidates);
+    const projectWith = (tail: Tail) =>
+      new ByteProjector(source, target, tail).project(text, text, candidates);
     // "b" at once; "ab", and "a" before "c"; and "a" before what is not known.
     expect(row(projectWith("text").rows, 0)).toEqual([
       [1, 0.3],

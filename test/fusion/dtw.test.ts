@@ -80,8 +80,8 @@ test("an alignment is the cheapest monotone path, and on ties goes back diagonal
 });
 
 test("where the ways by the source and by the target are as cheap, the source goes back first", () => {
-  const vocabularyOf = (...tokens: string[]): Vocabulary => ({ tokens, marker: "▁", bytes: [] });
-  const warp = new TimeWarp(vocabularyOf("abc", "bbb", "a"), vocabularyOf("ab", "a", "bbb"));
+  const makeVocabulary = (...tokens: string[]): Vocabulary => ({ tokens, marker: "▁", bytes: [] });
+  const warp = new TimeWarp(makeVocabulary("abc", "bbb", "a"), makeVocabulary("ab", "a", "bbb"));
   const ids = Int32Array.of(0, 1, 2);
   // "abc" as "ab" and "a", "bbb" and "a" as "bbb": 1 + 2 + 0 + 3. "abc" and "bbb" as "ab", "a" as "a" and "bbb": as much.
   const { cost, offsets, matches } = warp.align(ids, ids);

@@ -33,7 +33,7 @@ const someBlocks = fc.array(fc.record({ tokens: fc.integer({ min: 1, max: 9 }), 
 const length = fc.integer({ min: 1, max: 8 });
 
 /** Per token of the stream: its block and position, and the row that it is in; none for tokens of earlier rows. */
-const tokensOf = (blocks: readonly TestBlock[], rowLength: number, tokensTaken: number) =>
+const listTokens = (blocks: readonly TestBlock[], rowLength: number, tokensTaken: number) =>
   blocks
     .flatMap((block, b) => Array.from({ length: block.tokens }, (_, t) => ({ block, b, t })))
     .map((token, i) => ({ ...token, row: i < tokensTaken ? -1 : Math.floor((i - tokensTaken) / rowLength) }));
@@ -44,7 +44,7 @@ test("at each token the nlls are the means over the tokens of its row, whatever 
       const tokensTaken = Math.min(taken, blocks[0].tokens);
       const { out } = run(blocks, rowLength, tokensTaken);
       expect(out.map(([block]) => block)).toEqual(blocks);
-      const tokens = tokensOf(blocks, rowLength, tokensTaken);
+      const tokens = listTokens(blocks, rowLength, tokensTaken);
       for (const { b, t, row } of tokens) {
         if (row < 0) continue;
         const same = tokens.filter((other) => other.row === row);
@@ -78,7 +78,7 @@ test("a resumed stream has the means of the whole one", () => {
   fc.assert(
     fc.property(someBlocks, length, fc.nat(60), (blocks, rowLength, row) => {
       const whole = run(blocks, rowLength).out;
-      const tokens = tokensOf(blocks, rowLength, 0);
+      const tokens = listTokens(blocks, rowLength, 0);
       const first = tokens.find((token) => token.row === row);
       fc.pre(first !== undefined);
       const rest = run(blocks.slice(first!.b), rowLength, first!.t).out;

@@ -58,7 +58,7 @@ test("scores add up as the logarithms of probabilities that they are, whichever 
   expect(duplicates.first.join(1)).toBe(1);
 });
 
-test("a position without a match says nothing, the next token, or as FuseLLM's code the current one", () => {
+test("a position without a match is empty, or repeats the next token, or the current one as in FuseLLM's code", () => {
   const e = Number(Math.E.toFixed(4));
   const { rows, sources } = project({});
   expect(sources).toEqual([0, 1, -1, -1]);
@@ -67,7 +67,7 @@ test("a position without a match says nothing, the next token, or as FuseLLM's c
   expect(project({ fallback: "repeat" }).rows.slice(2)).toEqual([[[3, e]], [[4, e]]]);
 });
 
-test("what is result of a block counts what was kept, what had no place, and the tail", () => {
+test("a block's statistics count what was kept, what was dropped, and the tail", () => {
   const teach = dtwAligner(source, target, Int32Array.of(0, 1, -1, 2, 3), {
     ...options,
     temperature: 1,
@@ -142,7 +142,7 @@ describe("against FuseLLM's definition, token by token", () => {
         );
         const rename = (token: string) => token.replaceAll(source.marker, target.marker);
         const renameId = (id: number) => rename(source.tokens[id]);
-        /** What the map says of a name; −1 where no source token has it. */
+        /** The target id of a name; −1 where no source token has it. */
         const mapped = (name: string) =>
           map[source.tokens.findLastIndex((token) => rename(token) === name)] ?? -1;
         for (let t = 0; t < T; t++) {
@@ -183,7 +183,7 @@ describe("against FuseLLM's definition, token by token", () => {
     expect(Math.min(placed, fellBack, atStart)).toBeGreaterThan(100);
   });
 
-  test("of what a match keeps, what is placed is a probability; the rest is dropped, or outside of it", () => {
+  test("of what a match keeps, the placed part is a probability; the rest is dropped or in the tail", () => {
     fc.assert(
       fc.property(cases, fc.constantFrom(...(Object.keys(tails) as Tail[])), (one, tail) => {
         const { source, target, picks, S, T, k, build, fallback, duplicates } = one;

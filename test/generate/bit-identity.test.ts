@@ -61,10 +61,10 @@ async function run(requests: readonly GenerationRequest[], slots: number) {
   return { events, statistics: engine.statistics() };
 }
 
-const eventsOf = (events: readonly EngineEvent[], id: number) =>
+const selectEvents = (events: readonly EngineEvent[], id: number) =>
   events.filter((event) => event.id === id) as TokenGenerated[];
-const tokensOf = (events: readonly EngineEvent[], id: number) =>
-  eventsOf(events, id).map(({ token }) => token);
+const selectTokens = (events: readonly EngineEvent[], id: number) =>
+  selectEvents(events, id).map(({ token }) => token);
 
 test("a sequence is the same alone and among others, bit by bit, however many slots there are", async () => {
   const requests = Array.from({ length: 14 }, (_, id) => request(id, { logprobs: 3 }));
@@ -72,8 +72,8 @@ test("a sequence is the same alone and among others, bit by bit, however many sl
   for (const one of requests) {
     const alone = (await run([one], 4)).events;
     expect(alone.length).toBe(one.maxTokens);
-    expect(eventsOf(few.events, one.id)).toEqual(alone as TokenGenerated[]);
-    expect(eventsOf(many.events, one.id)).toEqual(alone as TokenGenerated[]);
+    expect(selectEvents(few.events, one.id)).toEqual(alone as TokenGenerated[]);
+    expect(selectEvents(many.events, one.id)).toEqual(alone as TokenGenerated[]);
   }
   expect(few.statistics).toMatchObject({ slots: 3, active: 0, queued: 0 });
 });
@@ -84,7 +84,7 @@ test("greedy sequences are those of decoding with the exported graph's cache", a
   const { events } = await run(requests, 4);
   for (const { id, prompt } of requests) {
     const [text] = await generateGreedily(program, [prompt], { maxTokens: 20, ends: [], context: 512 });
-    expect(tokensOf(events, id)).toEqual([...text]);
+    expect(selectTokens(events, id)).toEqual([...text]);
   }
   await program.close();
 });
@@ -104,9 +104,9 @@ test("a reused prefix changes no bit, whether it was cached before or is compute
   expect(engine.statistics().cachedTokens).toBe(3 * 192);
   expect(together.statistics.cachedTokens).toBe(3 * 192);
   for (const one of requests) {
-    const alone = eventsOf((await run([one], 2)).events, one.id);
-    expect(eventsOf(events, one.id)).toEqual(alone);
-    expect(eventsOf(together.events, one.id)).toEqual(alone);
+    const alone = selectEvents((await run([one], 2)).events, one.id);
+    expect(selectEvents(events, one.id)).toEqual(alone);
+    expect(selectEvents(together.events, one.id)).toEqual(alone);
   }
 });
 
@@ -129,7 +129,7 @@ test("a prompt's scores are the scorer's, and scoring changes neither its contin
   for (const { id, prompt, scored, maxTokens } of requests) {
     const own = events.filter((event) => event.id === id);
     const tokens = own.flatMap((event) => ("token" in event ? [event] : []));
-    const expected = eventsOf((await run([request(id, { logprobs: 2 })], 1)).events, id);
+    const expected = selectEvents((await run([request(id, { logprobs: 2 })], 1)).events, id);
     if (scored && maxTokens > 0) {
       // Its logits came with those of the whole chunk: the same but for the order of the sums.
       expect(tokens[0].token).toBe(expected[0].token);
@@ -166,5 +166,5 @@ test("the cache shrinks once a long sequence has gone, and the others go on unch
     peak = Math.max(peak, engine.statistics().cacheBytes);
   }
   expect(engine.statistics().cacheBytes * 4).toBeLessThanOrEqual(peak);
-  expect(eventsOf(events, 2)).toEqual(eventsOf((await run([short], 1)).events, 2));
+  expect(selectEvents(events, 2)).toEqual(selectEvents((await run([short], 1)).events, 2));
 });

@@ -51,10 +51,10 @@ describe("tokens are drawn as often as they are likely", () => {
       ),
     ));
   test("among those with a share of the largest probability", () => {
-    const most = Math.max(...probabilities(1));
+    const top = Math.max(...probabilities(1));
     expectShares(
       shares({ minP: 0.1 }),
-      renormalized((p) => p >= 0.1 * most),
+      renormalized((p) => p >= 0.1 * top),
     );
   });
 });

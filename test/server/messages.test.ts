@@ -70,10 +70,10 @@ test("an answer may be sent back as it was received, with whatever clients and s
   for (const variant of variants)
     expect((await chat.answer([user, variant, again])).choices).toEqual(expected.choices);
 
-  const silent = await chat.answer([user, { role: "assistant", content: "" }, again]);
+  const empty = await chat.answer([user, { role: "assistant", content: "" }, again]);
   for (const variant of [{ content: null }, {}, { content: [] }])
     expect((await chat.answer([user, { role: "assistant", ...variant }, again])).choices).toEqual(
-      silent.choices,
+      empty.choices,
     );
 });
 

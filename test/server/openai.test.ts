@@ -81,16 +81,16 @@ test("a completion equals greedy decoding, whole and streamed, from text, ids an
 
 test("output is deterministic per seed, independent of concurrent load; another seed or choice differs", async () => {
   const options = { model, prompt: "The sea", max_tokens: 30, temperature: 1, top_p: 0.95, seed: 7 };
-  const alone = await client.completions.create({ ...options, n: 2 });
-  expect(alone.choices[0].text).not.toBe(alone.choices[1].text);
+  const unloaded = await client.completions.create({ ...options, n: 2 });
+  expect(unloaded.choices[0].text).not.toBe(unloaded.choices[1].text);
   const others = Array.from({ length: 6 }, (_, seed) =>
     client.completions.create({ ...options, prompt: `Other ${seed} `.repeat(20), seed }),
   );
-  const among = await client.completions.create({ ...options, n: 2 });
+  const loaded = await client.completions.create({ ...options, n: 2 });
   await Promise.all(others);
-  expect(among.choices).toEqual(alone.choices);
+  expect(loaded.choices).toEqual(unloaded.choices);
   const other = await client.completions.create({ ...options, seed: 8 });
-  expect(other.choices[0].text).not.toBe(alone.choices[0].text);
+  expect(other.choices[0].text).not.toBe(unloaded.choices[0].text);
 });
 
 test("echo and log-probabilities, also without generated tokens", async () => {

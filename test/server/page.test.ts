@@ -186,7 +186,7 @@ describe.skipIf(!executablePath)("the page", () => {
     const { page: own, finished: done } = await open(browser, chat.url);
     await own.locator("#modes").waitFor();
     await own.fill('[name="max_tokens"]', "8");
-    const say = async (text: string) => {
+    const send = async (text: string) => {
       await own.fill("#prompt", text);
       const asked = own.waitForRequest(/chat/);
       await own.keyboard.press("Control+Enter");
@@ -194,10 +194,10 @@ describe.skipIf(!executablePath)("the page", () => {
       return (await asked).postDataJSON();
     };
     const answer = (nth: number) => own.locator(".entry:not(.user) .body").nth(nth).textContent();
-    expect((await say("And God said")).messages).toEqual([{ role: "user", content: "And God said" }]);
+    expect((await send("And God said")).messages).toEqual([{ role: "user", content: "And God said" }]);
     const first = await answer(0);
     await own.fill("#system", "Be brief.");
-    expect((await say("And then?")).messages).toEqual([
+    expect((await send("And then?")).messages).toEqual([
       { role: "system", content: "Be brief." },
       { role: "user", content: "And God said" },
       { role: "assistant", content: first },
@@ -206,13 +206,13 @@ describe.skipIf(!executablePath)("the page", () => {
     await own.hover("#conversation .token >> nth=-2");
     expect(await own.locator("#candidates .chosen").count()).toBe(1);
     // A rejected message can be edited and sent again.
-    await say("no");
+    await send("no");
     expect(await own.innerText("#error")).toEndWith("not that");
     expect(await own.inputValue("#prompt")).toBe("no");
     expect(await own.locator(".entry").count()).toBe(4);
     await own.click("#clear");
     await own.fill("#system", "");
-    expect((await say("Again")).messages).toEqual([{ role: "user", content: "Again" }]);
+    expect((await send("Again")).messages).toEqual([{ role: "user", content: "Again" }]);
     await own.check('[value="text"]');
     expect(await own.innerText("#prompt-label")).toBe("Prompt");
     await own.context().close();

@@ -45,7 +45,7 @@ const stateAt = (steps: number): RunState => ({
 });
 const save = (steps: number, keep = 2) =>
   writeCheckpoint(out, stateAt(steps), (path) => writeFile(path, `weights of step ${steps}`), keep);
-const find = (said: string[] = []) => findCheckpoint(out, (reason) => said.push(reason));
+const find = (notes: string[] = []) => findCheckpoint(out, (reason) => notes.push(reason));
 const weights = (steps: number) => join(out, `checkpoint-${steps}`, "state.safetensors");
 
 test("the newest of those that are kept is found, with its state and weights", async () => {
@@ -170,10 +170,10 @@ for (const [what, damage, message] of damages) {
     await save(2);
     await save(4);
     damage(join(out, "checkpoint-4"));
-    const said: string[] = [];
-    expect((await find(said))?.state.resume.steps).toBe(2);
-    expect(said).toEqual([expect.stringMatching(message)]);
-    expect(said[0]).toContain("resuming from step 2");
+    const notes: string[] = [];
+    expect((await find(notes))?.state.resume.steps).toBe(2);
+    expect(notes).toEqual([expect.stringMatching(message)]);
+    expect(notes[0]).toContain("resuming from step 2");
     // The damaged one does not get in the way of later ones, even if only one is kept.
     await save(3, 1);
     expect((await find())?.state.resume.steps).toBe(3);

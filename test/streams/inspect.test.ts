@@ -23,19 +23,19 @@ test("each teacher's probabilities and what none of its candidates has sum to 1"
 });
 
 test("a teacher's own predictions do not depend on the tail, the temperature or the fusion rule", async () => {
-  const saidIn = ({ tokens }: Inspection) =>
+  const listCandidates = ({ tokens }: Inspection) =>
     tokens.map(({ teachers }) => teachers.map(({ candidates }) => candidates));
   const others = await found("fusion.tail=renormalize", "fusion.temperature=2", "fusion.method=avgCE");
-  expect(saidIn(others)).toEqual(saidIn(byText));
+  expect(listCandidates(others)).toEqual(listCandidates(byText));
   expect(others.tokens[3].fused).not.toEqual(byText.tokens[3].fused);
 });
 
-test("where a fallback speaks, the teacher is silent", async () => {
+test("where a fallback applies, the teacher has no candidates", async () => {
   const unlike = "Circumnavigators harpooned Zebulun's leviathans";
   const { tokens } = await inspect(readConfig(demo, ["recipe=fusellm"]), unlike, 100);
-  const silent = tokens.flatMap(({ teachers }) => teachers).filter(({ rest }) => rest === undefined);
-  expect(silent.length).toBeGreaterThan(0);
-  for (const { candidates } of silent) expect(candidates).toEqual([]);
+  const unaligned = tokens.flatMap(({ teachers }) => teachers).filter(({ rest }) => rest === undefined);
+  expect(unaligned.length).toBeGreaterThan(0);
+  for (const { candidates } of unaligned) expect(candidates).toEqual([]);
 });
 
 test("no number is above 100, in the terminal and on the page, and the text's part has a name of its own", () => {

@@ -21,10 +21,10 @@ const command = (out: string, ...more: string[]) => [
 async function until(event: string, args: readonly string[]) {
   const child = Bun.spawn([...args], { cwd: root, stdout: "pipe", stderr: "pipe" });
   const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  for (let said = ""; !said.includes(`"event":"${event}"`);) {
+  for (let output = ""; !output.includes(`"event":"${event}"`);) {
     const { done, value } = await reader.read();
     if (done) throw new Error(await new Response(child.stderr).text());
-    said += value;
+    output += value;
   }
   // Its further output must not fill the pipe.
   void (async () => {
@@ -53,9 +53,9 @@ test("a signal while models load ends the run, and nothing is reported that was 
   const child = await until("loading", command("loading", "train.steps=3000"));
   child.kill("SIGINT");
   expect(await child.exited).toBe(130);
-  const said = await new Response(child.stderr).text();
-  expect(said).toContain("fuse: interrupted");
-  expect(said).not.toContain("--resume");
+  const stderr = await new Response(child.stderr).text();
+  expect(stderr).toContain("fuse: interrupted");
+  expect(stderr).not.toContain("--resume");
   expect(existsSync(join(folder, "loading", "model"))).toBe(false);
 });
 

@@ -96,7 +96,7 @@ describe("one run at a time", () => {
     const children = Array.from({ length: 6 }, () =>
       Bun.spawn([process.execPath, "-e", script], { stdin: "pipe", stdout: "pipe" }),
     );
-    const said = await Promise.all(
+    const outputs = await Promise.all(
       children.map(async ({ stdout }) => {
         const { value } = await stdout.pipeThrough(new TextDecoderStream()).getReader().read();
         return value!;
@@ -104,8 +104,8 @@ describe("one run at a time", () => {
     );
     for (const child of children) await child.stdin.end();
     await Promise.all(children.map(({ exited }) => exited));
-    expect(said.filter((text) => text === "got it\n").length).toBe(1);
-    expect(said.filter((text) => text.includes("writes to this folder")).length).toBe(5);
+    expect(outputs.filter((text) => text === "got it\n").length).toBe(1);
+    expect(outputs.filter((text) => text.includes("writes to this folder")).length).toBe(5);
   });
 });
 

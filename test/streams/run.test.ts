@@ -143,8 +143,8 @@ for (const settings of [
     const teachers = Object.values(summary.fusion.teachers);
     expect(teachers.length).toBe(settings[0] === "recipe=kd" ? 1 : 3);
     for (const { aligned } of teachers) expect(aligned).toBeGreaterThan(0.5);
-    const heard = teachers.reduce((sum, { won }) => sum + won!, summary.fusion.withoutTeacher!);
-    expect(heard).toBeCloseTo(1, 2);
+    const credit = teachers.reduce((sum, { won }) => sum + won!, summary.fusion.withoutTeacher!);
+    expect(credit).toBeCloseTo(1, 2);
   });
 
 test("an interrupted run resumes where it stopped, and ends as an uninterrupted one does", async () => {

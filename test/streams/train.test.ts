@@ -8,7 +8,7 @@ import { resumeAt } from "./place.ts";
 // T = 3 tokens of a row, K = 4 entries: the true token and three that are fused. V = 10 ids.
 const [T, K, V] = [3, 4, 10];
 
-/** What a model says of each id, whatever came before. */
+/** A model's probability of each id, whatever the context. */
 const p = Array.from({ length: V }, (_, id) => (id + 1) / 55);
 
 /** A token of a row: how much it counts, λ, and the shares of three ids in what is fused. */
