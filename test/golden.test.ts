@@ -19,7 +19,8 @@ import { fuse } from "../streams/stages/fuse.ts";
 import { pack } from "../streams/stages/pack.ts";
 import { recipes } from "../streams/config/recipes.ts";
 import type { Aligned } from "../streams/records.ts";
-import { demoModel, demoModels, expectRelative, golden, largestDifference, plainTraining } from "./close.ts";
+import { demoModel, demoModels, expectRelative, golden, largestDifference } from "./close.ts";
+import { createTrainer } from "./trainer.ts";
 
 const roles = { target: "pocket-llama", source_a: "pocket-openllama", source_b: "pocket-mpt" } as const;
 const sources = ["source_a", "source_b"] as const;
@@ -361,7 +362,6 @@ describe("the fused loss", () => {
   /** Mean loss of rows through the training graph, at λ = 1 or λ = 0. */
   async function trained(rows: readonly { row: Feature; targets: SparseRows }[], lmWeight: 0 | 1) {
     const folder = demoModel("pocket-llama");
-    const decoder = readDecoder(folder);
     const [length, entries] = [128, 31];
     const size = rows.length * length;
     const batch = {
@@ -388,11 +388,7 @@ describe("the fused loss", () => {
     }
     const total = batch.weights.reduce((a, b) => a + b, 0);
     batch.weights = batch.weights.map((weight) => weight / total);
-    const trainer = await Trainer.create(decoder, await readParameters(folder, decoder), {
-      shape: { rows: rows.length, length, entries },
-      ...plainTraining,
-      threads: 2,
-    });
+    const trainer = await createTrainer(folder, { rows: rows.length, length, entries }, { threads: 2 });
     const { loss } = await trainer.gradients([batch]);
     await trainer.close();
     return loss;

@@ -2,9 +2,9 @@
 import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { read } from "../../streams/stages/read.ts";
-import { at, numbers, readOptions, readRows, useFolder } from "./rows.ts";
+import { at, numbers, readOptions, readRows, useDataFolder } from "./rows.ts";
 
-useFolder();
+useDataFolder();
 
 describe("a truncated archive", () => {
   const all = numbers(20_000).map((i) => JSON.stringify({ text: `${i} ${Bun.hash(`${i}`)}` }));

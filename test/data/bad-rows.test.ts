@@ -4,9 +4,9 @@ import { statSync, truncateSync, writeFileSync } from "node:fs";
 import { firstCursor } from "../../streams/records.ts";
 import { read } from "../../streams/stages/read.ts";
 import { catchMessage } from "../failure.ts";
-import { at, numbers, readOptions, readRows, rowsBut, useFolder, writeParquet } from "./rows.ts";
+import { at, numbers, readOptions, readRows, rowsBut, useDataFolder, writeParquet } from "./rows.ts";
 
-useFolder();
+useDataFolder();
 
 const latin = Buffer.from([0x66, 0xe9, 0x72]);
 

@@ -6,11 +6,11 @@ import { firstCursor } from "../../streams/records.ts";
 import { type ReadOptions, read } from "../../streams/stages/read.ts";
 import type { Document } from "../../streams/records.ts";
 import { catchMessage } from "../failure.ts";
-import { at, useFolder } from "./rows.ts";
+import { at, useDataFolder } from "./rows.ts";
 
 const { ParquetSchema, ParquetWriter } = require("parquetjs-lite");
 
-useFolder();
+useDataFolder();
 
 const options = (files: string[], more: Partial<ReadOptions> = {}): ReadOptions => ({
   files,

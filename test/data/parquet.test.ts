@@ -10,11 +10,11 @@ import {
   readOptions,
   readRows,
   rowsBut,
-  useFolder,
+  useDataFolder,
   writeParquet,
 } from "./rows.ts";
 
-useFolder();
+useDataFolder();
 
 const values = numbers(1_000).map((i) => `row ${i} ${Bun.hash(`${i}`)}`);
 const write = (name: string) =>

@@ -6,9 +6,9 @@ import { splitLines } from "../../src/data/raw.ts";
 import { firstCursor } from "../../streams/records.ts";
 import { read } from "../../streams/stages/read.ts";
 import { catchMessage } from "../failure.ts";
-import { at, measureLiveHeap, readOptions, readRows, useFolder, writeParquet } from "./rows.ts";
+import { at, measureLiveHeap, readOptions, readRows, useDataFolder, writeParquet } from "./rows.ts";
 
-useFolder();
+useDataFolder();
 
 describe("maxRowBytes", () => {
   /** Writes a line of so many megabytes between two short ones, as an archive of a few kilobytes. */

@@ -1,10 +1,10 @@
 /** The documents say what is there: paths, links, commands, and walks through the code. */
 import { expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { readConfig } from "../../streams/config/config-file.ts";
 import { configurationPage } from "../../streams/config/document.ts";
+import { createFolder } from "../folder.ts";
 
 const root = resolve(import.meta.dir, "../..");
 const read = (path: string) => readFileSync(join(root, path), "utf8");
@@ -65,20 +65,14 @@ test("every script that a document runs is in package.json", () => {
 
 test("the README's configuration is a valid one", () => {
   const [, yaml] = /```yaml\n([^]*?)```/.exec(read("README.md"))!;
-  const folder = mkdtempSync(join(tmpdir(), "tributary-readme-"));
-  try {
-    const path = join(folder, "mine.yaml");
-    writeFileSync(path, yaml);
-    const { target, sources, train, data } = readConfig(path);
-    expect({ target, steps: train.steps, text: data.text }).toEqual({
-      target: "HuggingFaceTB/SmolLM2-135M",
-      steps: 2000,
-      text: "content",
-    });
-    expect(sources).toEqual(["Qwen/Qwen2.5-0.5B", join(folder, "my-teacher")]);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  using folder = createFolder({ "mine.yaml": yaml });
+  const { target, sources, train, data } = readConfig(join(folder.path, "mine.yaml"));
+  expect({ target, steps: train.steps, text: data.text }).toEqual({
+    target: "HuggingFaceTB/SmolLM2-135M",
+    steps: 2000,
+    text: "content",
+  });
+  expect(sources).toEqual(["Qwen/Qwen2.5-0.5B", join(folder.path, "my-teacher")]);
 });
 
 test("docs/configuration.md is what bun run docs writes, and every setting has a meaning", () => {

@@ -5,7 +5,8 @@ import { parallelMap, limitConcurrency } from "../../src/flow/parallel.ts";
 import { byteSize, prefetch } from "../../src/flow/prefetch.ts";
 import { tee } from "../../src/flow/tee.ts";
 import { catchMessage } from "../failure.ts";
-import { counted, settle } from "./counted.ts";
+import { settle } from "../until.ts";
+import { counted } from "./counted.ts";
 
 const collect = <T>(source: AsyncIterable<T>) => Array.fromAsync(source);
 

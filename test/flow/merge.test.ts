@@ -3,7 +3,8 @@ import { expect, test } from "bun:test";
 import { merge } from "../../src/flow/merge.ts";
 import { Queue } from "../../src/flow/queue.ts";
 import { catchError } from "../failure.ts";
-import { counted, settle } from "./counted.ts";
+import { settle } from "../until.ts";
+import { counted } from "./counted.ts";
 
 test("items come in the order in which they arrive, whichever source they are of", async () => {
   const [a, b] = [new Queue<string>(), new Queue<string>()];

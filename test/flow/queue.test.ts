@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { Queue } from "../../src/flow/queue.ts";
 import { catchError } from "../failure.ts";
-import { settle } from "./counted.ts";
+import { settle } from "../until.ts";
 
 test("items come in order, whether they were pushed before the consumer asked or after", async () => {
   const queue = new Queue<number>();

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import { Stages } from "../../src/flow/stages.ts";
 import { catchMessage } from "../failure.ts";
-import { counted, settle } from "./counted.ts";
+import { settle } from "../until.ts";
+import { counted } from "./counted.ts";
 
 const run = () => new AbortController().signal;
 

@@ -1,6 +1,5 @@
 import { expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { coOccurrenceMap, statisticalMap } from "../../src/fusion/corpus-maps.ts";
@@ -8,6 +7,7 @@ import { minEditMap } from "../../src/fusion/min-edit-map.ts";
 import type { Vocabulary } from "../../src/text/vocabulary.ts";
 import { cacheMap } from "../../streams/models/map-cache.ts";
 import { distance } from "./textbook.ts";
+import { createFolder } from "../folder.ts";
 
 const vocabulary = (tokens: readonly string[], marker: "▁" | "Ġ" = "▁"): Vocabulary => ({
   tokens,
@@ -96,31 +96,25 @@ test("the statistical map takes what alignment matches often, and none for what 
   expect([...statisticalMap(source, target, [often, often, often, once])]).toEqual([1, 2, -1, 3]);
 });
 
-test("a map that takes long is kept beside the source, by the content of both vocabularies", () => {
-  const folder = mkdtempSync(join(tmpdir(), "tributary-map-"));
-  try {
-    const [source, target] = [vocabulary(["ab", "cd"]), vocabulary(["ac", "cd"])];
-    const find = (target: Vocabulary) =>
-      cacheMap(folder, "minED", source, target, () => minEditMap(source, target), 1);
-    const kept = () => readdirSync(join(folder, ".tributary"));
-    expect([...find(target)]).toEqual([0, 1]);
-    expect(kept().length).toBe(1);
-    // It is used as it was written, not made again.
-    const file = join(folder, ".tributary", kept()[0]);
-    const written = statSync(file).mtimeMs;
-    expect([...find(target)]).toEqual([0, 1]);
-    expect(statSync(file).mtimeMs).toBe(written);
-    // Where its bytes are other than they were, it is.
-    const bytes = readFileSync(file);
-    bytes[0] ^= 1;
-    writeFileSync(file, bytes);
-    expect([...find(target)]).toEqual([0, 1]);
-    expect([...find(vocabulary(["ad", "cd"]))]).toEqual([0, 1]);
-    expect(kept().length).toBe(2);
-    // A file cut short is made again.
-    for (const name of kept()) writeFileSync(join(folder, ".tributary", name), "x");
-    expect([...find(target)]).toEqual([0, 1]);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+test("a map that takes long is cached beside the source, by the content of both vocabularies", () => {
+  using folder = createFolder({});
+  const cached = () => readdirSync(join(folder.path, ".tributary"));
+  const [source, target] = [vocabulary(["ab", "cd"]), vocabulary(["ac", "cd"])];
+  let builds = 0;
+  const find = (target: Vocabulary) => {
+    const build = () => (builds++, minEditMap(source, target));
+    return [...cacheMap(folder.path, "minED", source, target, build, 1)];
+  };
+  expect([find(target), builds, cached().length]).toEqual([[0, 1], 1, 1]);
+  expect([find(target), builds]).toEqual([[0, 1], 1]);
+  // One whose bytes have changed is built again.
+  const file = join(folder.path, ".tributary", cached()[0]);
+  const bytes = readFileSync(file);
+  bytes[0] ^= 1;
+  writeFileSync(file, bytes);
+  expect([find(target), builds]).toEqual([[0, 1], 2]);
+  expect([find(vocabulary(["ad", "cd"])), builds, cached().length]).toEqual([[0, 1], 3, 2]);
+  // So is one that was cut short.
+  for (const name of cached()) writeFileSync(join(folder.path, ".tributary", name), "x");
+  expect([find(target), builds]).toEqual([[0, 1], 4]);
 });

@@ -12,6 +12,7 @@ import type { WeightRef } from "../../src/weights/tensor-ref.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { demoModel, largestDifference } from "../close.ts";
 import { generateGreedily } from "./greedy.ts";
+import { finish, selectEvents, selectTokens } from "./drive.ts";
 
 const folder = demoModel("pocket-mpt");
 const decoder = readDecoder(folder);
@@ -50,21 +51,12 @@ function createEngine(slots: number) {
   return { engine, events };
 }
 
-async function finish(engine: Engine): Promise<void> {
-  while (engine.busy) await engine.step();
-}
-
 async function run(requests: readonly GenerationRequest[], slots: number) {
   const { engine, events } = createEngine(slots);
   for (const one of requests) engine.submit(one);
   await finish(engine);
   return { events, statistics: engine.statistics() };
 }
-
-const selectEvents = (events: readonly EngineEvent[], id: number) =>
-  events.filter((event) => event.id === id) as TokenGenerated[];
-const selectTokens = (events: readonly EngineEvent[], id: number) =>
-  selectEvents(events, id).map(({ token }) => token);
 
 test("a sequence is the same alone and among others, bit by bit, however many slots there are", async () => {
   const requests = Array.from({ length: 14 }, (_, id) => request(id, { logprobs: 3 }));

@@ -5,6 +5,7 @@ import { Engine } from "../../src/generate/engine.ts";
 import type { EngineEvent, GenerationRequest, TokenGenerated } from "../../src/generate/protocol.ts";
 import { Sampler, greedy } from "../../src/generate/sample.ts";
 import { MockModel, continuation, logitsAfter, computeScores } from "./mock-model.ts";
+import { finish, selectTokens } from "./drive.ts";
 
 const request = (id: number, prompt: readonly number[], more: Partial<GenerationRequest> = {}) => ({
   id,
@@ -20,13 +21,6 @@ function createEngine(slots: number) {
   const model = new MockModel(slots);
   return { model, events, engine: new Engine(model, slots, (event) => events.push(event)) };
 }
-
-async function finish(engine: Engine): Promise<void> {
-  while (engine.busy) await engine.step();
-}
-
-const selectTokens = (events: readonly EngineEvent[], id: number) =>
-  events.flatMap((event) => (event.id === id && "token" in event ? [event.token] : []));
 
 /** The scores of a whole prompt; nothing follows its last token. */
 function promptScores(prompt: readonly number[]) {

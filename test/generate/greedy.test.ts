@@ -16,6 +16,7 @@ import { cacheContext, packedTokens, addParameters } from "../../src/models/toke
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { compile } from "../../src/onnx/session.ts";
 import { catchMessage } from "../failure.ts";
+import { finish } from "./drive.ts";
 
 const zoo = join(import.meta.dir, "../fixtures/golden/zoo");
 
@@ -60,7 +61,7 @@ async function byEngine(folder: string, decoder: Decoder, prompts: readonly Int3
     (event) => void texts[event.id].push((event as TokenGenerated).token),
   );
   prompts.forEach((prompt, id) => engine.submit({ id, prompt, maxTokens, sampling: greedy, stopTokens: [] }));
-  while (engine.busy) await engine.step();
+  await finish(engine);
   await runner.close();
   return texts;
 }

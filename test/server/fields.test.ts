@@ -6,17 +6,15 @@ import type { CompletionCreateParamsNonStreaming } from "openai/resources/comple
 import type { ChatCompletionCreateParamsNonStreaming } from "openai/resources/chat/completions";
 import { document } from "../../server/document.ts";
 import { chatFields, completionFields, messageFields, sharedFields } from "../../server/fields.ts";
-import { demoModel } from "../close.ts";
-import { copyFolder, type Folder } from "../folder.ts";
-import { type Serving, serving } from "./serving.ts";
+import { type Folder } from "../folder.ts";
+import { type Serving, createVariant, serving } from "./serving.ts";
 
 let server: Serving;
 let folder: Folder;
 let client: OpenAI;
 beforeAll(async () => {
-  folder = copyFolder(demoModel("pocket-llama"));
   const template = "{{ bos_token }}{% for m in messages %}{{ m.content }}\n{% endfor %}";
-  await Bun.write(`${folder.path}/chat_template.jinja`, template);
+  folder = await createVariant({ "chat_template.jinja": template });
   server = await serving({ folder: folder.path });
   client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "any", maxRetries: 0 });
 });

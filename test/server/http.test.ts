@@ -2,16 +2,12 @@
 import { describe, expect, spyOn, test } from "bun:test";
 import { gzipSync } from "node:zlib";
 import { fakeServer } from "./fake-engine.ts";
+import { until } from "../until.ts";
 
 const completions = "/v1/completions";
 const text = " the sea is wide";
 const body = { prompt: "Look:" };
 const aborted = AbortSignal.abort();
-
-/** Waits for a condition that other work brings about, without a clock. */
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
-}
 
 /** Holds the engine before its next token, until the returned function is called. */
 function hold({ engine }: Awaited<ReturnType<typeof fakeServer>>): () => void {

@@ -1,9 +1,7 @@
 /** Messages as clients send them back, and how templates render them. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import OpenAI, { BadRequestError } from "openai";
-import { demoModel } from "../close.ts";
-import { copyFolder } from "../folder.ts";
-import { serving } from "./serving.ts";
+import { createVariant, serving } from "./serving.ts";
 
 const named =
   "{{ bos_token }}{% for m in messages %}{{ m.role }}{% if m.name %} {{ m.name }}{% endif %}: {{ m.content }}\n{% endfor %}";
@@ -15,8 +13,7 @@ const knowing =
 
 /** A server of a model with this template, and the official client. */
 async function chatting(template: string) {
-  const folder = copyFolder(demoModel("pocket-llama"));
-  await Bun.write(`${folder.path}/chat_template.jinja`, template);
+  const folder = await createVariant({ "chat_template.jinja": template });
   const server = await serving({ folder: folder.path, slots: 2 });
   const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "any", maxRetries: 0 });
   return {

@@ -2,9 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { type Browser, type BrowserContextOptions, type Page, chromium } from "playwright-core";
-import { demoModel } from "../close.ts";
-import { copyFolder } from "../folder.ts";
-import { type Serving, serving } from "./serving.ts";
+import { type Serving, createVariant, serving } from "./serving.ts";
 
 const executablePath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(
   (path) => existsSync(path),
@@ -178,10 +176,9 @@ describe.skipIf(!executablePath)("the page", () => {
   });
 
   test("with a chat template, sends the conversation so far, until a new chat", async () => {
-    using folder = copyFolder(demoModel("pocket-llama"));
     const template =
       "{% for m in messages %}{% if m.content == 'no' %}{{ raise_exception('not that') }}{% endif %}{{ m.content }}\n{% endfor %}";
-    await Bun.write(`${folder.path}/chat_template.jinja`, template);
+    using folder = await createVariant({ "chat_template.jinja": template });
     await using chat = await serving({ folder: folder.path });
     const { page: own, finished: done } = await open(browser, chat.url);
     await own.locator("#modes").waitFor();

@@ -2,8 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { demoModel } from "../close.ts";
-import { copyFolder } from "../folder.ts";
-import { type Serving, serving } from "./serving.ts";
+import { type Serving, createVariant, serving } from "./serving.ts";
 
 interface Choice {
   readonly text: string;
@@ -44,14 +43,6 @@ async function answer({ url }: Serving, request: object) {
     choices: { message: { content: string }; finish_reason: string; stop_reason?: number }[];
   };
   return choices[0];
-}
-
-/** pocket-llama with other files. */
-async function variant(files: Readonly<Record<string, object | string>>) {
-  const folder = copyFolder(demoModel("pocket-llama"));
-  for (const [name, content] of Object.entries(files))
-    await Bun.write(join(folder.path, name), typeof content === "string" ? content : JSON.stringify(content));
-  return folder;
 }
 
 let plain: Serving;
@@ -137,7 +128,7 @@ test("every end token of the model's settings ends a text, and is not part of it
   // One that did not occur before.
   const at = tokens.findLastIndex((token, i) => tokens.indexOf(token) === i);
   const end = plain.model.tokenizer.vocabulary.tokens.indexOf(tokens[at].replace(" ", "▁"));
-  using folder = await variant({ "generation_config.json": { eos_token_id: [2, end] } });
+  using folder = await createVariant({ "generation_config.json": { eos_token_id: [2, end] } });
   for (const generationConfig of ["auto", "off"] as const) {
     await using server = await serving({ folder: folder.path, generationConfig });
     for (const stream of [false, true])
@@ -159,7 +150,7 @@ test("an answer ends with the token that the template puts after answers", async
     3000,
     Object.keys(tokenizer.model.vocab).find((token) => tokenizer.model.vocab[token] === 3000)!,
   ];
-  using folder = await variant({
+  using folder = await createVariant({
     "chat_template.jinja": template.replace("<|end|>", name),
     "tokenizer_config.json": settings,
     "tokenizer.json": {
@@ -194,7 +185,7 @@ test("generation_config.json gives the sampling defaults, unless turned off", as
     top_p: 0.9,
     repetition_penalty: 1.3,
   };
-  using folder = await variant({ "generation_config.json": settings });
+  using folder = await createVariant({ "generation_config.json": settings });
   await using server = await serving({ folder: folder.path });
   const request = { prompt: "The sea", max_tokens: 20, seed: 7 };
   const { eos_token_id: _, do_sample: __, ...given } = settings;
@@ -209,7 +200,7 @@ test("generation_config.json gives the sampling defaults, unless turned off", as
   expect((await complete(off, asked)).text).toBe(
     (await complete(plain, { ...request, temperature: 1 })).text,
   );
-  using decided = await variant({
+  using decided = await createVariant({
     "generation_config.json": { do_sample: false, temperature: 0.7, top_k: -1 },
   });
   await using sure = await serving({ folder: decided.path });

@@ -24,28 +24,13 @@ import type { Batch } from "../../src/train/trainer.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel, demoModels } from "../close.ts";
 import { catchMessage } from "../failure.ts";
+import { countedItems } from "../flow/counted.ts";
 
 const list = demoModels.map((name) => readTokenizer(demoModel(name)));
 const tokenizers = {
   target: list[0],
   teachers: new Map(list.slice(1).map((one, i) => [demoModels[i + 1], one])),
 };
-
-/** A source that counts what was pulled of it and whether it was closed. */
-function counted<T>(items: readonly T[]) {
-  const seen = { pulled: 0, closed: 0 };
-  async function* all() {
-    try {
-      for (const item of items) {
-        seen.pulled++;
-        yield item;
-      }
-    } finally {
-      seen.closed++;
-    }
-  }
-  return { seen, source: all() };
-}
 
 const cursor = (row: number) => ({ epoch: 0, file: 0, row });
 const document = (text: string, row = 0): Document => ({
@@ -168,7 +153,7 @@ const stages: Record<
 for (const [name, { items, run }] of Object.entries(stages))
   describe(name, () => {
     test("pulls nothing that nobody asked for", async () => {
-      const { seen, source } = counted(items);
+      const { seen, source } = countedItems(items);
       const stage = run(source as AsyncIterable<never>)[Symbol.asyncIterator]();
       await stage.next();
       expect(seen.pulled).toBeLessThanOrEqual(8);
@@ -201,19 +186,21 @@ for (const [name, { items, run }] of Object.entries(stages))
   });
 
 test("blocks of a document concatenate to it, and only the last one ends it", async () => {
-  const blocks = await Array.fromAsync(split(counted([document(speech), document("")]).source, list, 100));
+  const blocks = await Array.fromAsync(
+    split(countedItems([document(speech), document("")]).source, list, 100),
+  );
   expect(blocks.map(({ text }) => text).join("")).toBe(speech);
   expect(blocks.map(({ last }) => last)).toEqual([...blocks.slice(1).map(() => false), true]);
   for (const { text, textOffset } of blocks)
     expect(speech.slice(textOffset, textOffset + text.length)).toBe(text);
   const [, second, third] = blocks;
-  const rest = await Array.fromAsync(split(counted([document(speech)]).source, list, 100, second));
+  const rest = await Array.fromAsync(split(countedItems([document(speech)]).source, list, 100, second));
   expect(rest.slice(0, 2)).toEqual([second, third]);
 });
 
 test("the end of a document is each model's own end-of-text token, and inside of one there is none", async () => {
   const [inside, end] = await Array.fromAsync(
-    tokenize(counted([block("Amen. ", false), block("Amen.")]).source, tokenizers),
+    tokenize(countedItems([block("Amen. ", false), block("Amen.")]).source, tokenizers),
   );
   const all = ({ target, encodings }: Encoded) => [target, ...encodings.values()];
   list.forEach(({ eos }, i) => {
@@ -248,7 +235,7 @@ describe("forward", () => {
     },
   };
   const run = (changes: Partial<ForwardOptions> = {}) =>
-    Array.fromAsync(forward(counted(items).source, [teacher], { ...options, ...changes }));
+    Array.fromAsync(forward(countedItems(items).source, [teacher], { ...options, ...changes }));
 
   test("gives the same for any number of rows in a batch and of calls under way", async () => {
     const all = await run();
@@ -279,7 +266,7 @@ describe("forward", () => {
 
 describe("pack", () => {
   const packed = (items: Fused[], options = packOptions, tokensTaken = 0) =>
-    Array.fromAsync(pack(counted(items).source, options, { tokensTaken }));
+    Array.fromAsync(pack(countedItems(items).source, options, { tokensTaken }));
   const items = [createFused([1, 2, 3], 0), createFused([4, 5, 6], 1)];
 
   test("fills rows; a token sees its own block, positions restart with it, and nothing follows a block's end", async () => {
@@ -334,7 +321,7 @@ describe("train", () => {
     next: { ...origin, cursor: cursor(id), tokensTaken: 0 },
   });
   const run = async (count: number, steps = 0) => {
-    const { seen, source } = counted(Array.from({ length: count }, (_, i) => row(i)));
+    const { seen, source } = countedItems(Array.from({ length: count }, (_, i) => row(i)));
     const got: Batch[][] = [];
     let seconds = 0;
     const trainer = {
@@ -371,7 +358,7 @@ describe("train", () => {
   });
 
   test("weights of a step add up to 1, however small they are together", async () => {
-    const { source } = counted([{ ...row(0), weights: Float32Array.of(0.125, 0.0625) }]);
+    const { source } = countedItems([{ ...row(0), weights: Float32Array.of(0.125, 0.0625) }]);
     let sum = 0;
     const step = async (batches: readonly Batch[]) => {
       for (const { weights } of batches) for (const weight of weights) sum += weight;
@@ -416,7 +403,7 @@ describe("fuse", () => {
   const winners = async (items: readonly Aligned[], changes: Partial<FuseOptions>, tokensTaken = 0) =>
     (
       await Array.fromAsync(
-        fuse(counted(items).source, { ...fuseOptions, ...changes }, { steps: 0, tokensTaken }),
+        fuse(countedItems(items).source, { ...fuseOptions, ...changes }, { steps: 0, tokensTaken }),
       )
     ).map(({ targets: { offsets, ids } }) =>
       Array.from({ length: offsets.length - 2 }, (_, t) => ids[offsets[t] + 1]),
@@ -464,7 +451,7 @@ describe("fuse", () => {
       (
         await Array.fromAsync(
           fuse(
-            counted(items).source,
+            countedItems(items).source,
             { ...fuseOptions, lmWeight: 0.5, lmSchedule: "hard_and_decay", steps: 5 },
             resume,
           ),
@@ -480,7 +467,7 @@ describe("shuffle", () => {
   const documents = Array.from({ length: 10 }, (_, row) => document("x", row));
   const ids = (all: readonly Document[]) => all.map(({ id }) => id);
   const shuffled = (window: number, seed: number, from: Cursor = firstCursor, items = documents) =>
-    Array.fromAsync(shuffle(counted(items).source, window, seed, from));
+    Array.fromAsync(shuffle(countedItems(items).source, window, seed, from));
 
   test("permutes windows, each seed in its own way and always the same, and 0 leaves the order", async () => {
     const first = await shuffled(6, 1);

@@ -23,10 +23,11 @@ import { liveWorkers, spawn } from "../../src/onnx/worker.ts";
 import type { ScorerHandlers } from "../../src/score/worker.ts";
 import { type Batch, Trainer } from "../../src/train/trainer.ts";
 import { run } from "../../streams/run/run.ts";
-import { demoModel, plainTraining } from "../close.ts";
+import { demoModel } from "../close.ts";
 import { catchMessage } from "../failure.ts";
 import { type Folder, copyFolder, useFolder } from "../folder.ts";
 import { smallConfig } from "../streams/small-run.ts";
+import { plainTraining } from "../trainer.ts";
 
 const folder = useFolder();
 afterEach(() => expect(liveWorkers.size).toBe(0));
@@ -125,7 +126,7 @@ describe("a trainer", () => {
   const target = demoModel("pocket-llama");
   const decoder = readDecoder(target);
   const create = async (parameters = readParameters(target, decoder)) =>
-    Trainer.create(decoder, await parameters, { ...plainTraining, shape, threads: 1 });
+    Trainer.create(decoder, await parameters, { ...plainTraining, shape });
   const ids = Int32Array.from({ length: 8 }, (_, i) => 10 + i);
   const batch: Batch = {
     ids,
