@@ -168,7 +168,7 @@ test("an op without a gradient on the path is rejected by name", () => {
   );
 });
 
-test("weight gradients are added inside the product if there is a sum so far", () => {
+test("weight gradients are accumulated inside the matrix product", () => {
   const b = new Builder();
   const [x, w, sum] = [b.input("x", [2, 3]), b.input("w", [4, 3]), b.input("sum", [4, 3])];
   const y = b.gemm(x, w, { transposeB: true });

@@ -120,7 +120,7 @@ describe("bad rows and files", () => {
     );
   });
 
-  test("or are skipped and counted, and the others are read", async () => {
+  test("are skipped and counted, and the others are read", async () => {
     writeFileSync(at("truncated.parquet"), (await Bun.file(demo).bytes()).slice(0, 5000));
     writeFileSync(at("truncated.jsonl.gz"), Bun.gzipSync(Buffer.from(bad)).slice(0, 40));
     const reasons: string[] = [];

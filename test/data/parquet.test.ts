@@ -71,7 +71,7 @@ test("a file that is no parquet, or encrypted, is reported as such", async () =>
   ]);
 });
 
-test("of one row group of 46 MB, less than half is in memory at any time", async () => {
+test("less than half of a 46 MB row group is in memory at any time", async () => {
   const text = (i: number) => `${i} ${"And the waters prevailed. ".repeat(180)}`;
   const rows = 9_800;
   await writeParquet(

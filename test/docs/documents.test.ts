@@ -63,7 +63,7 @@ test("every script that a document runs is in package.json", () => {
       expect([document, Object.keys(scripts)]).toEqual([document, expect.arrayContaining([name])]);
 });
 
-test("the README's configuration is a valid one", () => {
+test("the README's configuration is valid", () => {
   const [, yaml] = /```yaml\n([^]*?)```/.exec(read("README.md"))!;
   using folder = createFolder({ "mine.yaml": yaml });
   const { target, sources, train, data } = readConfig(join(folder.path, "mine.yaml"));
@@ -135,13 +135,13 @@ test("every decision is in the list, with its context, decision and consequences
   }
 });
 
-test("the two pictures of the pipeline differ in their colours only", () => {
+test("the two pictures of the pipeline differ only in colour", () => {
   const drawing = (name: string) => read(`docs/${name}.svg`).replaceAll(/#[0-9a-f]{6}/g, "#");
   expect(drawing("pipeline-dark")).toBe(drawing("pipeline"));
   expect(read("docs/pipeline-dark.svg")).not.toBe(read("docs/pipeline.svg"));
 });
 
-test("no document names the machine that it was written on", () => {
+test("no document contains a path of the machine it was written on", () => {
   for (const path of documents)
     expect([path, read(path).match(/\/(?:home|root|tmp|work|Users)\//g)]).toEqual([path, null]);
 });

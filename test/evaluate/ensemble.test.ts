@@ -18,7 +18,7 @@ test("models are compared on their common segments, and the average is the mean 
   expect(bitsPerByte([average]).x).toBeCloseTo((1 + 3) / 4, 5);
 });
 
-test("a segment's nll is the sum over its tokens, whatever they are", () => {
+test("a segment's nll is the sum over its tokens, in any tokenization", () => {
   const bytes = 12;
   const tokens = fc
     .array(fc.integer({ min: 1, max: bytes - 1 }), { maxLength: 7 })

@@ -17,7 +17,7 @@ async function bun(cwd: string, ...args: string[]) {
   return { stdout, stderr, exitCode: await child.exited };
 }
 
-test("own-models: the configuration trains its target on its text, and writes a bfloat16 model that loads", async () => {
+test("own-models: the configuration trains its target and writes a bfloat16 model that loads", async () => {
   const out = join(folder, "own-models");
   const config = "examples/own-models/fuse.yaml";
   const { stderr, exitCode } = await bun(root, "streams/commands/fuse.ts", config, "--out", out);
@@ -30,7 +30,7 @@ test("own-models: the configuration trains its target on its text, and writes a 
   expect(new Set([...weights.values()].map(({ dtype }) => dtype))).toEqual(new Set(["BF16"]));
 });
 
-test("http-client: both clients stream the text that a whole answer has", async () => {
+test("http-client: both clients stream the same text as an unstreamed answer", async () => {
   const { server, url, complete } = await serverProcess();
   try {
     const response = await complete({ prompt: "In the beginning", max_tokens: 20, temperature: 0 });
@@ -66,7 +66,7 @@ function applyPatch(patch: string, to: string): string[] {
   });
 }
 
-test("add-an-op: the patch applies, the op's types fit, and its gradient agrees with finite differences", async () => {
+test("add-an-op: the patch applies and type-checks, and the gradient agrees with finite differences", async () => {
   const copy = join(folder, "tree");
   for (const part of ["src", "test/autodiff", "tsconfig.json", "package.json"])
     cpSync(join(root, part), join(copy, part), { recursive: true });

@@ -73,7 +73,7 @@ describe("against brute force over strings", () => {
     return { topIds: Int32Array.from(topIds), topLogProbs: Float32Array.from(topLogProbs), nll };
   }
 
-  test("positions, chain-rule products and masses", () => {
+  test("positions, chain-rule products and masses match", () => {
     let spelledSomewhere = 0;
     fc.assert(
       fc.property(cases, ({ source, target, text, scores, k }) => {
@@ -138,7 +138,7 @@ describe("against brute force over strings", () => {
     expect(spelledSomewhere).toBeGreaterThan(100);
   });
 
-  test("at a temperature, everything is as of a teacher whose candidates are so much softer", () => {
+  test("a temperature gives the result of a teacher with softened candidates", () => {
     fc.assert(
       fc.property(
         cases,
@@ -172,7 +172,7 @@ describe("against brute force over strings", () => {
     );
   });
 
-  test("renormalized, each row is what is kept over its sum", () => {
+  test("a renormalized row is the kept probabilities over their sum", () => {
     fc.assert(
       fc.property(cases, ({ source, target, text, scores, k }) => {
         const [theirs, ours] = [encode(source, text), encode(target, text)];
@@ -193,7 +193,7 @@ describe("against brute force over strings", () => {
     );
   });
 
-  test("left to the text, a row is on average over all texts what a right teacher expects of the next token", () => {
+  test("with tail 'text' a row is, averaged over all texts, the true next-token distribution", () => {
     // Every text "c" + up to four of the source's tokens + the end, as often as the teacher predicts.
     const depth = 4;
     const sources = fc.constantFrom<string[]>(["a", "b", "d"], ["a", "b", "ad", "d"]);
@@ -288,7 +288,7 @@ describe("at the ends of texts and tokens", () => {
   });
   const log = (...values: number[]) => Float32Array.from(values, Math.log);
 
-  test("at the end of a block what may come next shares the row with the text", () => {
+  test("at a block's end the possible continuations share the row with the text", () => {
     // "ca": "a" leaves open whether the target's token is "a" or "ab", and the block ends there.
     const text = encoding([2, 0], [1, 2]);
     const candidates = {
@@ -313,7 +313,7 @@ describe("at the ends of texts and tokens", () => {
     expect(row(projectWith("text").rows, 1)).toEqual([]);
   });
 
-  test("of several tokens that end at one byte, the last has seen them all", () => {
+  test("of several tokens that end at the same byte, the last one's prediction counts", () => {
     const theirs = encoding([2, 2, 1], [1, 1, 2]);
     const ours = encoding([2, 1], [1, 2]);
     const candidates = {
@@ -336,7 +336,7 @@ describe("with real tokenizers", () => {
     nll: new Float32Array(length).fill(2),
   });
 
-  test("a row stands where both prefixes end at the same byte, and only there", async () => {
+  test("positions have a row exactly where both prefixes end at the same byte", async () => {
     const text = "In the beginning God created the heaven and the earth — é";
     for (const source of [sourceA, sourceB]) {
       const [ours, theirs] = await Promise.all([target.encode(text), source.encode(text)]);
@@ -351,7 +351,7 @@ describe("with real tokenizers", () => {
     }
   });
 
-  test("a line end is the same byte in each kind of vocabulary; a character with a token of its own is that one", async () => {
+  test("a line end is the same byte in every kind of vocabulary, and a character with its own token maps to it", async () => {
     const [ours, theirs] = await Promise.all([target.encode("God and"), sourceB.encode("God and")]);
     const projector = new ByteProjector(sourceB, target, "keep");
     const first = (token: string) =>
@@ -360,7 +360,7 @@ describe("with real tokenizers", () => {
     expect(first(",")).toBe(id(target, ","));
   });
 
-  test("the end of a text is the same token of both", async () => {
+  test("the end-of-text tokens match each other", async () => {
     const withEnd = async (tokenizer: typeof target) => {
       const { ids, ends } = await tokenizer.encode("Amen.");
       return {

@@ -6,7 +6,7 @@ import type { Vocabulary } from "../../src/text/vocabulary.ts";
 import { distance } from "./textbook.ts";
 
 // A pattern of up to 31 characters is compared by words of bits, a longer one row by row.
-test("edit distances are those of the textbook, for short and for long strings", () => {
+test("edit distances match the textbook algorithm, for short and long strings", () => {
   const word = fc.array(fc.constantFrom("a", "b", "c", "é", "😀"), { maxLength: 45 });
   fc.assert(
     fc.property(word, fc.array(word, { minLength: 1, maxLength: 4 }), (pattern, texts) => {
@@ -79,7 +79,7 @@ test("an alignment is the cheapest monotone path, and on ties goes back diagonal
   );
 });
 
-test("where the ways by the source and by the target are as cheap, the source goes back first", () => {
+test("when a step in the source and one in the target cost the same, the source steps back first", () => {
   const makeVocabulary = (...tokens: string[]): Vocabulary => ({ tokens, marker: "▁", bytes: [] });
   const warp = new TimeWarp(makeVocabulary("abc", "bbb", "a"), makeVocabulary("ab", "a", "bbb"));
   const ids = Int32Array.of(0, 1, 2);

@@ -96,7 +96,7 @@ test("probabilities of the same token add up, and mixture favours confident teac
   expect(fuseWith("mixture")[1][1]).toBeCloseTo(seventh, 4);
 });
 
-test("targets sum to 1, have the true token first, and as many entries as they may", () => {
+test("targets sum to 1, start with the true token, and stay within their entries", () => {
   const entry = fc.tuple(fc.integer({ min: 0, max: 19 }), fc.double({ min: 0.01, max: 1, noNaN: true }));
   const teacher = fc
     .array(fc.uniqueArray(entry, { maxLength: 6, selector: ([id]) => id }), { minLength: 2, maxLength: 2 })
@@ -124,7 +124,7 @@ test("targets sum to 1, have the true token first, and as many entries as they m
   );
 });
 
-test("weights are a softmax of −nll/τ or exp(−nll)/τ, also where the nlls are far from 0", () => {
+test("weights are a softmax of −nll/τ or exp(−nll)/τ, even for extreme nlls", () => {
   const nlls = fc.array(fc.double({ min: 0, max: 12, noNaN: true }), { minLength: 1, maxLength: 4 });
   fc.assert(
     fc.property(nlls, fc.constantFrom("nll", "reward"), fc.constantFrom(0.5, 1, 3), (all, weighting, τ) => {
@@ -138,7 +138,7 @@ test("weights are a softmax of −nll/τ or exp(−nll)/τ, also where the nlls 
   expect(a / b).toBeCloseTo(Math.E, 9);
 });
 
-test("minCE finds the best of teachers that are all too far behind another for a softmax in float64", () => {
+test("minCE ranks teachers whose softmax weights underflow", () => {
   const nlls = [0, 2000, 1999];
   const options = { weighting: "nll", sharpness: 1 } as const;
   expect(weighTeachers(nlls, options)).toEqual([1, 0, 0]);

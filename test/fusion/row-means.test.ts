@@ -38,7 +38,7 @@ const listTokens = (blocks: readonly TestBlock[], rowLength: number, tokensTaken
     .flatMap((block, b) => Array.from({ length: block.tokens }, (_, t) => ({ block, b, t })))
     .map((token, i) => ({ ...token, row: i < tokensTaken ? -1 : Math.floor((i - tokensTaken) / rowLength) }));
 
-test("at each token the nlls are the means over the tokens of its row, whatever blocks are in it", () => {
+test("the nlls at a token are the means over the tokens of its row, across blocks", () => {
   fc.assert(
     fc.property(someBlocks, length, fc.nat(8), (blocks, rowLength, taken) => {
       const tokensTaken = Math.min(taken, blocks[0].tokens);
@@ -59,7 +59,7 @@ test("at each token the nlls are the means over the tokens of its row, whatever 
   );
 });
 
-test("a block comes out as soon as the last of its rows is full, and not before", () => {
+test("a block is released as soon as the last of its rows is full, and not before", () => {
   fc.assert(
     fc.property(someBlocks, length, (blocks, rowLength) => {
       const { counts } = run(blocks, rowLength);

@@ -41,14 +41,14 @@ const project = (changes: Partial<ProjectOptions>, by = map) => {
   };
 };
 
-test("candidates that fall on one token add up, or the first alone counts", () => {
+test("candidates that map to the same token add up, or only the first counts", () => {
   // "ships" is nearest to "ship".
   expect(project({}).rows[1]).toEqual([[1, 0.75]]);
   expect(project({ duplicates: "first" }).rows[1]).toEqual([[1, 0.5]]);
   expect(project({}, exactMap(source, target)).rows[1]).toEqual([[1, 0.5]]);
 });
 
-test("scores add up as the logarithms of probabilities that they are, whichever is larger", () => {
+test("scores add up in log space, whichever is larger", () => {
   for (const [a, b] of [
     [Math.log(0.5), Math.log(0.25)],
     [Math.log(0.25), Math.log(0.5)],
@@ -121,7 +121,7 @@ describe("against FuseLLM's definition, token by token", () => {
     })
     .filter(({ source, k }) => source.tokens.length >= k);
 
-  test("a position has its one match's candidates by their names, or its fallback", () => {
+  test("a position has its single match's candidates by name, or its fallback", () => {
     let [placed, fellBack, atStart] = [0, 0, 0];
     fc.assert(
       fc.property(cases, ({ source, target, picks, S, T, k, build, fallback, duplicates }) => {

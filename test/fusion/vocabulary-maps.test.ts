@@ -16,7 +16,7 @@ const vocabulary = (tokens: readonly string[], marker: "▁" | "Ġ" = "▁"): Vo
 });
 const encoding = (...ids: number[]) => ({ ids: Int32Array.from(ids), ends: new Int32Array(ids.length) });
 
-test("MinED takes the equal, else the nearest, and of equally near ones the lowest id", () => {
+test("MinED picks the identical token, else the nearest, and the lowest id on ties", () => {
   const token = fc.array(fc.constantFrom("a", "b", "c", "é", "😀", "▁"), { minLength: 1, maxLength: 7 });
   const tokens = fc.array(
     token.map((characters) => characters.join("")),
@@ -34,7 +34,7 @@ test("MinED takes the equal, else the nearest, and of equally near ones the lowe
   );
 });
 
-test("co-occurrence chooses among the nearest by the company they keep", () => {
+test("co-occurrence chooses among the nearest tokens by their contexts", () => {
   // "cat" is one edit from "cut" and "cot"; it stands beside "milk", as "cot" does.
   const target = vocabulary(["cut", "cot", "milk", "knife"]);
   const source = vocabulary(["cat", "milk", "knife"]);
@@ -46,7 +46,7 @@ test("co-occurrence chooses among the nearest by the company they keep", () => {
   expect([...coOccurrenceMap(source, target, pairs)]).toEqual([1, 2, 3]);
 });
 
-test("company is what stands within five tokens to each side, whoever says it more often", () => {
+test("a context is the five tokens on each side, and frequency does not matter", () => {
   // "cat" is one edit from "cut" and "cot". Fillers map to themselves, and keep "cut" company.
   const tokens = ["cut", "cot", "milk", "x"];
   const target = vocabulary(tokens);
@@ -78,7 +78,7 @@ test("company is what stands within five tokens to each side, whoever says it mo
   expect(mapped([cat, milk], [often, [cot, targetMilk]])).toBe(cot);
 });
 
-test("the statistical map takes a part of a token before one as near that is none", () => {
+test("the statistical map prefers a substring of the token to an equally near token", () => {
   // "ship" is one edit from both; "shipp" has it in it. It is met less often, but not ten times so.
   const target = vocabulary(["chip", "shipp"]);
   const source = vocabulary(["ship"]);
@@ -88,7 +88,7 @@ test("the statistical map takes a part of a token before one as near that is non
   expect([...statisticalMap(source, target, [...met(0, 11), ...met(1, 1)])]).toEqual([0]);
 });
 
-test("the statistical map takes what alignment matches often, and none for what the text has not", () => {
+test("the statistical map picks the most frequently aligned token, and none for tokens absent from the text", () => {
   const target = vocabulary(["the", "there", "sea", "ship"]);
   const source = vocabulary(["ther", "sea", "zzz", "ship"]);
   const often = { source: encoding(0, 1), target: encoding(1, 2) };

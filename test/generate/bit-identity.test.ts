@@ -58,7 +58,7 @@ async function run(requests: readonly GenerationRequest[], slots: number) {
   return { events, statistics: engine.statistics() };
 }
 
-test("a sequence is the same alone and among others, bit by bit, however many slots there are", async () => {
+test("a sequence is bit-identical alone and batched, for any number of slots", async () => {
   const requests = Array.from({ length: 14 }, (_, id) => request(id, { logprobs: 3 }));
   const [few, many] = [await run(requests, 3), await run(requests, 16)];
   for (const one of requests) {
@@ -70,7 +70,7 @@ test("a sequence is the same alone and among others, bit by bit, however many sl
   expect(few.statistics).toMatchObject({ slots: 3, active: 0, queued: 0 });
 });
 
-test("greedy sequences are those of decoding with the exported graph's cache", async () => {
+test("greedy sequences equal those decoded with the exported graph's cache", async () => {
   const program = await compile(inferenceGraph(decoder), "cpu", 1, { weights: { refs: weights } });
   const requests = [4, 5, 6].map((id) => request(id, { sampling: greedy, maxTokens: 20 }));
   const { events } = await run(requests, 4);
@@ -81,7 +81,7 @@ test("greedy sequences are those of decoding with the exported graph's cache", a
   await program.close();
 });
 
-test("a reused prefix changes no bit, whether it was cached before or is computed meanwhile", async () => {
+test("a reused prefix changes no bit, whether cached before or computed meanwhile", async () => {
   const common = Array.from({ length: 200 }, (_, t) => (t * 31) % 4000);
   const requests = [1, 2, 3, 4].map((id) =>
     request(id, { prompt: Int32Array.from([...common, id, 7]), maxTokens: 8, logprobs: 1 }),
@@ -102,7 +102,7 @@ test("a reused prefix changes no bit, whether it was cached before or is compute
   }
 });
 
-test("a prompt's scores are the scorer's, and scoring changes neither its continuation nor the others", async () => {
+test("a prompt's scores equal the scorer's, and scoring changes neither its continuation nor the others", async () => {
   const requests = Array.from({ length: 8 }, (_, id) =>
     request(id, { scored: id > 1, logprobs: 2, ...(id === 7 && { maxTokens: 0 }) }),
   );
@@ -147,7 +147,7 @@ test("a prompt's scores are the scorer's, and scoring changes neither its contin
   expect(events).toEqual((await run([again], 1)).events);
 });
 
-test("the cache shrinks once a long sequence has gone, and the others go on unchanged", async () => {
+test("the cache shrinks after a long sequence, and the others continue unchanged", async () => {
   const long = request(1, { prompt: new Int32Array(450).fill(9), maxTokens: 2 });
   const short = request(2, { prompt: Int32Array.of(5, 6, 7), maxTokens: 40, logprobs: 1 });
   const { engine, events } = createEngine(2);

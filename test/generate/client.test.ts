@@ -33,7 +33,7 @@ async function expectFreeSlot(): Promise<void> {
   expect(client.statistics).toMatchObject({ active: 0, queued: 0 });
 }
 
-test("this thread goes on while the model runs", async () => {
+test("the main thread is free while the model runs", async () => {
   let [ended, turns] = [false, 0];
   const turning = (async () => {
     while (!ended) {

@@ -31,7 +31,7 @@ function promptScores(prompt: readonly number[]) {
 
 const numbers = (length: number, start = 0) => Array.from({ length }, (_, i) => (start + i) % 40);
 
-test("sequences of different lengths join and leave while others go on", async () => {
+test("sequences of different lengths join and leave while others continue", async () => {
   const { engine, events, model } = createEngine(2);
   const requests = [3, 9, 1, 5, 2].map((maxTokens, id) => request(id, numbers(3 + id), { maxTokens }));
   for (const one of requests) engine.submit(one);
@@ -56,7 +56,7 @@ test("sequences of different lengths join and leave while others go on", async (
   });
 });
 
-test("a long prompt is prefilled in chunks, between which others decode", async () => {
+test("a long prompt is prefilled in chunks, and others decode in between", async () => {
   const { engine, events, model } = createEngine(2);
   engine.submit(request(1, [5, 6, 7], { maxTokens: 30 }));
   await engine.step();
@@ -70,7 +70,7 @@ test("a long prompt is prefilled in chunks, between which others decode", async 
   expect(events.map(({ id }) => id)).toEqual([1, 1, 1, 1, 2, 1, 2]);
 });
 
-test("prompts reuse the whole chunks that another row has cached, but always run their last token", async () => {
+test("prompts reuse whole cached chunks of another row, but always run their last token", async () => {
   const { engine, events, model } = createEngine(2);
   const common = numbers(130);
   for (const [id, prompt] of [[...common, 1], [...common, 2], common.slice(0, 128)].entries()) {
@@ -85,7 +85,7 @@ test("prompts reuse the whole chunks that another row has cached, but always run
   expect(model.copies).toBe(0);
 });
 
-test("a prefix that is longer in a busy row is copied from there, and counted once", async () => {
+test("a longer prefix in a busy row is copied, and counted once", async () => {
   const { engine, events, model } = createEngine(2);
   const common = numbers(140);
   const prompts = [common.slice(0, 70), [...common, 1], [...common, 2]];
@@ -100,7 +100,7 @@ test("a prefix that is longer in a busy row is copied from there, and counted on
   expect([model.copies, engine.statistics().cachedTokens]).toEqual([2, 64 + 128]);
 });
 
-test("prompts that arrive together share a prefix as soon as one has computed it", async () => {
+test("prompts that arrive together share a prefix once one has computed it", async () => {
   const { engine, events } = createEngine(3);
   const prompts = [1, 2, 3].map((last) => [...numbers(130), last]);
   prompts.forEach((prompt, id) => engine.submit(request(id, prompt)));
@@ -172,7 +172,7 @@ test("a scored prompt runs in full, and its scores come before its first token",
   }
 });
 
-test("every sequence is the model's own, whatever else comes, goes, and shares the cache", async () => {
+test("every sequence matches the model, whatever else runs and shares the cache", async () => {
   const prompts = fc
     .tuple(fc.constantFrom(0, 7), fc.nat(200), fc.array(fc.nat(39), { minLength: 1, maxLength: 5 }))
     .map(([start, length, end]) => [...numbers(length, start), ...end]);

@@ -66,7 +66,7 @@ async function byEngine(folder: string, decoder: Decoder, prompts: readonly Int3
   return texts;
 }
 
-describe("greedy generation with a cache is that without one, also in a batch of different lengths", () => {
+describe("greedy generation is the same with and without a cache, also in a batch of different lengths", () => {
   for (const name of readdirSync(zoo))
     test(name, async () => {
       const folder = join(zoo, name);
@@ -88,7 +88,7 @@ describe("greedy generation with a cache is that without one, also in a batch of
     });
 });
 
-test("a text ends before a token that ends texts, and where the context does", async () => {
+test("a text ends before an end token, and at the context's limit", async () => {
   const folder = join(zoo, "llama_rope_linear");
   const decoder = readDecoder(folder);
   const program = await compile(inferenceGraph(decoder), "cpu", 1, {

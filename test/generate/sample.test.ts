@@ -32,8 +32,8 @@ const renormalized = (keep: (p: number, id: number) => boolean, temperature = 1)
   return kept.map((p) => p / sum);
 };
 
-describe("tokens are drawn as often as they are likely", () => {
-  test("with any temperature", () => {
+describe("tokens are drawn with their probabilities", () => {
+  test("at any temperature", () => {
     expectShares(shares({}), probabilities(1));
     expectShares(shares({ temperature: 0.5 }), probabilities(0.5));
     expectShares(shares({ temperature: 3 }), probabilities(3));
@@ -43,7 +43,7 @@ describe("tokens are drawn as often as they are likely", () => {
       shares({ topK: 3 }),
       renormalized((_, id) => [4, 0, 1].includes(id)),
     ));
-  test("among the fewest that hold p", () =>
+  test("among the smallest set with probability p", () =>
     expectShares(
       shares({ topP: 0.8 }),
       renormalized(
@@ -64,7 +64,7 @@ test("temperature 0 takes the most likely token; so does k = 1, and a tiny p", (
     expect(shares(sampling, 50)[4]).toBe(1);
 });
 
-test("penalties and biases move tokens as their definitions say", () => {
+test("penalties and biases follow their definitions", () => {
   const pick = (sampling: Partial<Sampling>, prompt: number[] = [], steps = 1) => {
     const sampler = new Sampler({ ...greedy, ...sampling }, prompt);
     return Array.from({ length: steps }, () => sampler.sample(logits));
@@ -79,7 +79,7 @@ test("penalties and biases move tokens as their definitions say", () => {
   expect(pick({ repetitionPenalty: 2 }, [4])).toEqual([0]);
 });
 
-test("the fewest that hold p are those of the k most likely, whose probabilities count among themselves", () => {
+test("topP applies to the renormalized top k", () => {
   const [a, b, c] = [4, 0, 1].map((id) => probabilities(1)[id]);
   // Of three tokens the first two hold 0.9, though not of all eight.
   expect([(a + b) / (a + b + c) > 0.9, a + b > 0.9]).toEqual([true, false]);
@@ -87,7 +87,7 @@ test("the fewest that hold p are those of the k most likely, whose probabilities
   expect(drawn.map((share) => share > 0)).toEqual([true, false, false, false, true, false, false, false]);
 });
 
-describe("all settings together are their definitions one after the other", () => {
+describe("all settings together apply one after the other", () => {
   /** A logit after bias and penalties, from what was in the prompt and what was generated. */
   function adjusted(id: number, prompt: readonly number[], generated: readonly number[], sampling: Sampling) {
     const { logitBias, repetitionPenalty, frequencyPenalty, presencePenalty } = sampling;
@@ -131,7 +131,7 @@ describe("all settings together are their definitions one after the other", () =
   });
   const prompts = fc.array(fc.nat(logits.length - 1), { maxLength: 4 });
 
-  test("whatever was in the prompt, and whatever was generated", () => {
+  test("for any prompt and any generated tokens", () => {
     fc.assert(
       fc.property(sampling, prompts, (sampling, prompt) => {
         const sampler = new Sampler(sampling, prompt);

@@ -75,7 +75,7 @@ test("an MPT with biases scores as in PyTorch", async () => {
   expect(largestDifference(nll, (await score(mptBias, ids)).nll)).toBeLessThan(1e-5);
 });
 
-test("single file, shards and ONNX give the same top ten tokens within 1e-5", async () => {
+test("a single file, shards and ONNX give the same top ten tokens, within 1e-5", async () => {
   const origin = demoModel("pocket-llama");
   const ids = Array.from({ length: 60 }, (_, i) => (i * 37) % 4999);
   using copy = copyFolder(origin);

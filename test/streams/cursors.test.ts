@@ -28,7 +28,7 @@ function listDocuments(files: readonly (readonly string[])[], epochs: number) {
   ).flat();
 }
 
-test("documents come from all files, once per epoch, and reading resumes from any of them", async () => {
+test("documents come from all files, once per epoch, and reading resumes at any of them", async () => {
   await fc.assert(
     fc.asyncProperty(data, async ({ files, epochs, window, seed }) => {
       const writeLine = (line: string, file: number, row: number) =>
@@ -64,7 +64,7 @@ test("documents come from all files, once per epoch, and reading resumes from an
   );
 });
 
-test("each time through the data, and each window, has an order of its own", async () => {
+test("each epoch and each window has its own order", async () => {
   const rows = Array.from({ length: 40 }, (_, row) => JSON.stringify({ text: `${row}` }));
   using folder = createFolder({ "a.jsonl": rows.join("\n"), "b.jsonl": rows.join("\n") });
   const files = ["a", "b"].map((name) => join(folder.path, `${name}.jsonl`));

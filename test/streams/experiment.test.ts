@@ -37,7 +37,7 @@ arms:
   fusellm: { recipe: fusellm }
 `;
 
-test("an arm ends as a run of its own does, and the text is the same for all", async () => {
+test("an arm ends like a separate run, and the text is the same for all", async () => {
   const path = join(folder, "experiment.yaml");
   writeFileSync(path, `${common}out: ${folder}/out\n${arms}`);
   const read = readExperiment(path);
@@ -68,7 +68,7 @@ test("an arm ends as a run of its own does, and the text is the same for all", a
   }
 });
 
-test("the command writes a table, a plot and a page, and continues with the missing seeds", async () => {
+test("the command writes a table, a plot and a page, and resumes with the missing seeds", async () => {
   const path = join(folder, "command.yaml");
   writeFileSync(path, `${common}out: ${folder}/command\n${arms.split("\n").slice(0, 5).join("\n")}`);
   const command = (...args: string[]) =>
@@ -95,7 +95,7 @@ test("the command writes a table, a plot and a page, and continues with the miss
   expect(other.exitCode).toBe(1);
 });
 
-test("arms that would not see the same text are refused, and a setting that is not there", () => {
+test("arms that would see different text are refused, and so are unknown settings", () => {
   const refuse = (yaml: string) => {
     const path = join(folder, "bad.yaml");
     writeFileSync(path, `${common}out: ${folder}/bad\nseeds: [1]\narms:\n  a: {}\n  b: ${yaml}\n`);
@@ -105,7 +105,7 @@ test("arms that would not see the same text are refused, and a setting that is n
   expect(refuse("{ fusion: { lambda: 1 } }")).toThrow("arms.b: fusion.lambda: there is no such setting");
 });
 
-test("a recipe is below what a configuration says itself, and above the defaults", () => {
+test("a recipe overrides the defaults, and the configuration overrides the recipe", () => {
   const path = join(folder, "recipe.yaml");
   writeFileSync(path, `${common}out: ${folder}/recipe\nrecipe: fusellm\nfusion: { lmWeight: 0.5 }\n`);
   const { fusion, pack } = readConfig(path);
@@ -168,7 +168,7 @@ test("an arm uses only its own sources, even if another arm has a source in the 
   ]);
 });
 
-test("plot and page take names as text", () => {
+test("plot and page escape names", () => {
   for (const text of [plot(results, "CLM"), page(results, "CLM", "bun run <x>")]) {
     expect(text).not.toContain("<b>");
     expect(text).toContain("&lt;b&gt;");

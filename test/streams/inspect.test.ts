@@ -12,7 +12,7 @@ const found = (...settings: string[]) => inspect(readConfig(demo, settings), tex
 let byText: Inspection;
 beforeAll(async () => void (byText = await found()), 60_000);
 
-test("each teacher's probabilities and what none of its candidates has sum to 1", () => {
+test("each teacher's candidates and the rest sum to 1", () => {
   expect(byText.tokens.length).toBeGreaterThan(10);
   for (const { teachers } of byText.tokens)
     for (const { candidates, rest } of teachers) {
@@ -38,7 +38,7 @@ test("where a fallback applies, the teacher has no candidates", async () => {
   for (const { candidates } of unaligned) expect(candidates).toEqual([]);
 });
 
-test("no number is above 100, in the terminal and on the page, and the text's part has a name of its own", () => {
+test("no percentage exceeds 100, in the terminal and on the page, and the text's share has its own name", () => {
   const table = terminalTable(byText, 200);
   const html = page(byText);
   const numbers = [
@@ -53,7 +53,7 @@ test("no number is above 100, in the terminal and on the page, and the text's pa
   for (const row of table.split("\n")) expect(Bun.stringWidth(row)).toBeLessThanOrEqual(200);
 });
 
-test("a token cannot command a terminal", () => {
+test("a token cannot send control codes to the terminal", () => {
   const view = { teachers: [], fused: [{ token: "\x1b[2J\r", probability: 1 }], truth: 1, token: "\x07" };
   const shown = terminalTable({ teachers: [], tail: "text", tokens: [view] }, 80);
   expect(shown).toContain("␇");

@@ -49,7 +49,7 @@ for (const [signal, code] of [
     expect(existsSync(join(out, "run.lock"))).toBe(false);
   });
 
-test("a signal while models load ends the run, and nothing is reported that was not measured", async () => {
+test("a signal while models load ends the run, and nothing unmeasured is reported", async () => {
   const child = await until("loading", command("loading", "train.steps=3000"));
   child.kill("SIGINT");
   expect(await child.exited).toBe(130);
@@ -69,7 +69,7 @@ test.if(existsSync("/dev/full"))("a standard output that is full is an error", a
   );
 });
 
-test("a standard error that nobody reads (any more) is no error: the result decides", async () => {
+test("a closed standard error is no error: the result decides", async () => {
   const args = command("unread", "train.steps=2").filter((arg) => arg !== "--json");
   const script = 'exec 3>&1; { "$@" 2>&1 >/dev/null; echo "exit $?" >&3; } | true';
   const shell = Bun.spawn(["sh", "-c", script, "sh", ...args], { cwd: root, stdout: "pipe" });

@@ -14,7 +14,7 @@ async function firstStep(...settings: string[]): Promise<Progress> {
   return steps[0];
 }
 
-test("the language-model loss is the mean nll per token, whatever is fused with whatever weights", async () => {
+test("the language-model loss is the mean nll per token, whatever the fusion", async () => {
   const plain = await firstStep("fusion.lmWeight=1");
   expect(plain.lmLoss).toBeCloseTo(plain.loss, 5);
   expect(plain.fusionLoss).toBeUndefined();

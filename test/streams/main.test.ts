@@ -23,7 +23,7 @@ function fuse(...args: string[]) {
   return { exitCode, out: stdout.toString(), err: stderr.toString() };
 }
 
-test("--help teaches", () => {
+test("--help lists the options, files and signals", () => {
   const { exitCode, out } = fuse("--help");
   expect(exitCode).toBe(0);
   for (const word of ["--set path=value", "--max-steps N", "--resume", "summary.json", "Ctrl-C"])

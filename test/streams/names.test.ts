@@ -35,7 +35,7 @@ describe("a name", () => {
   ] as const)
     test(`tells ${paths.join(", ")} apart`, () => expect(nameModels(paths)).toEqual([...names]));
 
-  test("that is given stays, and what would be called the same gives way", () => {
+  test("that is given stays, and derived names avoid it", () => {
     expect(nameModels(["/m/t", { path: "/a/model", name: "model" }, "/b/model"])).toEqual([
       "t",
       "model",

@@ -41,7 +41,7 @@ for (const settings of [
     "fusion.lmWeight=0",
   ],
 ])
-  test(`of odd texts all numbers are finite (${settings.join(" ") || "default"})`, async () => {
+  test(`odd texts give finite numbers (${settings.join(" ") || "default"})`, async () => {
     const { summary, steps } = await runOn(odd, ...settings);
     expect(steps.length).toBeGreaterThan(0);
     for (const { loss, lmLoss, gradientNorm, fusionLoss } of steps)
@@ -68,7 +68,7 @@ test("a teacher without a block has no figures", () => {
   });
 });
 
-test("a document that fills its last block still ends with the token that says so", async () => {
+test("a document that fills its last block still ends with the end token", async () => {
   const tokenizer = readTokenizer(demoModel("pocket-llama"));
   let text = "";
   while ((await tokenizer.encode(text)).ids.length < 64) text += "a ";
@@ -85,7 +85,7 @@ test("rows may be shorter than blocks", async () => {
   for (const bits of Object.values(summary.bitsPerByte.end)) expect(bits).toBeGreaterThan(0);
 });
 
-describe("a teacher whose tokenizer makes nothing of a text", () => {
+describe("a teacher whose tokenizer gives no tokens for a text", () => {
   const [target, source] = ["pocket-llama", "pocket-mpt"].map((name) => readTokenizer(demoModel(name)));
   const options = { temperature: 1, tail: "text", topK: 2 } as const;
   const vocabularies = [source.vocabulary, target.vocabulary] as const;
@@ -108,7 +108,7 @@ describe("a teacher whose tokenizer makes nothing of a text", () => {
     ],
     ["identity", identityAligner(options, target.vocabulary.tokens.length)],
   ] as const)
-    test(`is silent, and nothing is told of it (${name})`, async () => {
+    test(`has no targets and no statistics (${name})`, async () => {
       const text = name === "identity" ? none : await target.encode(" \n ");
       async function* scored(): AsyncGenerator<Scored> {
         yield {

@@ -43,7 +43,7 @@ const packing: fc.Arbitrary<PackOptions> = fc.record({
 const packed = (items: readonly Fused[], options: PackOptions, tokensTaken = 0): Promise<Packed[]> =>
   Array.fromAsync(pack(stream(items), options, { tokensTaken }));
 
-test("rows hold all tokens in their order, each with its own target, and what follows a block only if it may", async () => {
+test("rows hold all tokens in order, each with its target; across blocks only without boundaries", async () => {
   await fc.assert(
     fc.asyncProperty(blocks, packing, async (all, options) => {
       const { rowLength, entries, boundaries } = options;
@@ -97,7 +97,7 @@ test("rows hold all tokens in their order, each with its own target, and what fo
   );
 });
 
-test("from where any row says, the rows after it are packed as they were", async () => {
+test("resuming after any row packs the same rows", async () => {
   await fc.assert(
     fc.asyncProperty(blocks, packing, async (all, options) => {
       const items = all.map(createFused);
@@ -178,7 +178,7 @@ test("a run resumed after any step trains on the targets of an uninterrupted one
   );
 });
 
-test("over a row, teachers are compared by the means over its tokens, and λ is that of its step", async () => {
+test("with scope 'row' teachers are compared by their means over the row, and λ is that of its step", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(teaching, { minLength: 1, maxLength: 6 }), fusing, async (all, options) => {
       const items = all.map(createAligned);

@@ -8,7 +8,7 @@ import { teacherScores } from "../../streams/pipeline.ts";
 import { demoModel, demoModels } from "../close.ts";
 import { demo } from "./small-run.ts";
 
-test("no stage prepares more text than the steps need and one call of the teachers besides", async () => {
+test("no stage prepares more text than the steps and one teacher call need", async () => {
   const given = readConfig(demo, [
     "train.steps=3",
     "blockSize=128",

@@ -74,7 +74,7 @@ for (const [every, ...settings] of [
     expect(new Set(whole.ends.map(({ next }) => next.tokensBefore)).size).toBeGreaterThan(6);
   });
 
-test("fewer steps are the beginning of more, and go on to them", async () => {
+test("a shorter run is the beginning of a longer one, and can be extended to it", async () => {
   const given = config();
   await using teachers = await openTeachers(given);
   const whole = await teachers.steps();
@@ -85,7 +85,7 @@ test("fewer steps are the beginning of more, and go on to them", async () => {
   }
 });
 
-test("the number of rows in a batch changes no bit, of weights, in 8 bits or of an ONNX file", async () => {
+test("the batch size changes no bit, for weights, 8-bit weights and ONNX files", async () => {
   const onnx = join(folder, "onnx-only");
   await writeOnnxOnly(onnx, "pocket-openllama", ["fp32", "q8"]);
   const sources = `sources=[{path: ${demoModel("pocket-mpt")}, dtype: q8}, {path: ${onnx}, name: exact}, {path: ${onnx}, name: q8, dtype: q8}]`;

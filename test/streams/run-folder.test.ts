@@ -82,7 +82,7 @@ describe("one run at a time", () => {
     expect(existsSync(path)).toBe(true);
   });
 
-  test("of many that find a dead one's lock at the same time, one gets it", async () => {
+  test("of many processes that find a stale lock at once, one gets it", async () => {
     mkdirSync(out);
     const path = join(out, "run.lock");
     writeFileSync(path, JSON.stringify({ pid: 2 ** 22 + 1, host: hostname(), started: "1" }));
@@ -124,7 +124,7 @@ describe("what no run wrote is not touched", () => {
         expect(readdirSync(out)).toEqual([name]);
       });
 
-  test("other files may lie beside a run, and stay", async () => {
+  test("other files beside a run stay", async () => {
     mkdirSync(out);
     writeFileSync(join(out, "notes.txt"), "mine");
     (await open()).close();
@@ -135,7 +135,7 @@ describe("what no run wrote is not touched", () => {
     expect(readdirSync(out).sort()).toEqual(["notes.txt", "run.json"]);
   });
 
-  test("what the run reads may not lie in what it replaces, not by another name either", async () => {
+  test("a run's inputs may not be in the folder it replaces, not even through a link", async () => {
     const model = join(out, "model");
     mkdirSync(model, { recursive: true });
     writeFileSync(join(out, "run.json"), JSON.stringify({ finishedAtStep: 3 }));
@@ -179,7 +179,7 @@ describe("an earlier run in the folder", () => {
     expect(readdirSync(out)).toEqual(["run.json"]);
   });
 
-  test("finished: it is extended by more steps, or replaced, or left alone", async () => {
+  test("finished: it is extended, replaced, or left unchanged", async () => {
     const first = await open();
     await checkpoint(120);
     await first.finish(120);
@@ -206,7 +206,7 @@ describe("an earlier run in the folder", () => {
     expect(readdirSync(join(out, "events"))).toEqual(["other"]);
   });
 
-  test("finished, and its checkpoint removed: it is not begun again in place of being extended", async () => {
+  test("finished, but without its checkpoint: it is not restarted instead of extended", async () => {
     const first = await open();
     await first.finish(120);
     first.close();
@@ -215,7 +215,7 @@ describe("an earlier run in the folder", () => {
     );
   });
 
-  test("one that has not begun leaves nothing, and a folder that was there stays", async () => {
+  test("not started: it leaves nothing, and an existing folder stays", async () => {
     const refused = await open();
     refused.discard();
     refused.close();
@@ -237,7 +237,7 @@ describe("an earlier run in the folder", () => {
     (await open()).close();
   });
 
-  test("none: there is nothing to go on with, and no folder is left", async () => {
+  test("none: there is nothing to resume, and no folder is left", async () => {
     expect(await catchMessage(open(config(), { resume: true }))).toMatch(
       `${out}: not found; there is no run to resume`,
     );
@@ -249,7 +249,7 @@ describe("an earlier run in the folder", () => {
     );
   });
 
-  test("parts of a checkpoint that a killed process left are removed", async () => {
+  test("partial checkpoints left by a killed process are removed", async () => {
     (await open()).close();
     mkdirSync(join(out, "checkpoint-9.partial"));
     (await open()).close();

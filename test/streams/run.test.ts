@@ -147,7 +147,7 @@ for (const settings of [
     expect(credit).toBeCloseTo(1, 2);
   });
 
-test("an interrupted run resumes where it stopped, and ends as an uninterrupted one does", async () => {
+test("an interrupted run resumes where it stopped, and ends like an uninterrupted one", async () => {
   const settings = [
     "prefetchBytes=0",
     "data.shuffle=7",
@@ -179,7 +179,7 @@ test("an interrupted run resumes where it stopped, and ends as an uninterrupted 
   expect(hashModel("broken")).toBe(hashModel("straight"));
 });
 
-test("breaking off early stops every stage and every worker", async () => {
+test("stopping early stops every stage and every worker", async () => {
   const controller = new AbortController();
   const stages = new Stages(controller.signal, 1e6);
   const given = config("early");
@@ -210,7 +210,7 @@ function configureText(name: string, rows: readonly string[], ...more: string[])
 }
 const bad = (count: number, at = 20) => [...lines(at), '{"text": 3}', ...lines(count - at - 1)];
 
-test("a bad row is found before the first step, where all of the text is needed", async () => {
+test("a bad row is found before the first step if all of the text is needed", async () => {
   const given = configureText("bad", bad(40), "train.steps=20");
   expect(await catchMessage(run(given))).toMatch(
     /bad\.jsonl: row 20: column "text" is number, expected a string$/,
@@ -246,7 +246,7 @@ test("a run without any text is an error, before the first step", async () => {
   expect(existsSync(join(folder, "empty", "model"))).toBe(false);
 });
 
-test("where the data have fewer steps, the schedule ends with them, with a note", async () => {
+test("if the data have fewer steps, the schedule ends with them, with a note", async () => {
   const rates: number[] = [];
   const summary = await run(configureText("short", lines(12), "train.steps=1000", "fusion.lmWeight=1"), {
     listener: { step: ({ learningRate }) => void rates.push(learningRate) },
@@ -287,7 +287,7 @@ describe("going on", () => {
     expect(hashModel("last")).toBe(hashModel("last-whole"));
   });
 
-  test("settings that do not rewrite the past may change, others are named", async () => {
+  test("settings that do not affect past steps may change, others are refused by name", async () => {
     await run(config("change", ...clm, "train.steps=8"), stopAt(3));
     const refused: [string[], string][] = [
       [["blockSize=100"], "blockSize was 128, now 100"],
@@ -328,7 +328,7 @@ describe("going on", () => {
     expect(Object.keys(summary.bitsPerByte.end).length).toBe(3);
   });
 
-  test("a finished run is extended, as if it had been that long", async () => {
+  test("a finished run is extended as if it had been that long from the start", async () => {
     const settings = [...clm, "train.warmup=0", "train.floor=1"];
     await run(config("long", ...settings, "train.steps=5"));
     await run(config("extended", ...settings, "train.steps=3"));
@@ -356,7 +356,7 @@ describe("going on", () => {
   });
 });
 
-test("what cannot be saved at the end costs no step: there is a checkpoint, and the run says so", async () => {
+test("a model that cannot be saved at the end costs no step: the error names the checkpoint", async () => {
   using target = copyFolder("demo/models/pocket-llama");
   const given = config("unsaved", "fusion.lmWeight=1", "train.checkpointEvery=1000", `target=${target.path}`);
   const path = join(target.path, "config.json");
@@ -370,7 +370,7 @@ test("what cannot be saved at the end costs no step: there is a checkpoint, and 
   expect(await run(given, { resume: true })).toMatchObject({ steps: 4, finished: true });
 });
 
-test("what the last save needs is looked at before the first step", async () => {
+test("the files that the last save needs are checked before the first step", async () => {
   using target = copyFolder("demo/models/pocket-llama");
   const given = config("companions", "fusion.lmWeight=1", `target=${target.path}`);
   const path = join(target.path, "special_tokens_map.json");
@@ -407,7 +407,7 @@ test("a diverging run keeps its last good checkpoint, and resumes from it with a
   for (const bits of Object.values(rescued.bitsPerByte.end)) expect(bits).toBeLessThan(3);
 });
 
-test("checkpoints are written by time, too", async () => {
+test("checkpoints are also written by time", async () => {
   const out = join(folder, "timed");
   const found: string[][] = [];
   const names = () => readdirSync(out).filter((name) => name.startsWith("checkpoint-"));
@@ -438,7 +438,7 @@ test("a disk without room for what a run writes is refused before the run", asyn
   expect(existsSync(join(folder, "large"))).toBe(false);
 });
 
-test("text for fewer steps than were done is refused, not taken for the end", async () => {
+test("text for fewer steps than were done is refused, not taken as the end", async () => {
   const clm = ["fusion.lmWeight=1", "train.steps=8", "data.epochs=9"];
   const given = configureText("fewer", lines(8), ...clm);
   const controller = new AbortController();

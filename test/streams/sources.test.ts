@@ -21,7 +21,7 @@ afterEach(() => expect(liveWorkers.size).toBe(0));
 const config = (out: string, ...more: string[]) =>
   smallConfig(join(folder, out), "forward.rows=2", "train.steps=2", ...more);
 
-test("a source may be an ONNX file, which says the same as the weights that it was made of", async () => {
+test("a source may be an ONNX file, and gives the same losses as its weights", async () => {
   const weights = await runSteps(config("weights", `sources=[${demoModel("pocket-openllama")}]`));
   const exported = await runSteps(config("exported", `sources=[${onnx}]`));
   expect(exported.steps.length).toBe(2);
@@ -29,7 +29,7 @@ test("a source may be an ONNX file, which says the same as the weights that it w
     expect(Math.abs(loss - weights.steps[i].loss)).toBeLessThan(1e-5);
 });
 
-test("a source may have a name and a cheaper dtype, of its weights or of an ONNX file", async () => {
+test("a source may have a name and a smaller dtype, for weights and ONNX files", async () => {
   const { summary } = await runSteps(
     config(
       "q8",
@@ -54,7 +54,7 @@ test("a target needs weights, and is trained in float32", async () => {
   expect(existsSync(join(folder, "never"))).toBe(false);
 });
 
-test("the result is written in the type and the forms that are asked for", async () => {
+test("the result is written in the requested dtype and forms", async () => {
   await run(config("forms", "save.dtype=BF16", "save.shardBytes=1000000", "save.onnx=[q8]", "sources=[]"));
   const model = join(folder, "forms/model");
   expect(JSON.parse(readFileSync(join(model, "config.json"), "utf8")).dtype).toBe("bfloat16");
@@ -62,7 +62,7 @@ test("the result is written in the type and the forms that are asked for", async
   for (const { dtype } of (await readWeights(model, readDecoder(model))).values()) expect(dtype).toBe("BF16");
 });
 
-test("a source may be a hub id; one that does not exist is reported in one line", async () => {
+test("a source may be a hub id; an unknown one is a one-line error", async () => {
   const origin = demoModel("pocket-mpt");
   const names = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"];
   const commit = "d".repeat(40);

@@ -152,7 +152,7 @@ const stages: Record<
 
 for (const [name, { items, run }] of Object.entries(stages))
   describe(name, () => {
-    test("pulls nothing that nobody asked for", async () => {
+    test("pulls nothing before it is asked", async () => {
       const { seen, source } = countedItems(items);
       const stage = run(source as AsyncIterable<never>)[Symbol.asyncIterator]();
       await stage.next();
@@ -164,7 +164,7 @@ for (const [name, { items, run }] of Object.entries(stages))
       expect(seen.closed).toBe(1);
     });
 
-    test("passes an error of its source on, once, and closes it", async () => {
+    test("passes on its source's error once, and closes it", async () => {
       let closed = 0;
       async function* broken() {
         try {
@@ -185,7 +185,7 @@ for (const [name, { items, run }] of Object.entries(stages))
     });
   });
 
-test("blocks of a document concatenate to it, and only the last one ends it", async () => {
+test("a document's blocks concatenate to it, and only the last one is marked last", async () => {
   const blocks = await Array.fromAsync(
     split(countedItems([document(speech), document("")]).source, list, 100),
   );
@@ -198,7 +198,7 @@ test("blocks of a document concatenate to it, and only the last one ends it", as
   expect(rest.slice(0, 2)).toEqual([second, third]);
 });
 
-test("the end of a document is each model's own end-of-text token, and inside of one there is none", async () => {
+test("a document ends with each model's own end-of-text token, and has none inside", async () => {
   const [inside, end] = await Array.fromAsync(
     tokenize(countedItems([block("Amen. ", false), block("Amen.")]).source, tokenizers),
   );
@@ -237,7 +237,7 @@ describe("forward", () => {
   const run = (changes: Partial<ForwardOptions> = {}) =>
     Array.fromAsync(forward(countedItems(items).source, [teacher], { ...options, ...changes }));
 
-  test("gives the same for any number of rows in a batch and of calls under way", async () => {
+  test("gives the same for any batch size and concurrency", async () => {
     const all = await run();
     expect(all.map(({ teachers: [{ scores }] }) => scores.nll[0])).toEqual(
       items.map(({ target }) => target.ids.length),
@@ -246,7 +246,7 @@ describe("forward", () => {
       for (const concurrency of [1, 5]) expect(await run({ rows, concurrency })).toEqual(all);
   });
 
-  test("skips tokens and ends at the maximum, in the same groups as the whole", async () => {
+  test("skips tokens and ends at the maximum, with the same groups", async () => {
     const all = await run();
     const tokens = items.map(({ target }) => target.ids.length);
     const upTo = (n: number) => tokens.slice(0, n).reduce((a, b) => a + b, 0);
@@ -256,7 +256,7 @@ describe("forward", () => {
         expect(await run({ skipTokens: upTo(from), maxTokens: upTo(to) })).toEqual(all.slice(from, to));
   });
 
-  test("asks the teachers for nothing else", async () => {
+  test("scores nothing else", async () => {
     asked.length = 0;
     await run({ skipTokens: 1 + 2 + 3, maxTokens: 1 + 2 + 3 + 4 + 5 + 6 + 7 });
     // The second group is 7, 1, 2, 3, 4.
@@ -269,7 +269,7 @@ describe("pack", () => {
     Array.fromAsync(pack(countedItems(items).source, options, { tokensTaken }));
   const items = [createFused([1, 2, 3], 0), createFused([4, 5, 6], 1)];
 
-  test("fills rows; a token sees its own block, positions restart with it, and nothing follows a block's end", async () => {
+  test("with boundaries a token sees its own block, positions restart, and a block's end has no target", async () => {
     const [first, second] = await packed(items);
     expect([...first.ids, ...second.ids]).toEqual([1, 2, 3, 4, 5, 6, 0, 0]);
     expect([...first.documents]).toEqual([0, 0, 0, 1]);
@@ -283,7 +283,7 @@ describe("pack", () => {
     for (let t = 0; t < 4; t++) expect(second.probabilities[2 * t] + second.probabilities[2 * t + 1]).toBe(1);
   });
 
-  test("or concatenates plainly, as the reference: a block's end predicts the next one's begin", async () => {
+  test("without boundaries, as in the reference, a block's end predicts the next block's start", async () => {
     const [first] = await packed(items, { ...packOptions, boundaries: false });
     expect([...first.documents]).toEqual([0, 0, 0, 0]);
     expect([...first.positions]).toEqual([0, 1, 2, 3]);
@@ -291,7 +291,7 @@ describe("pack", () => {
     expect(first.targets[4]).toBe(4);
   });
 
-  test("each row says where the stream resumes after it", async () => {
+  test("each row has the point where the stream resumes after it", async () => {
     const [first, second] = await packed(items);
     expect(first.next).toEqual({ ...origin, tokensBefore: 3, tokensTaken: 1 });
     const [again] = await packed(items.slice(1), packOptions, first.next.tokensTaken);
@@ -336,7 +336,7 @@ describe("train", () => {
     return { seen, got, steps: done };
   };
 
-  test("takes as many rows as a step needs and no more, each token weighing the same", async () => {
+  test("takes exactly the rows that a step needs, and every token weighs the same", async () => {
     const { seen, got, steps } = await run(100);
     expect(seen).toEqual({ pulled: 12, closed: 1 });
     expect(got[1].map(({ ids }) => [...ids])).toEqual([
@@ -357,7 +357,7 @@ describe("train", () => {
     });
   });
 
-  test("weights of a step add up to 1, however small they are together", async () => {
+  test("the weights of a step add up to 1, however small", async () => {
     const { source } = countedItems([{ ...row(0), weights: Float32Array.of(0.125, 0.0625) }]);
     let sum = 0;
     const step = async (batches: readonly Batch[]) => {
@@ -368,7 +368,7 @@ describe("train", () => {
     expect(sum).toBeCloseTo(1, 6);
   });
 
-  test("a last step may have fewer rows, and steps of an earlier run count", async () => {
+  test("the last step may have fewer rows, and steps of an earlier run count", async () => {
     const { got, steps } = await run(7, 1);
     expect(steps.map(({ step }) => step)).toEqual([2, 3]);
     expect(got[1].map(({ ids }) => ids.length)).toEqual([4, 4]);
@@ -425,7 +425,7 @@ describe("fuse", () => {
     ]);
   });
 
-  test("minCE takes the better of two that are far behind one that is silent", async () => {
+  test("minCE takes the better of two teachers that are far behind an unaligned one", async () => {
     const item = aligned(3, [40, 30]);
     const silent = { offsets: new Int32Array(4), ids: new Int32Array(0), values: new Float32Array(0) };
     const best = { ...item.teachers[0], rows: silent, nll: 1 };
@@ -434,7 +434,7 @@ describe("fuse", () => {
     expect(await winners([three], { scope: "sequence", sharpness: 0.01 })).toEqual([[2, 2]]);
   });
 
-  test("or row by row, by the means over a row's tokens, also where the stream resumes within a block", async () => {
+  test("compares teachers row by row by their means, also when resuming within a block", async () => {
     // Rows of 4 tokens: 3 of the first block and 1 of the second; 3 of the second and 1 of the third; …
     const items = [aligned(3, [1, 2]), aligned(4, [5, 2]), aligned(4, [0, 2]), aligned(2, [9, 2])];
     // Row 0: (3·1 + 5)/4 = 2 against 2, and the first of equals wins. Row 1: (3·5 + 0)/4. Row 2: (3·0 + 9)/4.
@@ -469,7 +469,7 @@ describe("shuffle", () => {
   const shuffled = (window: number, seed: number, from: Cursor = firstCursor, items = documents) =>
     Array.fromAsync(shuffle(countedItems(items).source, window, seed, from));
 
-  test("permutes windows, each seed in its own way and always the same, and 0 leaves the order", async () => {
+  test("permutes windows reproducibly by seed, and a window of 0 keeps the order", async () => {
     const first = await shuffled(6, 1);
     expect(ids(first)).not.toEqual(ids(documents));
     expect(new Set(ids(first.slice(0, 6)))).toEqual(new Set(ids(documents.slice(0, 6))));
@@ -479,7 +479,7 @@ describe("shuffle", () => {
     expect(await shuffled(0, 1)).toEqual(documents);
   });
 
-  test("resumes from any of its documents", async () => {
+  test("resumes at any of its documents", async () => {
     const all = await shuffled(6, 1);
     for (const [i, { cursor }] of all.entries()) {
       const left = documents.filter((document) => document.cursor.row >= cursor.row);

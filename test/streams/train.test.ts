@@ -72,7 +72,7 @@ const token: fc.Arbitrary<Token> = fc
   });
 const steps = fc.array(fc.array(token, { minLength: T, maxLength: T }), { minLength: 4, maxLength: 4 });
 
-test("the fusion term is a cross-entropy, or a KL divergence, per token that is fused", async () => {
+test("the fusion term is a cross-entropy, or a KL divergence, per fused token", async () => {
   const sums = (rows: readonly Token[][], of: (token: Token) => number) =>
     rows.flat().reduce((sum, token) => sum + token.weight * of(token), 0);
   await fc.assert(
@@ -99,7 +99,7 @@ test("the fusion term is a cross-entropy, or a KL divergence, per token that is 
   );
 });
 
-test("a KL divergence from what was fused is without the entropy that a cross-entropy has", async () => {
+test("the KL divergence is the cross-entropy less the fused entropy", async () => {
   // Of ids 0, 1 and 2 the model has 1, 2 and 3 parts.
   const fused = [
     [0, 1 / 6],

@@ -59,7 +59,7 @@ test("weights and an ONNX file of the same model are teachers of two kinds, and 
   for (const { close } of teachers) await close();
 });
 
-test("teachers share workers in turn, and a worker ends with the last of its teachers", async () => {
+test("teachers are spread over workers, and a worker ends with its last teacher", async () => {
   const open = options(2);
   const teachers = await Promise.all(
     ["a", "b", "c"].map((name) => openTeacher(describeTeacher(spec(name, demoModel("pocket-mpt"))), open)),
@@ -80,11 +80,11 @@ test("a teacher that cannot be loaded leaves no worker", async () => {
   expect(await catchMessage(missing)).toContain("missing");
 });
 
-test("a folder in a form that it does not have is refused by name", () => {
+test("a dtype that the folder lacks is refused by name", () => {
   expect(() => describeTeacher(spec("onnx", onnx, { dtype: "q4" }))).toThrow(onnx);
 });
 
-test("a score that is no number is refused with its text, its token and the reason", async () => {
+test("a non-finite score is refused with its text, token and reason", async () => {
   const scores = [0.5, NaN].map((nll) => ({
     nll: Float32Array.of(nll, 0),
     topIds: new Int32Array(0),

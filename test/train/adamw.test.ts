@@ -29,7 +29,7 @@ test("the kernel is what its text assembles to", async () => {
   expect(await Bun.file(join(folder, "adamw.wasm")).bytes()).toEqual(new Uint8Array(buffer));
 });
 
-test("three steps are the paper's, for tensors of any size", () => {
+test("three steps match the paper's formula, for tensors of any size", () => {
   const gradient = fc.double({ min: -2, max: 2, noNaN: true }).filter((g) => g === 0 || Math.abs(g) > 1e-6);
   // Sizes about the block of 4096 numbers in which the kernel works.
   const size = fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 4090, max: 8200 }));
@@ -54,6 +54,6 @@ test("three steps are the paper's, for tensors of any size", () => {
   );
 });
 
-test("its state is two tensors of the weight's shape, named as PyTorch names them", () => {
+test("its state is two tensors of the weight's shape, named as in PyTorch", () => {
   expect(optimizer.state([3, 4])).toEqual({ exp_avg: [3, 4], exp_avg_sq: [3, 4] });
 });

@@ -110,7 +110,7 @@ test("a score that is not finite names the model and the weight", async () => {
   await worker.close();
 });
 
-test("with far too large a learning rate a run ends at once, says so, and saves nothing", async () => {
+test("a run that diverges at once is an error, and nothing is saved", async () => {
   const settings = ["train.learningRate=1e30", "train.checkpointEvery=1", "sources=[]"];
   expect(await catchMessage(run(config("diverges", ...settings)))).toMatch(
     /^train: \S+\[\d+(, \d+)?\] is -?[\d.e+]+ after step 1: the learning rate of 1e\+30 is too large; lower train\.learningRate/,
@@ -165,14 +165,14 @@ describe("a trainer", () => {
     await trainer.close();
   });
 
-  test("without a token to train on there is no loss and no gradient", async () => {
+  test("without a token to train on there is neither loss nor gradient", async () => {
     const trainer = await create();
     const result = await trainer.step([{ ...batch, weights: new Float32Array(8) }], 1e-4);
     expect(result).toEqual({ loss: 0, nll: undefined, nllPart: 0, gradientNorm: 0 });
     await trainer.close();
   });
 
-  test("a checkpoint that holds a number that is not finite is not resumed from", async () => {
+  test("a checkpoint with a non-finite number is refused", async () => {
     const trainer = await create();
     const path = join(folder, "damaged.safetensors");
     await trainer.save(path);
@@ -184,7 +184,7 @@ describe("a trainer", () => {
   });
 });
 
-test("the first number that is not finite is found anywhere, and infinities of both signs do not cancel", () => {
+test("the first non-finite number is found anywhere, and infinities of both signs do not cancel", () => {
   fc.assert(
     fc.property(
       fc.float32Array({ noNaN: true, noDefaultInfinity: true, minLength: 1 }),
