@@ -72,7 +72,7 @@ describe("the forward pass", () => {
       const sequences: Int32Array[] = [];
       for (const { text, input_ids } of items) {
         const { ids } = await tokenizer.encode(text);
-        // The reference's slow tokenizer puts a blank of its own before one that is there; tokenizer.json does not.
+        // The reference's slow tokenizer prepends a space even to a leading space; tokenizer.json does not.
         if (!(role === "target" && text.startsWith(" ")))
           expect([...ids, tokenizer.eos].slice(0, 128)).toEqual(input_ids);
         sequences.push(Int32Array.from(input_ids));
@@ -89,7 +89,7 @@ describe("the forward pass", () => {
             expect(Math.abs(topLogProbs[t * 10 + k] - value - shift)).toBeLessThan(2e-2),
           );
           const ours = new Set(topIds.subarray(t * 10, t * 10 + 10));
-          // The last place may go to another where half precision makes a tie.
+          // A tie in half precision may change the last place.
           expect(per_step_indices[t].filter((id: number) => !ours.has(id)).length).toBeLessThanOrEqual(1);
         });
       }
@@ -143,7 +143,7 @@ describe("the training step", () => {
       }>(data.grads)) {
         const gradient = gradients.get(key)!;
         expectRelative(Math.sqrt(gradient.reduce((sum, value) => sum + value * value, 0)), norm, 1e-4);
-        // A single value may be next to nothing beside the tensor's largest.
+        // A single value may be negligible beside the tensor's largest.
         at.forEach((index, i) => expectRelative(gradient[index], values[i], 1e-4, 1e-5 * norm));
       }
       for (const [loss, norm] of data.adamw.loss_and_norm) {
@@ -284,7 +284,7 @@ describe("the fused loss", () => {
     [column: string]: any;
   }
 
-  /** λ = 0 targets of a row. The reference trains on the row of the last token too: one more makes it one. */
+  /** λ = 0 targets of a row. The reference also trains on the last token's row, so one token is added. */
   function makeTargets(row: Feature, { teachers, method, temperature }: Variant, vocabulary: number) {
     const base = ragged(row.per_step_logits, row.per_step_indices, temperature);
     const aligned = [0, 1].map((i) =>
@@ -435,7 +435,7 @@ test("the recipe fusellm packs texts as the reference does, and takes each row's
   async function* texts(): AsyncGenerator<Aligned> {
     for (const [i, { input_ids }] of forward[0].entries()) {
       const ids = Int32Array.from(input_ids);
-      // Each teacher says its own number, whatever the text.
+      // Each teacher always predicts its own number.
       const teachers = forward.map((items, teacher) => ({
         name: `${teacher}`,
         rows: {
@@ -477,7 +477,7 @@ test("the recipe fusellm packs texts as the reference does, and takes each row's
     const best = nlls.indexOf(Math.min(...nlls));
     for (let t = 0; t < tokens; t++) {
       const taught = [2 * t, 2 * t + 1].filter((i) => probabilities[i] > 0).map((i) => targets[i]);
-      // Behind a text's end there is the next text's first token alone, which no teacher has seen coming.
+      // A text's end has only the next text's first token as its target, which no teacher predicted.
       expect([r, t, taught.slice(1)]).toEqual([r, t, ids[t] === 2 ? [] : [best]]);
     }
   }

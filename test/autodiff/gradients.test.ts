@@ -131,7 +131,7 @@ for (const [op, list] of Object.entries(cases))
       const b = new Builder();
       const inputs = shapes.map((shape, i) => b.input(`x${i}`, shape));
       const y = build(b, inputs);
-      // A random direction instead of the sum, to which softmax and norms are blind.
+      // A random direction: the sum would be constant under softmax and norms.
       const direction = b.constant(values(y.shape, 99), y.shape);
       const axes = [...y.shape.keys()];
       b.output("f", axes.length ? b.reduceSum(b.mul(y, direction), axes) : b.mul(y, direction));

@@ -42,7 +42,7 @@ test("help lists every option with its value, its default and its text, in lines
   const lines = describe(options).split("\n");
   expect(lines[0]).toBe("  --port N            where to listen; 0 takes a free one (default: 8000)");
   expect(lines[1]).toBe("  --cors ORIGIN       an origin to allow");
-  // Too long to stand beside its text.
+  // Too long for its text to follow on the same line.
   expect(lines[2]).toBe("  --generation-config auto|off");
   for (const line of lines.slice(3, -1)) expect(line).toStartWith(" ".repeat(22) + "x");
   expect(lines.at(-2)).toEndWith("(default: auto)");

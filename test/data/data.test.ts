@@ -130,7 +130,7 @@ describe("bad rows and files", () => {
       firstCursor,
       (reason) => void reasons.push(reason),
     );
-    // The truncated archive yields the rows before its end.
+    // The truncated archive yields the rows before the cut.
     expect(texts(list)).toEqual(["a", "b", "a", "d"]);
     expect(reasons[0]).toContain("truncated.parquet: ");
     expect(reasons.filter((reason) => reason.includes("/bad.jsonl: row ")).length).toBe(5);

@@ -37,7 +37,7 @@ test("a corrupt page loses only its rows, and reading resumes at any row", async
   const { rows, found, reasons } = await readRows("page.parquet");
   expect(rows).toEqual(rowsBut(1_000, ...lost));
   expect(found.every(([row, text]) => text === values[row])).toBe(true);
-  // One reason per row, so that counting them counts rows.
+  // One reason per row, so the count is of rows.
   expect(reasons.length).toBe(150);
   expect(reasons[0]).toStartWith("page.parquet: rows 150 to 199: ");
   for (const from of [1, 149, 150, 175, 249, 250, 999])

@@ -11,7 +11,7 @@ import { at, measureLiveHeap, readOptions, readRows, useDataFolder, writeParquet
 useDataFolder();
 
 describe("maxRowBytes", () => {
-  /** Writes a line of so many megabytes between two short ones, as an archive of a few kilobytes. */
+  /** Writes a line of the given megabytes between two short ones, compressed to a few kilobytes. */
   function writeBomb(name: string, megabytes: number) {
     const line = JSON.stringify({ text: "a" });
     const pack = name.endsWith(".gz")

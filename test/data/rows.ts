@@ -54,7 +54,7 @@ export async function writeParquet(
   await writer.close();
 }
 
-/** Bytes of all reachable objects, buffers included, so that the time of the next collection does not matter. */
+/** Bytes of all reachable objects, buffers included, independent of when garbage is collected. */
 export function measureLiveHeap(): number {
   Bun.gc(true);
   return heapStats().heapSize;

@@ -1,4 +1,4 @@
-/** The documents say what is there: paths, links, commands, and walks through the code. */
+/** Paths, links, commands and walks in the documents match the code. */
 import { expect, test } from "bun:test";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -12,7 +12,7 @@ const documents = ["*.md", "{docs,examples,.github}/**/*.md", "demo/*.md"].flatM
   Array.from(new Bun.Glob(pattern).scanSync({ cwd: root, dot: true })),
 );
 
-/** Without blocks of code, whose brackets and hashes mean other things. */
+/** A document without its code blocks. */
 const prose = (text: string) => text.replace(/^```[^]*?^```$/gm, "");
 
 /** Anchors of the headings of a document, as GitHub makes them. */
@@ -50,7 +50,7 @@ test("every path of the repository that a document names exists", () => {
   const missing: string[] = [];
   for (const document of documents)
     for (const [path] of read(document).matchAll(paths))
-      // Relative to the document, where that is how it is written.
+      // Relative to the document, if written that way.
       if (!existsSync(join(root, path)) && !existsSync(join(root, dirname(document), path)))
         missing.push(`${document}: ${path}`);
   expect(missing).toEqual([]);

@@ -46,7 +46,7 @@ test("a segment's nll is the sum over its tokens, in any tokenization", () => {
       for (let i = 0; i < cuts.length; i++) {
         const segment = texts.map(({ ends, nll }) =>
           ends.reduce((sum, end, t) => {
-            // Nothing predicts the first token; one at the very end belongs to the last segment.
+            // The first token is not predicted; one at the very end belongs to the last segment.
             const inside = t > 0 && end > cuts[i] && end <= cuts[i + 1];
             return sum + (inside ? nll[t - 1] : 0);
           }, 0),

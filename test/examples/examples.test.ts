@@ -1,4 +1,4 @@
-/** The examples are run as they stand, with the demo's models. */
+/** The examples run unchanged, with the demo's models. */
 import { expect, test } from "bun:test";
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -46,7 +46,7 @@ test("http-client: both clients stream the same text as an unstreamed answer", a
   }
 });
 
-/** Applies a patch by its content: each hunk's lines must stand in the file exactly once, wherever that is. */
+/** Applies a patch by content: each hunk's lines must occur in the file exactly once, at any line. */
 function applyPatch(patch: string, to: string): string[] {
   const files = patch.split(/^diff --git .*\n/m).slice(1);
   return files.map((file) => {

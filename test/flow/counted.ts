@@ -16,7 +16,7 @@ export function countedItems<T>(items: Iterable<T>) {
   return { seen, source: all() };
 }
 
-/** The numbers from 0 on; fails in place of item `failAt`. */
+/** The numbers from 0 up; throws instead of item `failAt`. */
 export function counted(total: number, failAt = Infinity) {
   function* numbers() {
     for (let i = 0; i < total; i++) {

@@ -168,7 +168,7 @@ test("prefetch holds no more items than its limit, however large its byte budget
   const ahead = prefetch(source, 1e9, () => 1, undefined, { max: 10, weigh: () => 4 });
   await ahead.next();
   await settle();
-  // One has been taken, and three weigh as much as may be held.
+  // One was taken, and three fill the budget.
   expect(seen.pulled).toBe(4);
   await ahead.return(undefined);
 });

@@ -60,7 +60,7 @@ test("a smaller topK keeps the best candidates, and a temperature moves probabil
 });
 
 test("with tail 'text' the expected target is a calibrated teacher's distribution", () => {
-  // Over all next tokens, each as often as the teacher says, the expected target is the teacher's distribution.
+  // In expectation over next tokens drawn from the teacher, the target is the teacher's distribution.
   const p = [0.4, 0.25, 0.2, 0.1, 0.05];
   const topLogProbs = log(0.4, 0.25, 0.4, 0.25);
   const kept = { topIds: Int32Array.of(0, 1, 0, 1), topLogProbs, nll: new Float32Array(2) };

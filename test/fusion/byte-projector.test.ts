@@ -9,7 +9,7 @@ import { demoModel, demoModels } from "../close.ts";
 import { row } from "./rows.ts";
 
 describe("against brute force over strings", () => {
-  /** A vocabulary of strings, the last token of which ends a text. */
+  /** A vocabulary of strings; the last token ends a text. */
   interface Toy {
     readonly tokens: readonly string[];
     readonly eos: number;
@@ -51,7 +51,7 @@ describe("against brute force over strings", () => {
     source: words.map(toy),
     target: words.map(toy),
     text,
-    // Of each source token at each position; more than there can be.
+    // One per source token and position, more than needed.
     scores: fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 200, maxLength: 200 }),
     k: fc.integer({ min: 1, max: 5 }),
   });
@@ -148,7 +148,7 @@ describe("against brute force over strings", () => {
           const candidates = makeCandidates(theirs, source, scores, k);
           const options = { temperature: 2, topK: k, tail };
           const softened = byteAligner(source, target, options)(theirs, ours, candidates);
-          // √p, with the mass that all of them have; others keep their probability.
+          // √p rescaled to the candidates' mass; other tokens keep their probability.
           const nll = candidates.nll.slice();
           const topLogProbs = candidates.topLogProbs.slice();
           for (let s = 0; s < theirs.ids.length; s++) {
@@ -226,7 +226,7 @@ describe("against brute force over strings", () => {
               0,
             );
             const parts = choices.map((_, i) => chances[(seed + i) % chances.length]);
-            // A tokenizer that always takes the longest token never writes "a" and then "d" where "ad" is one.
+            // A longest-match tokenizer never emits "a", "d" where "ad" is a token.
             if (theirWords.includes("ad") && tokens.at(-1) === "a") parts[theirWords.indexOf("d")] = 0;
             const sum = parts.reduce((a, b) => a + b);
             return new Map(choices.map((id, i) => [id, parts[i] / sum]));
@@ -298,7 +298,7 @@ describe("at the ends of texts and tokens", () => {
     };
     const projectWith = (tail: Tail) =>
       new ByteProjector(source, target, tail).project(text, text, candidates);
-    // "b" at once; "ab", and "a" before "c"; and "a" before what is not known.
+    // "b"; "ab"; "a" before "c"; and "a" before an unknown continuation.
     expect(row(projectWith("text").rows, 0)).toEqual([
       [1, 0.3],
       [3, 0.5],

@@ -5,7 +5,7 @@ import { TimeWarp } from "../../src/fusion/dtw.ts";
 import type { Vocabulary } from "../../src/text/vocabulary.ts";
 import { distance } from "./textbook.ts";
 
-// A pattern of up to 31 characters is compared by words of bits, a longer one row by row.
+// Patterns of up to 31 characters use bit vectors, longer ones a row-by-row table.
 test("edit distances match the textbook algorithm, for short and long strings", () => {
   const word = fc.array(fc.constantFrom("a", "b", "c", "é", "😀"), { maxLength: 45 });
   fc.assert(

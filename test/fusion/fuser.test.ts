@@ -91,7 +91,7 @@ test("probabilities of the same token add up, and mixture favours confident teac
     [7, 0.6],
     [8, 0.2],
   ]);
-  // Σp² is 1 and ½, so that the shares are 2 to 1.
+  // Σp² is 1 and ½, so the shares are 2 to 1.
   const seventh = 0.8 * (2 / 3 + 1 / 6);
   expect(fuseWith("mixture")[1][1]).toBeCloseTo(seventh, 4);
 });

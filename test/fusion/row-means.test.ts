@@ -2,13 +2,13 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { RowMeans } from "../../src/fusion/row-means.ts";
 
-/** Blocks of so many tokens, each with the nlls of two teachers. */
+/** A block's token count and its nlls by two teachers. */
 interface TestBlock {
   readonly tokens: number;
   readonly nlls: readonly [number, number];
 }
 
-/** The nlls at every position of every block, and how many blocks had come out after each that went in. */
+/** The nlls at every position of every block, and the number of blocks released after each one added. */
 function run(blocks: readonly TestBlock[], rowLength: number, tokensTaken = 0) {
   const rows = new RowMeans<TestBlock>(rowLength, tokensTaken);
   const out: [TestBlock, readonly (readonly number[])[]][] = [];
@@ -32,7 +32,7 @@ const someBlocks = fc.array(fc.record({ tokens: fc.integer({ min: 1, max: 9 }), 
 });
 const length = fc.integer({ min: 1, max: 8 });
 
-/** Per token of the stream: its block and position, and the row that it is in; none for tokens of earlier rows. */
+/** Per token of the stream: its block, position and row; row −1 for tokens of earlier rows. */
 const listTokens = (blocks: readonly TestBlock[], rowLength: number, tokensTaken: number) =>
   blocks
     .flatMap((block, b) => Array.from({ length: block.tokens }, (_, t) => ({ block, b, t })))

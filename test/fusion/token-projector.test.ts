@@ -16,7 +16,7 @@ const vocabulary = (tokens: readonly string[], marker: "▁" | "Ġ"): Vocabulary
 const source = vocabulary(["Ġthe", "Ġship", "Ġships", "Ġsea", "shell"], "Ġ");
 const target = vocabulary(["▁the", "▁ship", "▁sea", "▁she", "ll"], "▁");
 const map = minEditMap(source, target);
-// "the sea shell" is three tokens of one and four of the other.
+// "the sea shell" is three source tokens and four target tokens.
 const ids = Int32Array.of(0, 3, 4);
 const targetIds = Int32Array.of(0, 2, 3, 4);
 const log = (...values: number[]) => Float32Array.from(values, Math.log);
@@ -149,7 +149,7 @@ describe("against FuseLLM's definition, token by token", () => {
           const matches = alignment.matches.subarray(alignment.offsets[t], alignment.offsets[t + 1]);
           const own = target.tokens[targetIds[t]];
           let name = renameId(ids[matches[0]]);
-          // Byte-level vocabularies have no blank before the first word.
+          // Byte-level vocabularies have no space before the first word.
           if (t === 0 && source.marker === "Ġ" && own.startsWith("▁") && !name.startsWith("▁")) {
             name = `▁${name}`;
             atStart++;
@@ -216,9 +216,9 @@ describe("against FuseLLM's definition, token by token", () => {
         for (let t = 0; t < T; t++) {
           const scores = row(projected.rows, t).map(([id, score]): [number, number] => [id, Math.exp(score)]);
           const mass = scores.reduce((sum, [, p]) => sum + p, 0);
-          // Nobody knows what comes after the last token of a block.
+          // The last token of a block has no next token.
           const expected = new Map(t + 1 < T && mass > 0 ? scores.map(([id, p]) => [id, p / mass]) : []);
-          // A match none of whose candidates has a place is one all the same.
+          // A match counts even if none of its candidates maps to a target token.
           if (t + 1 < T && projected.sources[t] >= 0) {
             aligned++;
             dropped += kept - mass;

@@ -35,7 +35,7 @@ test("MinED picks the identical token, else the nearest, and the lowest id on ti
 });
 
 test("co-occurrence chooses among the nearest tokens by their contexts", () => {
-  // "cat" is one edit from "cut" and "cot"; it stands beside "milk", as "cot" does.
+  // "cat" is one edit from "cut" and "cot"; like "cot" it occurs beside "milk".
   const target = vocabulary(["cut", "cot", "milk", "knife"]);
   const source = vocabulary(["cat", "milk", "knife"]);
   const pairs = [
@@ -47,7 +47,7 @@ test("co-occurrence chooses among the nearest tokens by their contexts", () => {
 });
 
 test("a context is the five tokens on each side, and frequency does not matter", () => {
-  // "cat" is one edit from "cut" and "cot". Fillers map to themselves, and keep "cut" company.
+  // "cat" is one edit from "cut" and "cot". Fillers map to themselves, and surround "cut".
   const tokens = ["cut", "cot", "milk", "x"];
   const target = vocabulary(tokens);
   const source = vocabulary(["cat", "milk", "x"]);
@@ -64,22 +64,22 @@ test("a context is the five tokens on each side, and frequency does not matter",
     ...Array<number>(distance - 1).fill(filler),
     other,
   ];
-  // With "milk" five tokens away, on either side, it is like "cot", which "milk" is next to as well.
+  // With "milk" five tokens away on either side, "cat" resembles "cot", which is that far from "milk" too.
   for (const sided of [(ids: number[]) => ids, (ids: number[]) => ids.toReversed()]) {
     const withMilk = sided(apart(cot, targetX, targetMilk, 5));
     const without = [cut, ...Array<number>(4).fill(targetX)];
     expect(mapped(sided(apart(cat, x, milk, 5)), [withMilk, without])).toBe(cot);
-    // Six tokens away it is not: five fillers are what "cut" has.
+    // Six tokens away is out of reach: five fillers are the context of "cut".
     const onlyFillers = sided(apart(cut, targetX, targetX, 5));
     expect(mapped(sided(apart(cat, x, milk, 6)), [withMilk, onlyFillers])).toBe(cut);
   }
-  // Company is compared by its proportions: "cut" stands beside "milk" more often, but beside others as well.
+  // Contexts are compared by proportion: "cut" is beside "milk" more often, but beside other tokens too.
   const often = [cut, targetMilk, targetX, targetX, cut, targetMilk, targetX, targetX];
   expect(mapped([cat, milk], [often, [cot, targetMilk]])).toBe(cot);
 });
 
 test("the statistical map prefers a substring of the token to an equally near token", () => {
-  // "ship" is one edit from both; "shipp" has it in it. It is met less often, but not ten times so.
+  // "ship" is one edit from both, and part of "shipp", which is aligned less often, but not ten times less.
   const target = vocabulary(["chip", "shipp"]);
   const source = vocabulary(["ship"]);
   const met = (id: number, times: number) =>

@@ -1,4 +1,4 @@
-/** The engine on a real model: the same bits alone and among others, and the same scores as a scorer's. */
+/** The engine on a real model: bit-identical alone and batched, with the scores of a scorer. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Engine } from "../../src/generate/engine.ts";
 import { GraphRunner } from "../../src/generate/graph-runner.ts";
@@ -46,7 +46,7 @@ const request = (id: number, more: Partial<GenerationRequest> = {}): GenerationR
 
 function createEngine(slots: number) {
   const events: EngineEvent[] = [];
-  // The engine is new and knows nothing of what the runner has cached for others.
+  // A new engine knows nothing of what the runner has cached.
   const engine = new Engine(runners.get(slots)!, slots, (event) => events.push(event));
   return { engine, events };
 }
@@ -123,7 +123,7 @@ test("a prompt's scores equal the scorer's, and scoring changes neither its cont
     const tokens = own.flatMap((event) => ("token" in event ? [event] : []));
     const expected = selectEvents((await run([request(id, { logprobs: 2 })], 1)).events, id);
     if (scored && maxTokens > 0) {
-      // Its logits came with those of the whole chunk: the same but for the order of the sums.
+      // Its logits were computed with the whole chunk, so sums are in another order.
       expect(tokens[0].token).toBe(expected[0].token);
       expect(Math.abs(tokens[0].logprob! - expected[0].logprob!)).toBeLessThan(1e-5);
       expect(tokens.slice(1)).toEqual(expected.slice(1));
@@ -138,7 +138,7 @@ test("a prompt's scores equal the scorer's, and scoring changes neither its cont
     expect(topIds).toEqual(direct[id].topIds);
     expect(largestDifference(topLogProbs, direct[id].topLogProbs)).toBeLessThan(1e-4);
   }
-  // What a scored prompt leaves in the cache serves the next.
+  // The cache of a scored prompt serves the next one.
   const again = request(6, { logprobs: 2 });
   events.length = 0;
   engine.submit(again);

@@ -22,7 +22,7 @@ function createEngine(slots: number) {
   return { model, events, engine: new Engine(model, slots, (event) => events.push(event)) };
 }
 
-/** The scores of a whole prompt; nothing follows its last token. */
+/** The scores of a whole prompt, whose last token predicts nothing. */
 function promptScores(prompt: readonly number[]) {
   const scores = computeScores([], Int32Array.from(prompt), Int32Array.from([...prompt.slice(1), 0]));
   scores.nll[prompt.length - 1] = 0;
@@ -81,7 +81,7 @@ test("prompts reuse whole cached chunks of another row, but always run their las
   expect(engine.statistics().cachedTokens).toBe(128 + 64);
   const prefilled = model.runs.filter(({ kind }) => kind === "prefill").map(({ tokens }) => tokens);
   expect(prefilled).toEqual([64, 64, 3, 3, 64]);
-  // Each went to the row that had its prefix.
+  // Each went to the row with its prefix.
   expect(model.copies).toBe(0);
 });
 

@@ -1,4 +1,4 @@
-/** Generation with a cache, for every architecture: what transformers generates, and what no cache would. */
+/** Generation with a cache equals transformers and generation without a cache, for every architecture. */
 import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ import { finish } from "./drive.ts";
 
 const zoo = join(import.meta.dir, "../fixtures/golden/zoo");
 
-/** The most likely token again and again, each from a whole forward pass of the training graph. */
+/** Greedy decoding, with a full forward pass of the training graph per token. */
 async function withoutCache(
   folder: string,
   decoder: Decoder,
@@ -49,7 +49,7 @@ async function withoutCache(
   return Array.from(ids.subarray(prompt.length));
 }
 
-/** The same through the engine that serves, with its slots. */
+/** Greedy decoding by the serving engine, with its slots. */
 async function byEngine(folder: string, decoder: Decoder, prompts: readonly Int32Array[], maxTokens: number) {
   const refs = await readWeights(folder, decoder);
   const options = { device: "cpu", threads: 1, slots: 2, k: 1, tokenizerSize: decoder.vocabulary } as const;

@@ -1,4 +1,4 @@
-/** @file Greedy decoding of a batch by the graph that is exported, as plainly as it can be done. */
+/** @file Greedy decoding of a batch with the exported graph, as simple as possible. */
 import { type Data, type Program, free } from "../../src/onnx/program.ts";
 import { argmax } from "../../src/generate/logits.ts";
 

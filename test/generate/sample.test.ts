@@ -1,4 +1,4 @@
-/** How often tokens are drawn, against the definitions of the settings. */
+/** Frequencies of sampled tokens against the definitions of the settings. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Sampler, type Sampling, greedy } from "../../src/generate/sample.ts";
@@ -11,7 +11,7 @@ const probabilities = (temperature: number) => {
   return all.map((value) => value / sum);
 };
 
-/** How often each token is drawn, by as many seeds. */
+/** The frequency of each token over many seeds. */
 function shares(sampling: Partial<Sampling>, draws = 20_000): number[] {
   const counts = Array(logits.length).fill(0);
   for (let seed = 0; seed < draws; seed++)
@@ -81,14 +81,14 @@ test("penalties and biases follow their definitions", () => {
 
 test("topP applies to the renormalized top k", () => {
   const [a, b, c] = [4, 0, 1].map((id) => probabilities(1)[id]);
-  // Of three tokens the first two hold 0.9, though not of all eight.
+  // The first two hold 0.9 of the top three tokens, but not of all eight.
   expect([(a + b) / (a + b + c) > 0.9, a + b > 0.9]).toEqual([true, false]);
   const drawn = shares({ topK: 3, topP: 0.9 }, 500);
   expect(drawn.map((share) => share > 0)).toEqual([true, false, false, false, true, false, false, false]);
 });
 
 describe("all settings together apply one after the other", () => {
-  /** A logit after bias and penalties, from what was in the prompt and what was generated. */
+  /** A logit after bias and penalties, given the prompt and the generated tokens. */
   function adjusted(id: number, prompt: readonly number[], generated: readonly number[], sampling: Sampling) {
     const { logitBias, repetitionPenalty, frequencyPenalty, presencePenalty } = sampling;
     const times = generated.filter((token) => token === id).length;
@@ -99,7 +99,7 @@ describe("all settings together apply one after the other", () => {
     return logit - times * frequencyPenalty - (times > 0 ? presencePenalty : 0);
   }
 
-  /** Ids and probabilities that are left, the most likely first: k, then p, then the share of the largest. */
+  /** The remaining ids and probabilities, the most likely first, after top-k, top-p and min-p. */
   function kept(all: readonly number[], { temperature, topK, topP, minP }: Sampling) {
     const top = Math.max(...all);
     const entries = all
@@ -120,7 +120,7 @@ describe("all settings together apply one after the other", () => {
     topP: fc.constantFrom(0.1, 0.5, 0.75, 0.9, 0.97, 1),
     topK: fc.constantFrom(0, 0, 1, 2, 3, 5, 100),
     minP: fc.constantFrom(0, 0, 0.0002, 0.05, 0.3, 1),
-    // Powers of two, so that everything is exact in float32.
+    // Powers of two are exact in float32.
     repetitionPenalty: fc.constantFrom(1, 0.5, 2, 4),
     frequencyPenalty: fc.constantFrom(0, 0.25, 1, -0.5),
     presencePenalty: fc.constantFrom(0, 0.5, 1.5, -1),
@@ -143,7 +143,7 @@ describe("all settings together apply one after the other", () => {
           if (sampling.temperature === 0) expect(next).toBe(all.indexOf(Math.max(...all)));
           else {
             const left = kept(all, sampling);
-            // Where nothing is left out, the draw is over the ids in their order.
+            // Without truncation the draw is over the ids in order.
             if (sampling.topP === 1 && sampling.topK === 0 && sampling.minP === 0)
               left.sort((a, b) => a.id - b.id);
             let rest = random() * left.reduce((sum, { weight }) => sum + weight, 0);

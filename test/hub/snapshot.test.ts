@@ -1,4 +1,4 @@
-/** Hub ids, resolved against a local server that plays the hub. */
+/** Hub ids, resolved against a local server in place of the hub. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -73,7 +73,7 @@ describe("a changed config.json is read as in transformers 5, or rejected if it 
         writeFileSync(path, JSON.stringify(changed(config, change)));
         const outcome = await computeNll(copy.path, text).catch((error: Error) => error.message);
         const what = JSON.stringify(change);
-        // Nothing that transformers reads as unchanged may be rejected, and nothing may be read differently.
+        // What transformers reads as unchanged must be accepted, and nothing may be read differently.
         if (typeof outcome === "string") {
           expect([what, outcome, transformers === "same"]).toEqual([what, outcome, false]);
           expect(outcome).toStartWith(copy.path);

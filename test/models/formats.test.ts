@@ -22,7 +22,7 @@ const options = { rows: 2, rowLength: 64, device: "cpu", threads: 1 } as const;
 async function score(folder: string, ids: readonly number[], k = 10, dtype?: OnnxDtype) {
   const { vocabulary } = describeModel(folder, dtype);
   const scorer = await openScorer(folder, dtype, { ...options, k, tokenizerSize: vocabulary });
-  // The second sequence is there to share a row, or a batch.
+  // The second sequence shares the row or batch.
   const [scores] = await scorer.score([Int32Array.from(ids), Int32Array.from(ids.slice(0, 5))]);
   await scorer.close();
   return scores;
@@ -30,7 +30,7 @@ async function score(folder: string, ids: readonly number[], k = 10, dtype?: Onn
 
 describe("a Llama that PyTorch wrote", async () => {
   const { ids, nll } = await Bun.file(join(torch, "golden.json")).json();
-  // 16-bit weights are rounded, so that their model is another one, if a similar one.
+  // 16-bit weights are rounded, so their scores differ slightly.
   for (const [form, tolerance] of Object.entries({
     safetensors: 1e-5,
     bin: 1e-5,
@@ -81,7 +81,7 @@ test("a single file, shards and ONNX give the same top ten tokens, within 1e-5",
   using copy = copyFolder(origin);
   const parts = `${copy.path}-parts`;
   const weights = await readWeights(origin, readDecoder(origin));
-  // Weights beside the ONNX file, as those of larger models are.
+  // External weights, as for larger models.
   await writeFolder(parts, origin, weights, { shardBytes: 1_000_000, onnx: ["fp32"], inlineBytes: 1000 });
   expect(await Bun.file(join(parts, "model.safetensors.index.json")).exists()).toBe(true);
   const onnxOnly = createFolder({

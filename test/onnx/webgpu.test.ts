@@ -1,4 +1,4 @@
-/** Programs on a GPU, against the same on the CPU. */
+/** Programs on a GPU compared with the CPU. */
 import { expect, test } from "bun:test";
 import { evaluate, hasWebGpu } from "../webgpu.ts";
 import { expectedResidents } from "./residents.ts";

@@ -97,7 +97,7 @@ const everyParameter = {
   } satisfies Required<ChatCompletionCreateParamsNonStreaming>,
 };
 
-test("every parameter of the official client is accepted at the value that has no effect", async () => {
+test("every parameter of the official client is accepted at its neutral value", async () => {
   const plain = await client.completions.create({ ...completion, model: "any" });
   const full = await client.completions.create(everyParameter.completion);
   expect(full.choices).toEqual(plain.choices);
@@ -158,7 +158,7 @@ test("unsupported fields may be null or at the table's values, in any combinatio
   }
 });
 
-test("any other value of them is rejected by the field's name, with the accepted values", async () => {
+test("their other values are rejected by field name, with the accepted values", async () => {
   for (const [path, body, fields] of routes)
     for (const [name, { support, schema }] of Object.entries(fields)) {
       if (support !== "no-op values only") continue;

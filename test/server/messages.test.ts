@@ -47,7 +47,7 @@ afterAll(async () => {
 
 const user = { role: "user", content: "And God said" };
 
-test("an answer may be sent back as it was received, with whatever clients and servers add to it", async () => {
+test("an answer can be sent back as received, with the fields that clients and servers add", async () => {
   const { choices } = await chat.answer([user]);
   const again = { role: "user", content: "And then" };
   const expected = await chat.answer([
@@ -107,7 +107,7 @@ test("developer becomes system unless the template knows the role", async () => 
   expect(developer.usage!.prompt_tokens).toBeGreaterThan(system.usage!.prompt_tokens);
 });
 
-test("a template's refusal is reported in its own words, without the server's paths", async () => {
+test("a template's exception is reported in its own words, without the server's paths", async () => {
   const error = await strictChat.answer([{ role: "critic", content: "x" }]).catch((e: BadRequestError) => e);
   expect(error).toBeInstanceOf(BadRequestError);
   const { message, code } = error as BadRequestError;
@@ -116,7 +116,7 @@ test("a template's refusal is reported in its own words, without the server's pa
   expect(message).not.toContain("/");
 });
 
-test("each choice of a streamed answer begins with the role alone; log-probabilities are sent once", async () => {
+test("each choice of a streamed answer begins with only the role; log-probabilities are sent once", async () => {
   const options = { n: 2, logprobs: true, top_logprobs: 1, max_tokens: 6 };
   const whole = await chat.answer([user], options);
   const chunks: OpenAI.ChatCompletionChunk[] = [];

@@ -46,7 +46,7 @@ async function greedyText(prompt: string, maxTokens: number): Promise<string> {
   return (await tokenizer.decode([...ids, ...text])).slice(prompt.length);
 }
 
-test("models", async () => {
+test("/v1/models lists the model", async () => {
   const { data } = await client.models.list();
   expect(data.map(({ id }) => id)).toEqual([model]);
   expect(await client.models.retrieve(model)).toEqual(data[0]);
@@ -116,7 +116,7 @@ test("echo and log-probabilities, also without generated tokens", async () => {
   own.top_logprobs!.forEach((top, i) => expect(Math.max(...Object.values(top))).toBe(own.token_logprobs![i]));
 });
 
-test("in 8 bits, log-probabilities are nearly the same", async () => {
+test("8-bit weights give nearly the same log-probabilities", async () => {
   await using coarse = await serving({ dtype: "q8", slots: 2 });
   const asked = { model, prompt: "And God said", max_tokens: 4, temperature: 0, echo: true, logprobs: 1 };
   const score = async ({ url }: Serving) => {

@@ -68,7 +68,7 @@ describe("a process killed while writing a checkpoint leaves a complete one", ()
     await removePartial(out);
     expect(readdirSync(out).sort()).toEqual([...names]);
     expect((await find())?.state.resume.steps).toBe(steps);
-    // And the next one can be written.
+    // The next checkpoint can be written.
     await save(9);
     expect((await find())?.state.resume.steps).toBe(9);
   };
@@ -174,7 +174,7 @@ for (const [what, damage, message] of damages) {
     expect((await find(notes))?.state.resume.steps).toBe(2);
     expect(notes).toEqual([expect.stringMatching(message)]);
     expect(notes[0]).toContain("resuming from step 2");
-    // The damaged one does not get in the way of later ones, even if only one is kept.
+    // The damaged one does not block later ones, even if only one is kept.
     await save(3, 1);
     expect((await find())?.state.resume.steps).toBe(3);
     await save(4, 1);

@@ -1,4 +1,4 @@
-/** What is wrong with a configuration is told all at once, each mistake with its place and what was meant. */
+/** All mistakes of a configuration are reported at once, each with its place and a suggestion. */
 import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";

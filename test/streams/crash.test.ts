@@ -1,4 +1,4 @@
-/** The short form of bench/crash.ts: real processes, killed where it matters. */
+/** A short bench/crash.ts: real processes, killed at critical moments. */
 import { expect, test } from "bun:test";
 import { crash, kinds } from "../../bench/crash.ts";
 

@@ -17,7 +17,7 @@ const data = fc.record({
   seed: fc.nat(1000),
 });
 
-/** What files of such lines give, in the order of the files. */
+/** The documents of such files, in file order. */
 function listDocuments(files: readonly (readonly string[])[], epochs: number) {
   return Array.from({ length: epochs }, (_, epoch) =>
     files.flatMap((lines, file) =>
@@ -48,7 +48,7 @@ test("documents come from all files, once per epoch, and reading resumes at any 
       const plain = await Array.fromAsync(read(options));
       expect(plain.map(({ id, cursor }) => ({ id, cursor }))).toEqual(listDocuments(files, epochs));
       const all = await from(firstCursor);
-      // Each window is of one time through the data, and has the documents that it has unshuffled.
+      // Each window stays within an epoch, and has the same documents as unshuffled.
       for (let epoch = 0, from = 0; epoch < epochs; epoch++) {
         const end = from + plain.filter(({ cursor }) => cursor.epoch === epoch).length;
         for (; from < end; from = Math.min(end, from + (window || end))) {

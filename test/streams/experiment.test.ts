@@ -55,7 +55,7 @@ test("an arm ends like a separate run, and the text is the same for all", async 
     "average of all",
   ]);
   expect(results.outcomes.map(({ fusion }) => Object.keys(fusion.teachers).length)).toEqual([0, 3, 1, 3]);
-  // A run without teachers splits text by the target's tokens alone, so its blocks differ.
+  // A run without teachers splits text by the target's tokens only, so its blocks differ.
   for (const arm of ["fused", "fusellm"]) {
     const config = read.arms.find(([name]) => name === arm)![1];
     const { bitsPerByte } = await run({ ...config, out: join(folder, arm) });

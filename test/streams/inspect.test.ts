@@ -1,4 +1,4 @@
-/** An inspection shows the teachers' own predictions, and nothing that was added to them. */
+/** An inspection shows the teachers' own predictions, and nothing added to them. */
 import { beforeAll, expect, test } from "bun:test";
 import { readConfig } from "../../streams/config/config-file.ts";
 import { page } from "../../streams/inspect/page.ts";
@@ -46,7 +46,7 @@ test("no percentage exceeds 100, in the terminal and on the page, and the text's
   ];
   expect(numbers.length).toBeGreaterThan(200);
   for (const [, number] of numbers) expect(Number(number)).toBeLessThanOrEqual(100);
-  // The second teacher does not list the token, and leaves it to the text.
+  // The token is not a candidate of the second teacher, so the text gets the rest.
   const [, line] = table.split("\n");
   expect(line).toMatch(/^·God .*·the 5 .* text 71 /);
   expect(html).toMatch(/<em>left to the text<\/em> 71\s*<\/div>/);

@@ -1,4 +1,4 @@
-/** The command `fuse` as a process that is stopped, or whose outputs go away. */
+/** The command `fuse` as a process that is interrupted, or whose outputs are closed. */
 import { expect, test } from "bun:test";
 import { closeSync, existsSync, openSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -26,7 +26,7 @@ async function until(event: string, args: readonly string[]) {
     if (done) throw new Error(await new Response(child.stderr).text());
     output += value;
   }
-  // Its further output must not fill the pipe.
+  // Drained, since a full pipe would block the process.
   void (async () => {
     while (!(await reader.read()).done);
   })();

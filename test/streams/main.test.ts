@@ -10,7 +10,7 @@ beforeAll(() => {
 });
 
 const root = new URL("../..", import.meta.url).pathname;
-/** Where programs leave files; Bun's own transpiler cache is off. */
+/** Where programs write files; Bun's own transpiler cache is off. */
 const home: Record<string, string> = { BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0" };
 function fuse(...args: string[]) {
   const { exitCode, stdout, stderr } = Bun.spawnSync(

@@ -1,4 +1,4 @@
-/** Edge cases of texts and settings: no division by zero, and no report of what was not measured. */
+/** Edge cases of texts and settings: no division by zero, and nothing unmeasured is reported. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -49,7 +49,7 @@ test("rows hold all tokens in order, each with its target; across blocks only wi
       const { rowLength, entries, boundaries } = options;
       const items = all.map(createFused);
       const found = await packed(items, options);
-      // One place after the other: whose token is it, and the how manieth of its block?
+      // Place by place: its item, block and position in the block.
       const places = items.flatMap((item, block) => [...item.ids.keys()].map((t) => ({ item, block, t })));
       expect(found.map(({ tokens }) => tokens).reduce((a, b) => a + b, 0)).toBe(places.length);
       expect(found.length).toBe(Math.ceil(places.length / rowLength));
@@ -78,7 +78,7 @@ test("rows hold all tokens in order, each with its target; across blocks only wi
             expect(target.slice(0, to - from)).toEqual(filled(item.targets.ids).slice(0, to - from));
             expect(shares).toEqual(filled(item.targets.values));
           } else {
-            // Without boundaries the next block's first token is what comes next, if it is in the same row.
+            // Without boundaries the next token is the next block's first, if it is in the same row.
             const next = boundaries ? undefined : here[place + 1];
             expect(row.weights[place]).toBe(next ? 1 : 0);
             expect(shares).toEqual([1, ...Array<number>(entries - 1).fill(0)]);
@@ -194,7 +194,7 @@ test("with scope 'row' teachers are compared by their means over the row, and λ
         );
         const step = Math.floor((r * rowLength) / tokensPerStep);
         const λ = lmWeight + (1 - lmWeight) * (step / steps);
-        // What a teacher keeps, a half, weighs so much less.
+        // Teachers keep half of their probability.
         const weight = λ + (1 - λ) / 2;
         const second = method === "minCE" ? +(two < one) : 1 / (1 + Math.exp((two - one) / sharpness));
         here.forEach(({ end }, place) => {

@@ -1,4 +1,4 @@
-/** What the stages do together. */
+/** The stages of the pipeline together. */
 import { expect, test } from "bun:test";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { dataFiles } from "../../src/data/files.ts";
@@ -27,7 +27,7 @@ test("no stage prepares more text than the steps and one teacher call need", asy
   expect(tokens).toBeLessThan(needed + 128);
   const { read, split, tokenize, forward } = stages.statistics();
   const perBlock = tokens / forward.items;
-  // The group that the last block is in, and what is ready for a call after it: 16 rows each.
+  // The last block's group, and one group ready for the next call: 16 rows each.
   const max = forward.items + (2 * 16 * 128) / (perBlock * 0.8);
   for (const { items } of [split, tokenize]) expect(items).toBeLessThan(max);
   expect(read.items).toBeLessThanOrEqual(split.items);

@@ -1,4 +1,4 @@
-/** The line that a person watches, and the report at the end: what matters fits, nothing is made up. */
+/** The progress line and the final report: the important parts fit, and nothing is invented. */
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import type { Progress } from "../../streams/run/run-log.ts";

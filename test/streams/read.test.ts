@@ -1,4 +1,4 @@
-/** Where the values of a document are in a row, and that reading goes on from any row. */
+/** Where a row has its text, and that reading resumes from any row. */
 import { expect, test } from "bun:test";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** The result of a run does not depend on where it was interrupted, to the last bit. */
+/** A run's result is bit-identical wherever it was interrupted. */
 import { afterEach, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -32,7 +32,7 @@ const hash = (batches: readonly Batch[]) => {
   return sha.digest("hex");
 };
 
-/** The teachers of a configuration, and the steps that they give of its text: their batches as hashes, and their ends. */
+/** The teachers of a configuration, and the steps of its stream: batch hashes and resume points. */
 async function openTeachers(given: Config) {
   const models = new Models(given);
   const teachers = await models.openTeachers();

@@ -194,7 +194,7 @@ describe("an earlier run in the folder", () => {
     const more = await open(config("train.steps=150"), { resume: true });
     expect(more.checkpoint?.state.resume.steps).toBe(120);
     more.close();
-    // A run that is refused leaves the earlier one finished.
+    // A refused run leaves the earlier one finished.
     expect(await catchMessage(open())).toMatch("holds a finished run of 120 steps");
     const begun = await open(config("train.steps=150"), { resume: true });
     await begun.begin();

@@ -229,7 +229,7 @@ test("an error in the data surfaces once, with its place and what is safe, and l
   expect(await catchMessage(run(given))).toMatch(
     /late\.jsonl: row 40: column "text" is number, expected a string \(after step \d+; .*late\/checkpoint-\d+ is safe: continue with --resume\)/,
   );
-  // The steps before the bad row are not lost.
+  // The steps before the bad row are kept.
   const skipping = { ...given, data: { ...given.data, onBadRow: "skip" as const } };
   const summary = await run(skipping, { resume: true });
   expect(summary).toMatchObject({ steps: 20, finished: true, skippedRows: 1 });

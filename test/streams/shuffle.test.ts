@@ -22,7 +22,7 @@ for (const window of [3, 8, 100])
     const [once, twice] = [await ids(1, window), await ids(2, window)];
     expect(twice.slice(0, 8)).toEqual(once);
     expect(new Set(twice).size).toBe(16);
-    // So a run may be extended: it goes on in the middle of a window that the end of the data had cut off.
+    // So a run can be extended: it continues inside a window that the end of the data had cut off.
     for await (const { id, cursor } of shuffle(data(1, start), window, 7, start))
       expect(await ids(2, window, cursor)).toEqual(twice.slice(twice.indexOf(id)));
   });

@@ -1,4 +1,4 @@
-/** Runs whose sources, or whose result, are in other forms than a folder of weights. */
+/** Runs whose sources or results are not plain folders of weights. */
 import { afterEach, beforeAll, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync } from "node:fs";

@@ -180,7 +180,7 @@ for (const [name, { items, run }] of Object.entries(stages))
       };
       expect(await catchMessage(rest())).toMatch("torn");
       expect(closed).toBe(1);
-      // It is over after that, not broken for ever.
+      // It has ended after that.
       await rest();
     });
   });
@@ -215,7 +215,7 @@ describe("forward", () => {
   const options = { ...forwardOptions, blockSize: 1 };
   const items = Array.from({ length: 40 }, (_, i) => createEncoded(1 + (i % 7)));
   const asked: string[] = [];
-  /** Says of each text how long it and its whole group are. */
+  /** Its scores are the length of each text and of its whole group. */
   const teacher = {
     ...silent,
     score: async (groups: readonly Group[]) => {
@@ -437,11 +437,11 @@ describe("fuse", () => {
   test("compares teachers row by row by their means, also when resuming within a block", async () => {
     // Rows of 4 tokens: 3 of the first block and 1 of the second; 3 of the second and 1 of the third; …
     const items = [aligned(3, [1, 2]), aligned(4, [5, 2]), aligned(4, [0, 2]), aligned(2, [9, 2])];
-    // Row 0: (3·1 + 5)/4 = 2 against 2, and the first of equals wins. Row 1: (3·5 + 0)/4. Row 2: (3·0 + 9)/4.
+    // Row 0: (3·1 + 5)/4 = 2 against 2, a tie for the first. Row 1: (3·5 + 0)/4. Row 2: (3·0 + 9)/4.
     expect(await winners(items, { scope: "row" })).toEqual([[1, 1], [1, 2, 2], [2, 2, 2], [2]]);
     // One token of the first block was in an earlier row: (2·1 + 2·5)/4 against 2.
     expect((await winners(items, { scope: "row" }, 1))[0]).toEqual([2, 2]);
-    // All of them were.
+    // All of its tokens were.
     expect((await winners(items, { scope: "row" }, 3)).slice(1)).toEqual([[2, 2, 2], [1, 1, 1], [2]]);
   });
 

@@ -4,7 +4,7 @@ import { TeacherStatistics } from "../../streams/run/statistics.ts";
 import type { Fused } from "../../streams/records.ts";
 import { blockAt } from "./place.ts";
 
-/** A block of so many tokens, and what came of each teacher: won, aligned, multiToken, dropped, tail, nll per byte, bytes. */
+/** A block's token count, and per teacher: credit, aligned, multiToken, dropped, tail, nll per byte, bytes. */
 function fused(domain: string, length: number, unaligned: number, teachers: number[][]): Fused {
   return {
     ...blockAt(0, domain),
@@ -35,7 +35,7 @@ function collectStatistics(blocks: readonly Fused[]): TeacherStatistics {
   return statistics;
 }
 
-/** What is never aligned has nothing to divide by. */
+/** Rounded, with null, where nothing is aligned, as 0. */
 const rounded = (value: number | null) => Number((value ?? 0).toFixed(9));
 
 /** Eight positions and four of the sea, then eight of speech; a teacher whose first tokens are longer predicts less. */

@@ -11,7 +11,7 @@ const [T, K, V] = [3, 4, 10];
 /** A model's probability of each id, whatever the context. */
 const p = Array.from({ length: V }, (_, id) => (id + 1) / 55);
 
-/** A token of a row: how much it counts, λ, and the shares of three ids in what is fused. */
+/** A token of a row: its weight, λ, and the fused shares of three ids. */
 interface Token {
   readonly weight: number;
   readonly λ: number;
@@ -100,7 +100,7 @@ test("the fusion term is a cross-entropy, or a KL divergence, per fused token", 
 });
 
 test("the KL divergence is the cross-entropy less the fused entropy", async () => {
-  // Of ids 0, 1 and 2 the model has 1, 2 and 3 parts.
+  // Ids 0, 1 and 2 have 1, 2 and 3 parts of the model's probability.
   const fused = [
     [0, 1 / 6],
     [1, 2 / 6],

@@ -31,7 +31,7 @@ test("the kernel is what its text assembles to", async () => {
 
 test("three steps match the paper's formula, for tensors of any size", () => {
   const gradient = fc.double({ min: -2, max: 2, noNaN: true }).filter((g) => g === 0 || Math.abs(g) > 1e-6);
-  // Sizes about the block of 4096 numbers in which the kernel works.
+  // Sizes around the kernel's block of 4096 numbers.
   const size = fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 4090, max: 8200 }));
   fc.assert(
     fc.property(size, fc.array(gradient, { minLength: 3, maxLength: 3 }), fc.boolean(), (n, gs, decays) => {
@@ -39,7 +39,7 @@ test("three steps match the paper's formula, for tensors of any size", () => {
       const value = start.slice();
       const state = { exp_avg: new Float32Array(n), exp_avg_sq: new Float32Array(n) };
       const parameter: Parameter = { shape: decays ? [1, n] : [n], value, state };
-      // Each number has its own gradient, and half of it is taken.
+      // Each number has its own gradient, scaled by one half.
       const own = (g: number, i: number) => Math.fround(g * (1 + (i % 7)));
       for (const [i, g] of gs.entries()) {
         const gradient = Float32Array.from(start, (_, j) => own(g, j));

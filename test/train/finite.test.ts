@@ -1,4 +1,4 @@
-/** Numbers that are not finite are found where they enter, and no good state is overwritten with them. */
+/** Non-finite numbers are found where they enter, and never overwrite a good state. */
 import { afterEach, describe, expect, test } from "bun:test";
 import {
   closeSync,

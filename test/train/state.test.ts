@@ -75,7 +75,7 @@ test("a checkpoint without a tensor of the state, or with one of another size, i
     change(changed);
     return writeSafetensors(join(folder, name), changed).then(() => join(folder, name));
   };
-  // As files of earlier versions had it.
+  // The name used by earlier versions.
   const old = await write("old.safetensors", (all) => {
     all.set("adamw.first.matrix", all.get("exp_avg.matrix")!);
     all.delete("exp_avg.matrix");

@@ -47,7 +47,7 @@ test("the loss of a soft target is the mean of its entries' losses, by probabili
   expectRelative(both.nllPart, 0.75 * first.loss, 1e-5);
   expectRelative(both.loss, 0.75 * first.loss + 0.25 * second.loss, 1e-5);
   expect(Math.abs(first.loss - second.loss)).toBeGreaterThan(1e-3);
-  // Where all tokens count the same, and together 1, the nll is the loss on the true ones.
+  // If all tokens weigh the same and sum to 1, the nll is the loss on the true tokens.
   const alike = only({ ...one, weights: one.weights.map((_, t) => +(t % 4 === 0) / 4) });
   const { loss, nll } = await losses(alike);
   expectRelative(nll!, loss, 1e-5);
