@@ -38,7 +38,7 @@ function fastest(rounds: number, work: () => void): number {
   return best;
 }
 
-/** The textbook's distance of two strings. */
+/** The textbook edit distance of two strings. */
 function levenshtein(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
@@ -50,7 +50,7 @@ function levenshtein(a: string, b: string): number {
   return row[b.length];
 }
 
-/** Dynamic time warping as it is written down: a distance for each cell. */
+/** Textbook dynamic time warping: one distance per cell. */
 function plainWarp(sourceTokens: readonly string[], targetTokens: readonly string[]): number {
   const costs = Array.from({ length: sourceTokens.length + 1 }, () =>
     new Float64Array(targetTokens.length + 1).fill(Infinity),

@@ -1,4 +1,4 @@
-/** What an export keeps and drops, and that it never deletes files of others. */
+/** What an export keeps and drops; it never deletes unrelated files. */
 import { describe, expect, test } from "bun:test";
 import {
   existsSync,

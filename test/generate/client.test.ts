@@ -1,4 +1,4 @@
-/** An engine in its worker, as the thread that asks it sees it. */
+/** An engine in its worker, seen from the main thread. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { EngineClient } from "../../src/generate/client.ts";
 import type { EngineEvent, GenerationRequest } from "../../src/generate/protocol.ts";
@@ -28,13 +28,13 @@ const request = (more: Partial<GenerationRequest> = {}): Omit<GenerationRequest,
   ...more,
 });
 
-/** The only slot is free when another sequence finishes, and then nothing is left of those before. */
+/** If another sequence finishes, the only slot is free, and nothing is left of earlier ones. */
 async function expectFreeSlot(): Promise<void> {
   expect((await Array.fromAsync(client.generate(request()))).length).toBe(8);
   expect(client.statistics).toMatchObject({ active: 0, queued: 0 });
 }
 
-test("this thread goes on while the model runs", async () => {
+test("the main thread is free while the model runs", async () => {
   let [ended, turns] = [false, 0];
   const turning = (async () => {
     while (!ended) {
@@ -47,14 +47,14 @@ test("this thread goes on while the model runs", async () => {
   for await (const { finish } of client.generate(request({ prompt, maxTokens: 1 })))
     ended = finish !== undefined;
   await turning;
-  // A run on this thread would let it turn once before and behind each; it takes milliseconds, a turn microseconds.
+  // A run on this thread would allow one turn before and after each chunk; a run takes milliseconds, a turn microseconds.
   expect(turns).toBeGreaterThan(10 * chunks);
 });
 
 test("the engine does not wait for a slow consumer, who still gets every event", async () => {
   const slow = client.generate(request());
   const first = await slow.next();
-  // The only slot serves a whole second sequence before the first one is read on.
+  // The only slot serves a whole second sequence before the first one is consumed.
   const fast = await Array.fromAsync(client.generate(request()));
   const events = [first.value as EngineEvent, ...(await Array.fromAsync(slow))];
   const withoutId = (event: EngineEvent) => ({ ...event, id: 0 });

@@ -1,4 +1,4 @@
-/** Programs on a GPU, against the same on the CPU. */
+/** Programs on a GPU compared with the CPU. */
 import { expect, test } from "bun:test";
 import { evaluate, hasWebGpu } from "../webgpu.ts";
 import { expectedResidents } from "./residents.ts";
@@ -59,14 +59,14 @@ test.skipIf(!hasWebGpu)(
   },
 );
 
-test.skipIf(!hasWebGpu)("resident values do on a GPU what they do on the CPU", () => {
+test.skipIf(!hasWebGpu)("resident values behave on a GPU as on the CPU", () => {
   const { value } = evaluate(`import { checkResidents } from "./test/onnx/residents.ts";
     console.log(JSON.stringify(await checkResidents("webgpu")));
     process.exit(0);`);
   expect(value).toEqual(expectedResidents);
 });
 
-test.skipIf(!hasWebGpu)("memory does not grow with runs, writes and reads of resident values", () => {
+test.skipIf(!hasWebGpu)("running, writing and reading resident values does not grow memory", () => {
   const { value } = evaluate(`import { Builder } from "./src/graph/build.ts";
     import { compile } from "./src/onnx/session.ts";
     const size = 2 ** 20;
