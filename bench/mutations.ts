@@ -49,6 +49,14 @@ export const areas: Areas = {
     tests: ["test/train/trainer.test.ts"],
     changes: [["sum ? b.add(sum, seed) : seed", "seed"]],
   },
+  "src/autodiff/recompute.ts": {
+    tests: ["test/train/recompute.test.ts"],
+    changes: [
+      ["b.barrier(checkpoint, ...finished)", "checkpoint"],
+      ["b.barrier(checkpoint, ...finished)", "b.barrier(checkpoint, finished.at(-1)!)"],
+      ["values.get(input) ?? input", "input"],
+    ],
+  },
   "src/train/loss.ts": {
     tests: ["test/train/trainer.test.ts"],
     changes: [

@@ -17,6 +17,12 @@ export class Builder extends NodeList {
   readonly #inputs = new Map<string, Value>();
   readonly #scalars = new Map<number, Value>();
   readonly #dimensions = new Map<number, string>();
+  readonly #checkpoints: Value[] = [];
+
+  /** The values marked with `checkpoint`, in order. */
+  get checkpoints(): readonly Value[] {
+    return this.#checkpoints;
+  }
 
   /** A tensor fed at each run. Throws if the name is taken. */
   input(name: string, shape: Shape, dtype: Dtype = "f32"): Value {
@@ -75,6 +81,12 @@ export class Builder extends NodeList {
 
   zeros(shape: Shape): Value {
     return this.expand(this.scalar(0), shape);
+  }
+
+  /** Marks a value, and returns it: the hidden states before and after each layer. Adds no node. */
+  checkpoint(value: Value): Value {
+    this.#checkpoints.push(value);
+    return value;
   }
 
   output(name: string, value: Value): void {

@@ -82,7 +82,7 @@ export const gemma2: Architecture = {
         // The stored scale is relative to 1.
         const norm = (x: Value, name: string) =>
           b.rmsNorm(x, b.add(parameter(`${name}.weight`), b.scalar(1)), config.rms_norm_eps);
-        let x_TD = b.mul(b.gather(parameter(embedding), ids), b.scalar(Math.sqrt(D)));
+        let x_TD = b.checkpoint(b.mul(b.gather(parameter(embedding), ids), b.scalar(Math.sqrt(D))));
         for (const { name, sliding } of layers) {
           const project = (input: Value, part: string) =>
             b.gemm(input, parameter(`${name}.${part}.weight`), { transposeB: true });
@@ -98,7 +98,7 @@ export const gemma2: Architecture = {
           const m_TD = norm(x_TD, `${name}.pre_feedforward_layernorm`);
           const gate_TF = activation(b, project(m_TD, "mlp.gate_proj"));
           const down_TD = project(b.mul(gate_TF, project(m_TD, "mlp.up_proj")), "mlp.down_proj");
-          x_TD = b.add(x_TD, norm(down_TD, `${name}.post_feedforward_layernorm`));
+          x_TD = b.checkpoint(b.add(x_TD, norm(down_TD, `${name}.post_feedforward_layernorm`)));
         }
         return norm(x_TD, "model.norm");
       },

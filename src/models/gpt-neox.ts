@@ -61,7 +61,7 @@ export const gptNeox: Architecture = {
         const activation = activations[config.hidden_act];
         const norm = (x: Value, name: string) => layerNorm(b, x, parameter, name, config.layer_norm_eps);
         const project = (x: Value, name: string, bias = true) => linear(b, x, parameter, name, bias);
-        let x_TD = b.gather(parameter(embedding), ids);
+        let x_TD = b.checkpoint(b.gather(parameter(embedding), ids));
         for (const layer of layers) {
           const a_TD = norm(x_TD, `${layer}.input_layernorm`);
           const qkv = project(a_TD, `${layer}.attention.query_key_value`, config.attention_bias);
@@ -76,7 +76,7 @@ export const gptNeox: Architecture = {
           const input_TD = config.use_parallel_residual ? x_TD : after_TD;
           const m_TD = norm(input_TD, `${layer}.post_attention_layernorm`);
           const inner_TF = activation(b, project(m_TD, `${layer}.mlp.dense_h_to_4h`));
-          x_TD = b.add(after_TD, project(inner_TF, `${layer}.mlp.dense_4h_to_h`));
+          x_TD = b.checkpoint(b.add(after_TD, project(inner_TF, `${layer}.mlp.dense_4h_to_h`)));
         }
         return norm(x_TD, "gpt_neox.final_layer_norm");
       },

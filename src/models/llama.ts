@@ -110,7 +110,7 @@ export function llamaLike(
       const rotate = rotaryEmbedding(b, tokens, rotary);
       const windowed = window !== undefined && window < maxPositions;
       const slidingMasks = windowed ? [mask, tokens.window(window)] : [mask];
-      let x_TD = b.gather(parameter(embedding), ids);
+      let x_TD = b.checkpoint(b.gather(parameter(embedding), ids));
       for (const [i, layer] of layers.entries()) {
         const masks = (sliding?.[i] ?? true) ? slidingMasks : [mask];
         const project = (input: Value, name: string, bias: boolean) =>
@@ -131,7 +131,7 @@ export function llamaLike(
 
         const m_TD = norm(x_TD, "post_attention_layernorm");
         const mlp_TD = mlp.apply(b, (name) => parameter(`${layer}.${name}`), m_TD);
-        x_TD = b.add(x_TD, mlp_TD);
+        x_TD = b.checkpoint(b.add(x_TD, mlp_TD));
       }
       return b.rmsNorm(x_TD, parameter("model.norm.weight"), config.rms_norm_eps);
     },

@@ -94,7 +94,7 @@ export const mpt: Architecture = {
             ? layerNorm(b, x, parameter, name, epsilon)
             : b.layerNorm(x, parameter(`${name}.weight`), epsilon);
         const project = (x: Value, name: string) => linear(b, x, parameter, name, bias);
-        let x_TD = b.gather(parameter(embedding), ids);
+        let x_TD = b.checkpoint(b.gather(parameter(embedding), ids));
         for (const block of blocks) {
           const all = project(norm(x_TD, `${block}.norm_1`), `${block}.attn.Wqkv`);
           const qkv = b.split(clip ? b.clip(all, clip) : all, 1, [D, D, D]);
@@ -102,7 +102,7 @@ export const mpt: Architecture = {
           const mixed = attention(b, tokens, heads, scale, biases);
           x_TD = b.add(x_TD, project(mixed, `${block}.attn.out_proj`));
           const inner_TF = b.gelu(project(norm(x_TD, `${block}.norm_2`), `${block}.ffn.up_proj`));
-          x_TD = b.add(x_TD, project(inner_TF, `${block}.ffn.down_proj`));
+          x_TD = b.checkpoint(b.add(x_TD, project(inner_TF, `${block}.ffn.down_proj`)));
         }
         return norm(x_TD, "transformer.norm_f");
       },

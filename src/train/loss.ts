@@ -22,6 +22,10 @@ export const gradientName = (parameter: string) => `gradient:${parameter}`;
 /** The input that a parameter's gradient is added to: those of the micro-batches so far. */
 export const gradientSumName = (parameter: string) => `sum:${parameter}`;
 
+/** What the backward pass computes again instead of keeping it from the forward pass. */
+export const recomputes = ["none", "layer"] as const;
+export type Recompute = (typeof recomputes)[number];
+
 interface SoftTarget {
   /** i32[C, K] and f32[C, K], which sum to 1 */
   readonly ids: Value;
@@ -78,8 +82,15 @@ function chunkLoss(
  *
  * Logits are alive for one chunk of tokens at a time: the gradients of a chunk are taken before the
  * next chunk begins.
+ *
+ * @param recompute with "layer", only the hidden states between layers are kept for the backward pass.
  */
-export function trainingGraph(decoder: Decoder, shape: BatchShape, accumulate: boolean): Graph {
+export function trainingGraph(
+  decoder: Decoder,
+  shape: BatchShape,
+  accumulate: boolean,
+  recompute: Recompute,
+): Graph {
   const { rows, length, entries } = shape;
   const T = rows * length;
   const b = new Builder();
@@ -109,7 +120,13 @@ export function trainingGraph(decoder: Decoder, shape: BatchShape, accumulate: b
     [hidden_TD, concatRows((chunk) => chunk.hiddenGradient_CD)],
     [head_VD, b.transpose(chunks.at(-1)!.headGradient_DV, [1, 0])],
   ]);
-  const gradients = backward(b, seeds, [...parameters.values()], sums);
+  const gradients = backward(
+    b,
+    seeds,
+    [...parameters.values()],
+    sums,
+    recompute === "layer" ? b.checkpoints : [],
+  );
   b.output("loss", chunks.map(({ loss }) => loss).reduce(b.add));
   b.output(
     "nll",

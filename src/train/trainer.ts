@@ -8,7 +8,7 @@ import { compile } from "../onnx/session.ts";
 import { Scorer } from "../score/scorer.ts";
 import { findNonFiniteScore } from "../score/scores.ts";
 import type { Tensor } from "../weights/tensor-ref.ts";
-import { type BatchShape, gradientName, gradientSumName, trainingGraph } from "./loss.ts";
+import { type BatchShape, type Recompute, gradientName, gradientSumName, trainingGraph } from "./loss.ts";
 import { type OptimizerOptions, createOptimizer } from "./optimizers.ts";
 import { TrainingState } from "./state.ts";
 
@@ -31,6 +31,7 @@ export interface TrainerOptions {
   readonly shape: BatchShape;
   /** Whether a step has more than one micro-batch. */
   readonly accumulate: boolean;
+  readonly recompute: Recompute;
   readonly optimizer: OptimizerOptions;
   /** Gradients with a larger global norm are scaled down to it. */
   readonly clip: number;
@@ -79,10 +80,10 @@ export class Trainer {
     weights: ReadonlyMap<string, Tensor>,
     options: TrainerOptions,
   ): Promise<Trainer> {
-    const { shape, accumulate, optimizer, device, threads } = options;
+    const { shape, accumulate, recompute, optimizer, device, threads } = options;
     const values = openValues(device);
     const names = [...weights.keys()];
-    const program = await compile(trainingGraph(decoder, shape, accumulate), device, threads, {
+    const program = await compile(trainingGraph(decoder, shape, accumulate, recompute), device, threads, {
       resident: {
         inputs: accumulate ? [...names, ...names.map(gradientSumName)] : names,
         carry: new Map(names.map((name) => [gradientName(name), gradientSumName(name)])),

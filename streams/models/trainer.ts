@@ -55,6 +55,7 @@ export async function openTrainer(
     threads,
     shape: { rows: train.rows, length: pack.rowLength, entries },
     accumulate: train.accumulation > 1,
+    recompute: train.recompute,
     optimizer: { name: "adamw" as const, beta1, beta2, epsilon, weightDecay },
     clip: train.clip,
     ...(checkpoint && { checkpoint }),
