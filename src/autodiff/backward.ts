@@ -2,7 +2,7 @@
 import type { Builder } from "../graph/build.ts";
 import { definitions } from "../graph/op-table.ts";
 import type { OpDefinition } from "../graph/definition.ts";
-import { type ComputedOp, type Node, type Value, isComputed } from "../graph/ops.ts";
+import { type ComputedOp, type Node, type Span, type Value, isComputed } from "../graph/ops.ts";
 import { recomputation } from "./recompute.ts";
 
 /** Nodes on any path from `wrt` to `outputs`, in topological order. */
@@ -28,7 +28,7 @@ function path(b: Builder, outputs: Iterable<Value>, wrt: readonly Value[]): Node
  * @param seeds outputs with their upstream gradients, of equal shape.
  * @param into gradients so far, per value of `wrt`, to which the new ones are added, inside ops where
  *   possible. Gradients thus accumulate over chunks and micro-batches.
- * @param checkpoints values between which all others are computed again, instead of being kept (`recomputation`).
+ * @param spans parts of the graph whose values are computed again, instead of being kept (`recomputation`).
  * @returns a gradient for each value of `wrt` that an output depends on or `into` holds.
  * @throws if an op on the path has no gradient rule.
  */
@@ -37,7 +37,7 @@ export function backward(
   seeds: ReadonlyMap<Value, Value>,
   wrt: readonly Value[],
   into: ReadonlyMap<Value, Value> = new Map(),
-  checkpoints: readonly Value[] = [],
+  spans: readonly Span[] = [],
 ): Map<Value, Value> {
   const gradients = new Map<Value, Value>(into);
   for (const [value, seed] of seeds) {
@@ -47,7 +47,7 @@ export function backward(
   const nodes = path(b, seeds.keys(), wrt);
   const differentiated = new Set<Value>(wrt);
   for (const node of nodes) for (const output of node.outputs) differentiated.add(output);
-  const recompute = recomputation(b, checkpoints, gradients);
+  const recompute = recomputation(b, spans, gradients);
 
   for (const original of nodes.reverse()) {
     const upstream = original.outputs.map((output) => gradients.get(output));

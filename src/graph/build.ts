@@ -7,6 +7,7 @@ import {
   type Graph,
   type Node,
   type Shape,
+  type Span,
   type Value,
   sizeOf,
 } from "./ops.ts";
@@ -18,10 +19,16 @@ export class Builder extends NodeList {
   readonly #scalars = new Map<number, Value>();
   readonly #dimensions = new Map<number, string>();
   readonly #checkpoints: Value[] = [];
+  readonly #recomputed: Span[] = [];
 
   /** The values marked with `checkpoint`, in order. */
   get checkpoints(): readonly Value[] {
     return this.#checkpoints;
+  }
+
+  /** The spans marked with `recompute`. */
+  get recomputed(): readonly Span[] {
+    return this.#recomputed;
   }
 
   /** A tensor fed at each run. Throws if the name is taken. */
@@ -86,6 +93,14 @@ export class Builder extends NodeList {
   /** Marks a value, and returns it: the hidden states before and after each layer. Adds no node. */
   checkpoint(value: Value): Value {
     this.#checkpoints.push(value);
+    return value;
+  }
+
+  /** Marks what `compute` adds as cheaper to compute again from the entries than to keep for a backward pass. */
+  recompute(entries: readonly Value[], compute: () => Value): Value {
+    const start = this.nodes.length;
+    const value = compute();
+    this.#recomputed.push({ entries, start, end: this.nodes.length });
     return value;
   }
 

@@ -73,10 +73,11 @@ export const gemma2: Architecture = {
       head,
       logitCap: config.final_logit_softcapping ?? undefined,
       hidden(b, parameter, tokens) {
-        const { rows, length, maxPositions, ids, mask } = tokens;
+        const { rows, length, maxPositions, ids } = tokens;
         const rotate = rotaryEmbedding(b, tokens, rotary);
         const window = config.sliding_window ?? maxPositions;
-        const slidingMasks = window < maxPositions ? [mask, tokens.window(window)] : [mask];
+        const allBlocks = tokens.blocks();
+        const slidingBlocks = window < maxPositions ? tokens.blocks(window) : allBlocks;
         const scale = config.query_pre_attn_scalar ** -0.5;
         const softcap = config.attn_logit_softcapping ?? undefined;
         // The stored scale is relative to 1.
@@ -91,7 +92,7 @@ export const gemma2: Architecture = {
             splitHeads(b, project(a_TD, `self_attn.${part}_proj`), rows, length, count);
           const [q_RHLE, k_RGLE] = [heads("q", H), heads("k", G)].map(rotate);
           const qkv = [q_RHLE, k_RGLE, heads("v", G)];
-          const mixed = attention(b, tokens, qkv, scale, sliding ? slidingMasks : [mask], softcap);
+          const mixed = attention(b, tokens, qkv, scale, sliding ? slidingBlocks : allBlocks, softcap);
           const out_TD = project(mixed, "self_attn.o_proj");
           x_TD = b.add(x_TD, norm(out_TD, `${name}.post_attention_layernorm`));
 

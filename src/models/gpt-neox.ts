@@ -56,7 +56,8 @@ export const gptNeox: Architecture = {
       parameters,
       head,
       hidden(b, parameter, tokens) {
-        const { rows, length, ids, mask } = tokens;
+        const { rows, length, ids } = tokens;
+        const blocks = tokens.blocks();
         const rotate = rotaryEmbedding(b, tokens, rotary);
         const activation = activations[config.hidden_act];
         const norm = (x: Value, name: string) => layerNorm(b, x, parameter, name, config.layer_norm_eps);
@@ -69,7 +70,7 @@ export const gptNeox: Architecture = {
           const perHead = b.transpose(b.reshape(qkv, [rows, length, H, 3 * E]), [0, 2, 1, 3]);
           const [q_RHLE, k_RHLE, v_RHLE] = b.split(perHead, 3, [E, E, E]);
           const heads = [rotate(q_RHLE), rotate(k_RHLE), v_RHLE];
-          const mixed = attention(b, tokens, heads, 1 / Math.sqrt(E), [mask]);
+          const mixed = attention(b, tokens, heads, 1 / Math.sqrt(E), blocks);
           const attended_TD = project(mixed, `${layer}.attention.dense`, config.attention_bias);
 
           const after_TD = b.add(x_TD, attended_TD);

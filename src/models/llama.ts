@@ -106,13 +106,14 @@ export function llamaLike(
     parameters,
     head,
     hidden(b, parameter, tokens) {
-      const { rows, length, maxPositions, ids, mask } = tokens;
+      const { rows, length, maxPositions, ids } = tokens;
       const rotate = rotaryEmbedding(b, tokens, rotary);
       const windowed = window !== undefined && window < maxPositions;
-      const slidingMasks = windowed ? [mask, tokens.window(window)] : [mask];
+      const allBlocks = tokens.blocks();
+      const slidingBlocks = windowed ? tokens.blocks(window) : allBlocks;
       let x_TD = b.checkpoint(b.gather(parameter(embedding), ids));
       for (const [i, layer] of layers.entries()) {
-        const masks = (sliding?.[i] ?? true) ? slidingMasks : [mask];
+        const blocks = (sliding?.[i] ?? true) ? slidingBlocks : allBlocks;
         const project = (input: Value, name: string, bias: boolean) =>
           linear(b, input, parameter, `${layer}.${name}`, bias);
         const norm = (value: Value, name: string) =>
@@ -126,7 +127,7 @@ export function llamaLike(
           return rotate(headNorm ? norm(plain, `self_attn.${name}_norm`) : plain);
         };
         const qkv = [rotatedHeads("q", H), rotatedHeads("k", G), heads("v", G)];
-        const mixed = attention(b, tokens, qkv, 1 / Math.sqrt(E), masks);
+        const mixed = attention(b, tokens, qkv, 1 / Math.sqrt(E), blocks);
         x_TD = b.add(x_TD, project(mixed, "self_attn.o_proj", biases.output));
 
         const m_TD = norm(x_TD, "post_attention_layernorm");

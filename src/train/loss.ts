@@ -1,5 +1,6 @@
 /** @file The training graph: the forward pass, a chunked soft-target loss, and all gradients. */
 import { backward } from "../autodiff/backward.ts";
+import { betweenCheckpoints } from "../autodiff/recompute.ts";
 import { Builder } from "../graph/build.ts";
 import type { Graph, Value } from "../graph/ops.ts";
 import type { Decoder } from "../models/decoder.ts";
@@ -120,13 +121,8 @@ export function trainingGraph(
     [hidden_TD, concatRows((chunk) => chunk.hiddenGradient_CD)],
     [head_VD, b.transpose(chunks.at(-1)!.headGradient_DV, [1, 0])],
   ]);
-  const gradients = backward(
-    b,
-    seeds,
-    [...parameters.values()],
-    sums,
-    recompute === "layer" ? b.checkpoints : [],
-  );
+  const layers = recompute === "layer" ? betweenCheckpoints(b) : [];
+  const gradients = backward(b, seeds, [...parameters.values()], sums, [...layers, ...b.recomputed]);
   b.output("loss", chunks.map(({ loss }) => loss).reduce(b.add));
   b.output(
     "nll",

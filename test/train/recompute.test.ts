@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { backward } from "../../src/autodiff/backward.ts";
+import { betweenCheckpoints } from "../../src/autodiff/recompute.ts";
 import { Builder } from "../../src/graph/build.ts";
 import { type Node, type Value, isNode } from "../../src/graph/ops.ts";
 import { readDecoder } from "../../src/models/folder.ts";
@@ -59,7 +60,7 @@ for (const name of readdirSync(zoo)) {
       new Map([[hidden, seed]]),
       [...parameters.values()],
       new Map(),
-      b.checkpoints,
+      betweenCheckpoints(b),
     );
     for (const [{ node }, gradient] of gradients)
       if (isNode(node, "input")) b.output(`d ${node.attributes.name}`, gradient);
