@@ -12,25 +12,25 @@ const keyPositions = (b: Builder, keys: number) => b.reshape(b.arange(keys), [1,
 const queryPositions = (b: Builder, length: number, offset = 0) =>
   b.reshape(b.arange(length, offset), [1, 1, length, 1]);
 
-/** f32[1, 1, L, S]: a query attends to itself and earlier tokens. */
-function causalMask(b: Builder, length: number, keys: number): Value {
-  const later = b.greater(keyPositions(b, keys), queryPositions(b, length));
+/** f32[1, 1, L, S]: a query attends to itself and earlier tokens. `after` keys come after the last query. */
+function causalMask(b: Builder, length: number, keys: number, after = 0): Value {
+  const later = b.greater(keyPositions(b, keys), queryPositions(b, length, 0 - after));
   return b.where(later, b.scalar(maskValue), b.scalar(0));
 }
 
 /** f32[1, 1, L, S]: excludes keys before the last `window` tokens up to the query, but no later ones. */
-export function slidingMask(b: Builder, length: number, keys: number, window: number): Value {
-  const before = b.greater(queryPositions(b, length, 1 - window), keyPositions(b, keys));
+export function slidingMask(b: Builder, length: number, keys: number, window: number, after = 0): Value {
+  const before = b.greater(queryPositions(b, length, 1 - window - after), keyPositions(b, keys));
   return b.where(before, b.scalar(maskValue), b.scalar(0));
 }
 
 /** f32[R, 1, L, S] from the documents of queries i32[R, L] and of keys i32[R, S]: causal within each document. */
-export function documentMask(b: Builder, documents_RL: Value, documents_RS: Value): Value {
+export function documentMask(b: Builder, documents_RL: Value, documents_RS: Value, after = 0): Value {
   const [R, L] = documents_RL.shape;
   const S = documents_RS.shape[1];
   const queries = b.reshape(documents_RL, [R, 1, L, 1]);
   const keys = b.reshape(documents_RS, [R, 1, 1, S]);
-  return b.where(b.equal(queries, keys), causalMask(b, L, S), b.scalar(maskValue));
+  return b.where(b.equal(queries, keys), causalMask(b, L, S, after), b.scalar(maskValue));
 }
 
 /** f32[R, 1, L, S] from i32[R, S], which is 0 for padding: causal, without padding keys. */

@@ -38,22 +38,29 @@ const endAligned = (b: Builder, length: number, keys: number, mask: Value) =>
     () => endAlignedPositions(b, keys),
   );
 
-/** Blocks of `size` queries of packed documents i32[R, L], without the keys that are later or before the window. */
+/**
+ * Blocks of `size` queries of packed documents i32[R, L], without most of the keys that are later or before the
+ * window. The keys of a block are `size` times a power of two: ONNX Runtime keeps a buffer for each size of tensor,
+ * so with a size per block the scores of all of them would be in memory.
+ */
 function packedBlocks(b: Builder, documents_RL: Value, size: number): Tokens["blocks"] {
   const L = documents_RL.shape[1];
   if (L <= size) return endAligned(b, L, L, documentMask(b, documents_RL, documents_RL));
   return (window = L) =>
     Array.from({ length: Math.ceil(L / size) }, (_, i) => {
       const [start, end] = [i * size, Math.min(L, (i + 1) * size)];
-      const keyStart = Math.max(0, start - window + 1);
-      const keys = end - keyStart;
-      const mask = documentMask(
-        b,
+      const first = Math.max(0, start - window + 1);
+      const keys = Math.min(L, size + window - 1, size * 2 ** Math.ceil(Math.log2((end - first) / size)));
+      const keyEnd = Math.min(L, first + keys);
+      const keyStart = keyEnd - keys;
+      const [queryDocuments, keyDocuments] = [
         slice(b, documents_RL, 1, start, end),
-        slice(b, documents_RL, 1, keyStart, end),
-      );
-      const biases = end - window > 0 ? [mask, slidingMask(b, end - start, keys, window)] : [mask];
-      return { start, end, keyStart, keyEnd: end, biases, keyPositions: () => endAlignedPositions(b, keys) };
+        slice(b, documents_RL, 1, keyStart, keyEnd),
+      ];
+      const mask = documentMask(b, queryDocuments, keyDocuments, keyEnd - end);
+      const sliding = () => slidingMask(b, end - start, keys, window, keyEnd - end);
+      const biases = end - window > keyStart ? [mask, sliding()] : [mask];
+      return { start, end, keyStart, keyEnd, biases, keyPositions: () => endAlignedPositions(b, keys) };
     });
 }
 
