@@ -1,6 +1,7 @@
 /** @file docs/http.md: the fields of requests, from the table that requests are validated by. */
 import { z } from "zod";
 import { code, markdownTable } from "../src/docs/markdown.ts";
+import { describeNumber } from "../src/docs/numbers.ts";
 import type { Field, Fields } from "./field.ts";
 import { chatFields, completionFields, messageFields, partFields, sharedFields } from "./fields.ts";
 
@@ -8,18 +9,12 @@ type JsonSchema = z.core.JSONSchema.BaseSchema;
 
 /** A schema in a few words. */
 function describeValues(schema: JsonSchema): string {
-  const { type, minimum, maximum, exclusiveMinimum, anyOf, items } = schema;
+  const { type, anyOf, items } = schema;
   if (schema.enum) return schema.enum.map(code).join(", ");
   if (schema.const !== undefined) return code(schema.const);
   if (anyOf) return anyOf.map((one) => describeValues(one as JsonSchema)).join(" or ");
   if (type === "array") return `list of ${describeValues(items as JsonSchema)}`;
-  if (type !== "number" && type !== "integer") return String(type ?? "any");
-  const bounds = [
-    exclusiveMinimum !== undefined && `above ${exclusiveMinimum}`,
-    minimum !== undefined && minimum > Number.MIN_SAFE_INTEGER && `from ${minimum}`,
-    maximum !== undefined && maximum < 2 ** 31 - 1 && `to ${maximum}`,
-  ];
-  return [type, ...bounds.filter((bound) => bound !== false)].join(" ");
+  return type === "number" || type === "integer" ? describeNumber(schema) : String(type ?? "any");
 }
 
 function section(title: string, fields: Fields): string {

@@ -15,6 +15,7 @@ import { compile } from "../src/onnx/session.ts";
 import { Scorer } from "../src/score/scorer.ts";
 import { readTokenizer } from "../src/text/tokenizer.ts";
 import { type Batch, Trainer } from "../src/train/trainer.ts";
+import { readWeights } from "../src/weights/read-weights.ts";
 import { fuse } from "../streams/stages/fuse.ts";
 import { pack } from "../streams/stages/pack.ts";
 import { recipes } from "../streams/config/recipes.ts";
@@ -61,14 +62,19 @@ describe("the forward pass", () => {
       const decoder = readDecoder(demoModel(name));
       const tokenizer = readTokenizer(demoModel(name));
       const known = tokenizer.vocabulary.tokens.length;
-      const scorer = await Scorer.create(decoder, await readParameters(demoModel(name), decoder), {
-        rows: 4,
-        rowLength: 128,
-        k: 10,
-        tokenizerSize: known,
-        device: "cpu",
-        threads: 2,
-      });
+      const refs = await readWeights(demoModel(name), decoder);
+      const scorer = await Scorer.create(
+        decoder,
+        { refs },
+        {
+          rows: 4,
+          rowLength: 128,
+          k: 10,
+          tokenizerSize: known,
+          device: "cpu",
+          threads: 2,
+        },
+      );
       const sequences: Int32Array[] = [];
       for (const { text, input_ids } of items) {
         const { ids } = await tokenizer.encode(text);

@@ -64,7 +64,7 @@ const allowed: Record<string, readonly string[]> = {
     "src/score",
     "src/weights",
   ],
-  "src/teachers": ["src/models", "src/onnx", "src/score", "src/text", "src/weights"],
+  "src/teachers": ["src/flow", "src/models", "src/onnx", "src/score", "src/text", "src/weights"],
   "streams/stages": ["src/*", "streams"],
   "streams/config": ["src/*"],
   "streams/models": ["src/*", "streams", "streams/config", "streams/stages"],

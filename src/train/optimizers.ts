@@ -11,6 +11,7 @@ export type OptimizerOptions = {
   [Name in keyof Optimizers]: { readonly name: Name } & Parameters<Optimizers[Name]>[0];
 }[keyof Optimizers];
 
+/** The optimizer of this name, with these settings. */
 export function createOptimizer(options: OptimizerOptions): Optimizer {
   return optimizers[options.name](options);
 }

@@ -1,6 +1,7 @@
 /** @file docs/configuration.md: every setting with its values, default and meaning, out of the schema itself. */
 import { z } from "zod";
 import { code, markdownTable } from "../../src/docs/markdown.ts";
+import { describeNumber } from "../../src/docs/numbers.ts";
 import { Config } from "./config.ts";
 
 type JsonSchema = z.core.JSONSchema.BaseSchema;
@@ -16,31 +17,21 @@ const groups = (schema: JsonSchema): JsonSchema[] =>
     return one.type === "object" && one.properties ? [one] : [];
   });
 
-const kindOf = ({ properties }: JsonSchema) => (properties?.kind as JsonSchema | undefined)?.const;
-
-/** A number's type and bounds in words; zod's bounds of safe integers are left out. */
-function numberInWords({ type, minimum, exclusiveMinimum, maximum }: JsonSchema): string {
-  const bounds = [
-    exclusiveMinimum !== undefined && `above ${exclusiveMinimum}`,
-    minimum !== undefined && minimum > Number.MIN_SAFE_INTEGER && `from ${minimum}`,
-    maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER && `to ${maximum}`,
-  ];
-  return [type, ...bounds.filter((bound) => bound !== false)].join(" ");
-}
+const findKind = ({ properties }: JsonSchema) => (properties?.kind as JsonSchema | undefined)?.const;
 
 /** The values of a setting in words. */
-function valuesInWords(schema: JsonSchema): string {
+function describeValues(schema: JsonSchema): string {
   const words = alternatives(schema).map((one) => {
     if (one.enum) return one.enum.map((value) => `\`${value}\``).join(", ");
     if (one.const !== undefined) return `\`${one.const}\``;
-    if (one.type === "array") return `list of ${valuesInWords(one.items as JsonSchema)}`;
-    if (one.type === "object") return kindOf(one) === undefined ? "settings" : "settings with a `kind`";
-    return one.type === "number" || one.type === "integer" ? numberInWords(one) : (one.type ?? "any");
+    if (one.type === "array") return `list of ${describeValues(one.items as JsonSchema)}`;
+    if (one.type === "object") return findKind(one) === undefined ? "settings" : "settings with a `kind`";
+    return one.type === "number" || one.type === "integer" ? describeNumber(one) : (one.type ?? "any");
   });
   return [...new Set(words)].join(", or ");
 }
 
-function defaultInWords(schema: JsonSchema, required: boolean): string {
+function describeDefault(schema: JsonSchema, required: boolean): string {
   if (required) return "required";
   const value = schema.default;
   const isGroup = typeof value === "object" && value !== null && Object.keys(value).length === 0;
@@ -56,8 +47,8 @@ function settingsTable({ properties = {}, required = [] }: JsonSchema): string |
   if (settings.length === 0) return undefined;
   const rows = settings.map(([name, schema]) => [
     `\`${name}\``,
-    valuesInWords(schema),
-    defaultInWords(schema, required.includes(name)),
+    describeValues(schema),
+    describeDefault(schema, required.includes(name)),
     schema.description ?? "",
   ]);
   return markdownTable([["setting", "values", "default", "meaning"], ...rows]);
@@ -67,7 +58,7 @@ function settingsTable({ properties = {}, required = [] }: JsonSchema): string |
 function collectSections(path: string, schema: JsonSchema, sections: Map<string, string[]>): void {
   for (const [name, inner] of Object.entries((schema.properties ?? {}) as Record<string, JsonSchema>))
     for (const group of groups(inner)) {
-      const kind = kindOf(group);
+      const kind = findKind(group);
       const at = `${path}${name}`;
       const table = settingsTable(group);
       const title = kind === undefined ? `\`${at}\`` : `\`${at}: { kind: ${kind} }\``;

@@ -48,10 +48,6 @@ export async function openTrainer(
   { entries, threads, checkpoint, workers, onLoading }: TrainerOptions,
 ): Promise<LoadedTrainer> {
   const worker = spawn<TrainerHandlers>(new URL("../../src/train/worker.ts", import.meta.url));
-  const close = async () => {
-    await worker.call("close", undefined).catch(() => {});
-    await worker.close();
-  };
   const { beta1, beta2, epsilon, weightDecay } = train;
   const load = {
     folder,
@@ -64,7 +60,7 @@ export async function openTrainer(
     ...(checkpoint && { checkpoint }),
   };
   const { device } = await worker.call("load", load, onLoading).catch(async (error: Error) => {
-    await close();
+    await worker.close();
     throw error;
   });
   const { dtype, shardBytes, onnx } = save;
@@ -73,9 +69,9 @@ export async function openTrainer(
     entries,
     step: (batches, learningRate) =>
       workers.run(device, () => worker.call("step", { batches, learningRate })),
-    nll: async (sequences) => (await workers.run(device, () => worker.call("nll", sequences))).nll,
+    nll: (sequences) => workers.run(device, () => worker.call("nll", sequences)),
     saveCheckpoint: (path) => worker.call("saveCheckpoint", path),
     saveModel: (to) => worker.call("saveModel", { folder: to, dtype, shardBytes, onnx }),
-    close,
+    close: () => worker.close(),
   };
 }

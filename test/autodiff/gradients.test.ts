@@ -168,6 +168,13 @@ test("an op without a gradient on the path is rejected by name", () => {
   );
 });
 
+test("a seed is added to the sum so far of the same value", () => {
+  const b = new Builder();
+  const [w, seed, sum] = ["w", "seed", "sum"].map((name) => b.input(name, [4, 3]));
+  const gradients = backward(b, new Map([[w, seed]]), [w], new Map([[w, sum]]));
+  expect(gradients.get(w)!.node).toMatchObject({ op: "add", inputs: [sum, seed] });
+});
+
 test("weight gradients are accumulated inside the matrix product", () => {
   const b = new Builder();
   const [x, w, sum] = [b.input("x", [2, 3]), b.input("w", [4, 3]), b.input("sum", [4, 3])];

@@ -11,7 +11,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { checkCompanions, writeFolder } from "../../src/export/folder.ts";
+import { checkCompanions } from "../../src/export/companions.ts";
+import { writeFolder } from "../../src/export/folder.ts";
 import { type Weights, readTensor } from "../../src/weights/tensor-ref.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";

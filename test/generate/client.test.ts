@@ -7,15 +7,16 @@ import { liveWorkers } from "../../src/onnx/worker.ts";
 import { demoModel } from "../close.ts";
 import { catchMessage } from "../failure.ts";
 
+const options = {
+  folder: demoModel("pocket-llama"),
+  device: "cpu",
+  slots: 1,
+  cacheBytes: 2 ** 26,
+  tokenizerSize: 5000,
+} as const;
 let client: EngineClient;
 beforeAll(async () => {
-  client = await EngineClient.load({
-    folder: demoModel("pocket-llama"),
-    device: "cpu",
-    slots: 1,
-    cacheBytes: 2 ** 26,
-    tokenizerSize: 5000,
-  });
+  client = await EngineClient.load(options);
 });
 afterAll(() => client.close());
 
@@ -88,9 +89,33 @@ test("an aborted signal submits nothing", async () => {
   expect(client.statistics.promptTokens).toBe(before + 3);
 });
 
+test("a step that fails throws its error to every sequence, and the engine serves the next", async () => {
+  const prompt = Int32Array.of(5, 1e6);
+  const failing = catchMessage(client.generate(request({ prompt })).next());
+  const queued = catchMessage(client.generate(request()).next());
+  expect(await failing).toContain("indices element out of data bounds");
+  expect(await queued).toBe(await failing);
+  await expectFreeSlot();
+});
+
+test("closing ends the sequences that are running, and those that come later, with an error", async () => {
+  const workers = liveWorkers.size;
+  const own = await EngineClient.load(options);
+  const running = own.generate(request({ maxTokens: 400 }));
+  await running.next();
+  const [queued, ended] = [
+    catchMessage(own.generate(request()).next()),
+    catchMessage(Array.fromAsync(running)),
+  ];
+  await Promise.all([own.close(), own.close()]);
+  expect(liveWorkers.size).toBe(workers);
+  expect([await ended, await queued]).toEqual(["worker: closed", "worker: closed"]);
+  expect(await catchMessage(own.generate(request()).next())).toBe("worker: closed");
+  await own.close();
+});
+
 test("loading a folder without a model throws and leaves no worker", async () => {
   const workers = liveWorkers.size;
-  const options = { device: "cpu", slots: 1, cacheBytes: 2 ** 20, tokenizerSize: 10 } as const;
   expect(await catchMessage(EngineClient.load({ ...options, folder: import.meta.dir }))).toContain(
     import.meta.dir,
   );

@@ -73,7 +73,7 @@ for (const name of readdirSync(zoo)) {
     const loss = async () => (await trainer.gradients([batch])).loss;
     /** Large enough for float32 to resolve the difference, small enough for the loss to be linear. */
     const h = 2e-3;
-    for (const [key, { data }] of trainer.parameters) {
+    for (const [key, { data }] of trainer.weights) {
       const gradient = gradients.get(key)!;
       const size = norm(gradient);
       const at = Float32Array.from(data);

@@ -92,7 +92,7 @@ test("a source may be a hub id; an unknown one is a one-line error", async () =>
     expect(Object.keys(summary.fusion.teachers)).toEqual(["pocket-llama (frozen)", "org/mpt"]);
     const missing = await run(config("hub2", "sources=[org/none]")).catch(({ message }: Error) => message);
     expect(missing).toBe(
-      "org/none: no such model, or it has no revision main (nor is there a folder of this name)",
+      "org/none: no such model, or it has no revision main (and there is no folder of this name)",
     );
   } finally {
     for (const name of ["HF_HOME", "HF_ENDPOINT"])

@@ -20,6 +20,7 @@ import { readDecoder, readParameters } from "../../src/models/folder.ts";
 import { readSafetensors } from "../../src/weights/safetensors.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { liveWorkers, spawn } from "../../src/onnx/worker.ts";
+import { findNonFiniteScore, wholeGroup } from "../../src/score/scores.ts";
 import type { ScorerHandlers } from "../../src/score/worker.ts";
 import { type Batch, Trainer } from "../../src/train/trainer.ts";
 import { run } from "../../streams/run/run.ts";
@@ -96,17 +97,15 @@ test("a target with a weight that is not finite is refused before the first step
   );
 });
 
-test("a score that is not finite names the model and the weight", async () => {
+test("a worker finds the weight behind a score that is not finite", async () => {
   using model = broken("pocket-mpt", up, [0, 1], NaN);
   const worker = spawn<ScorerHandlers>(new URL("../../src/score/worker.ts", import.meta.url));
   const options = { rowLength: 16, rows: 1, k: 0, tokenizerSize: 100, device: "cpu", threads: 1 } as const;
   const { model: number } = await worker.call("load", { folder: model.path, ...options });
-  expect(
-    await catchMessage(worker.call("score", { model: number, sequences: [Int32Array.of(5, 6, 7)] })),
-  ).toContain(
-    `${model.path}: the score of token 1 of a text is NaN: ${model.path}/model.safetensors: ${up}[0, 1]`,
-  );
-  await worker.call("close", undefined);
+  const groups = [wholeGroup([Int32Array.of(5, 6, 7)])];
+  const { scores } = await worker.call("scoreGroups", { model: number, groups });
+  expect(findNonFiniteScore(scores[0])).toEqual({ sequence: 0, token: 1, value: NaN });
+  expect(await worker.call("explain", number)).toBe(`${model.path}/model.safetensors: ${up}[0, 1] is NaN`);
   await worker.close();
 });
 
@@ -140,12 +139,12 @@ describe("a trainer", () => {
   test("a step whose gradient is not finite changes no weight", async () => {
     const trainer = await create();
     // Each is finite, and their products are not.
-    for (const { data } of trainer.parameters.values()) for (let i = 0; i < data.length; i++) data[i] *= 1e18;
-    const before = Array.from(trainer.parameters.values(), ({ data }) => data.slice());
+    for (const { data } of trainer.weights.values()) for (let i = 0; i < data.length; i++) data[i] *= 1e18;
+    const before = Array.from(trainer.weights.values(), ({ data }) => data.slice());
     expect(await catchMessage(trainer.step([batch], 1e-4))).toMatch(
       /is (NaN|Infinity); no weight was changed/,
     );
-    expect(Array.from(trainer.parameters.values(), ({ data }) => data)).toEqual(before);
+    expect(Array.from(trainer.weights.values(), ({ data }) => data)).toEqual(before);
     await trainer
       .nll([ids])
       .catch(({ message }: Error) => expect(message).toMatch(/^evaluate: −log p of a token is NaN/));

@@ -83,10 +83,10 @@ test("along the gradient the loss changes by its norm", async () => {
   const trainer = await createTrainer(zoo("llama"), shape, { accumulate: false });
   const batch = [createBatch(1, 0.75, 0.05)];
   const { gradients, gradientNorm } = await trainer.gradients(batch);
-  const start = new Map(Array.from(trainer.parameters, ([name, { data }]) => [name, data.slice()]));
+  const start = new Map(Array.from(trainer.weights, ([name, { data }]) => [name, data.slice()]));
   const direction = new Map(Array.from(gradients, ([name, gradient]) => [name, gradient.slice()]));
   const lossAt = async (distance: number) => {
-    for (const [name, { data }] of trainer.parameters)
+    for (const [name, { data }] of trainer.weights)
       data.forEach(
         (_, i) => (data[i] = start.get(name)![i] + (distance / gradientNorm) * direction.get(name)![i]),
       );
@@ -108,9 +108,9 @@ test("steps are AdamW's on clipped gradients, and only matrices decay", async ()
     optimizer: options,
     clip: 0.01,
   });
-  const { parameters } = trainer;
+  const { weights } = trainer;
   const moments = new Map(
-    Array.from(parameters, ([name, { data }]) => [
+    Array.from(weights, ([name, { data }]) => [
       name,
       { m: new Float64Array(data.length), v: new Float64Array(data.length) },
     ]),
@@ -126,7 +126,7 @@ test("steps are AdamW's on clipped gradients, and only matrices decay", async ()
     clipped.push(norm > 0.01);
     // The paper's algorithm 2, one number after the other.
     const expected = new Map<string, Float64Array>();
-    for (const [name, { data, shape }] of parameters) {
+    for (const [name, { data, shape }] of weights) {
       const { m, v } = moments.get(name)!;
       const next = new Float64Array(data.length);
       gradients.get(name)!.forEach((gradient, j) => {
@@ -141,10 +141,10 @@ test("steps are AdamW's on clipped gradients, and only matrices decay", async ()
       expected.set(name, next);
     }
     await trainer.step(batch, rate);
-    for (const [name, { data }] of parameters)
+    for (const [name, { data }] of weights)
       expect([name, largestDifference(data, expected.get(name)!) < 2e-5]).toEqual([name, true]);
   }
   expect(clipped).toEqual([true, false, true]);
-  expect(new Set(Array.from(parameters.values(), ({ shape }) => shape.length))).toEqual(new Set([1, 2]));
+  expect(new Set(Array.from(weights.values(), ({ shape }) => shape.length))).toEqual(new Set([1, 2]));
   await trainer.close();
 });
