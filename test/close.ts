@@ -21,7 +21,7 @@ export const demoModels = ["pocket-llama", "pocket-openllama", "pocket-mpt"] as 
 /** Trainer options for tests of the loss and the gradients: no weight decay, one batch per step. */
 export const plainTraining = {
   accumulate: false,
-  optimizer: { name: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0 },
+  optimizer: { kind: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0 },
   clip: 1,
   device: "cpu",
 } as const;

@@ -122,7 +122,7 @@ describe("the training step", () => {
         shape: { rows, length, entries },
         accumulate: false,
         optimizer: {
-          name: "adamw",
+          kind: "adamw",
           beta1: data.adamw.beta1,
           beta2: data.adamw.beta2,
           epsilon: data.adamw.eps,

@@ -52,14 +52,13 @@ export async function openTrainer(
     await worker.call("close", undefined).catch(() => {});
     await worker.close();
   };
-  const { beta1, beta2, epsilon, weightDecay } = train;
   const load = {
     folder,
     device: wanted,
     threads,
     shape: { rows: train.rows, length: pack.rowLength, entries },
     accumulate: train.accumulation > 1,
-    optimizer: { name: "adamw" as const, beta1, beta2, epsilon, weightDecay },
+    optimizer: train.optimizer,
     clip: train.clip,
     ...(checkpoint && { checkpoint }),
   };

@@ -194,6 +194,9 @@ test("a setting of an earlier version is refused in one line, with what it is no
     "  my.yaml:5:71: fusion.matchEnds: is now fusion.align: {kind: tokens, matchEnds: …}",
     "  my.yaml:5:89: fusion.unit: is now fusion.scope: {kind: sequence or row, unit: …}",
   ]);
+  expect(refuse(good, ["train.beta2=0.99"])).toEqual([
+    "--set train.beta2=0.99: train.beta2: is now train.optimizer: {kind: adamw, beta2: …}",
+  ]);
   expect(refuse(good, ["fusion.align=hard"])).toEqual([
     "--set fusion.align=hard: fusion.align: hard is now fusion.align: {kind: tokens, map: exact, matchEnds: false}",
   ]);
