@@ -1,5 +1,6 @@
 /** @file The configuration of a run: every setting with its meaning and default. */
 import { z } from "zod";
+import { extensionsInWords } from "../../src/data/files.ts";
 import { defaultShardBytes } from "../../src/export/folder.ts";
 import { onnxTypes } from "../../src/export/onnx.ts";
 import { oneKind, oneOf } from "../../src/fusion/choices.ts";
@@ -38,9 +39,7 @@ const columns = {
   files: z
     .array(z.string())
     .min(1)
-    .describe(
-      "files, folders or globs, one alone or a list: .parquet, .jsonl, .json, .txt; all but .parquet may end in .gz or .zst",
-    ),
+    .describe(`files, folders or globs, one alone or a list: ${extensionsInWords}`),
   text: z
     .string()
     .default("text")
