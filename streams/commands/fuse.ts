@@ -55,7 +55,7 @@ ${describe(options)}
 
 DIR then holds model/ (a Hugging Face folder), summary.json, events/ (tensorboard --logdir DIR) and the last
 checkpoint. Ctrl-C finishes the step under way and writes a checkpoint; so do SIGTERM and a terminal that
-closes. Settings with their meaning: streams/config/config.ts`;
+closes. Settings with their meaning: docs/configuration.md`;
 
 const print = (text: string) => void process.stdout.write(`${text}\n`);
 const event = (name: string, values: object) => print(JSON.stringify({ event: name, ...values }));
