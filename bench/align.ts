@@ -11,11 +11,12 @@ import { ByteProjector } from "../src/fusion/byte-projector.ts";
 import { TimeWarp } from "../src/fusion/dtw.ts";
 import { TokenProjector } from "../src/fusion/token-projector.ts";
 import { minEditMap, normalizeToken } from "../src/fusion/min-edit-map.ts";
-import { readDecoder, readParameters } from "../src/models/folder.ts";
+import { readDecoder } from "../src/models/folder.ts";
 import { Scorer } from "../src/score/scorer.ts";
 import { readTokenizer } from "../src/text/tokenizer.ts";
 import type { Vocabulary } from "../src/text/vocabulary.ts";
 import { batch } from "../src/flow/operators.ts";
+import { readWeights } from "../src/weights/read-weights.ts";
 import { read } from "../streams/stages/read.ts";
 import { split } from "../streams/stages/split.ts";
 
@@ -37,7 +38,7 @@ function fastest(rounds: number, work: () => void): number {
   return best;
 }
 
-/** The textbook's distance of two strings. */
+/** The textbook edit distance of two strings. */
 function levenshtein(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
@@ -49,7 +50,7 @@ function levenshtein(a: string, b: string): number {
   return row[b.length];
 }
 
-/** Dynamic time warping as it is written down: a distance for each cell. */
+/** Textbook dynamic time warping: one distance per cell. */
 function plainWarp(sourceTokens: readonly string[], targetTokens: readonly string[]): number {
   const costs = Array.from({ length: sourceTokens.length + 1 }, () =>
     new Float64Array(targetTokens.length + 1).fill(Infinity),
@@ -64,14 +65,19 @@ function plainWarp(sourceTokens: readonly string[], targetTokens: readonly strin
 }
 
 const decoder = readDecoder(models + "pocket-mpt");
-const scorer = await Scorer.create(decoder, await readParameters(models + "pocket-mpt", decoder), {
-  rowLength: 512,
-  rows: 4,
-  k,
-  tokenizerSize: source.vocabulary.tokens.length,
-  device: "cpu",
-  threads: 2,
-});
+const refs = await readWeights(models + "pocket-mpt", decoder);
+const scorer = await Scorer.create(
+  decoder,
+  { refs },
+  {
+    rowLength: 512,
+    rows: 4,
+    k,
+    tokenizerSize: source.vocabulary.tokens.length,
+    device: "cpu",
+    threads: 2,
+  },
+);
 const [texts] = await Array.fromAsync(
   (async function* () {
     for await (const group of batch(split(documents(), [target, source], 464), count, () => 1)) {

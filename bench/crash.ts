@@ -154,7 +154,7 @@ function smallDisk(folder: string): { fill(left: number): void; empty(): void; r
       try {
         writeFileSync(filler, new Uint8Array(Math.max(0, bavail * bsize - left)));
       } catch {
-        // The run has filled it up meanwhile.
+        // The run has filled it meanwhile.
       }
     },
     empty: () => rmSync(filler, { force: true }),
@@ -167,7 +167,7 @@ export interface Outcome {
   readonly kills: number;
   readonly torn: number;
   readonly full: number;
-  /** Whether the weights are those of the undisturbed run. */
+  /** Whether the weights equal those of the undisturbed run. */
   readonly same: boolean;
 }
 
@@ -212,7 +212,7 @@ export async function crash(
       say(
         `${name}: ${code === null ? "killed" : code === 0 ? "finished" : "disk full"} ${killed}/${kills} (${moment?.what ?? "time"})`,
       );
-      // A run that finished before its kill begins again, so that every kill counts.
+      // A run that finished before its kill is restarted, so that every kill counts.
       if (finished && killed < kills) {
         if (hashModel(out) !== hashModel(whole)) return { name, kills: killed, torn, full, same: false };
         rmSync(out, { recursive: true });

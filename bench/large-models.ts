@@ -39,7 +39,7 @@ const shapes = {
   },
 };
 
-/** Normally distributed numbers; every tensor takes its own stretch of them. */
+/** Normally distributed numbers; every tensor takes its own slice of them. */
 function sampleNormal(size: number): Float32Array {
   const values = new Float32Array(size);
   for (let i = 0; i < size; i += 2) {

@@ -46,7 +46,7 @@ const parts = [
   "tsconfig.json",
   "bunfig.toml",
 ];
-/** Milliseconds, more than the tests of any mutation take: after that they are in an endless loop. */
+/** Milliseconds, longer than the tests of any mutation: beyond that they are in an endless loop. */
 const timeLimit = 60_000;
 
 interface Mutation {
@@ -55,7 +55,7 @@ interface Mutation {
   readonly tests: readonly string[];
   readonly from: string;
   readonly to: string;
-  /** The mutated file, and the line of the mutation */
+  /** The mutated file and line */
   readonly text: string;
   readonly line: number;
 }
@@ -87,7 +87,7 @@ function listMutations(): Mutation[] {
   return mutations;
 }
 
-/** Selects every n-th mutation, with another offset each day, so that each has its turn. */
+/** Selects every n-th mutation, with an offset that changes daily, so that each has its turn. */
 function selectByDay(mutations: readonly Mutation[], count: number, day: number): readonly Mutation[] {
   const days = Math.ceil(mutations.length / count);
   return mutations.filter((_, i) => i % days === day % days);

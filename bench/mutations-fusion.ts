@@ -1,6 +1,6 @@
-/** @file Changes to the formulas of fusion, each of which some test must notice; see mutate.ts. */
+/** @file Mutations of the fusion formulas, each of which a test must catch; see mutate.ts. */
 
-/** Changes per file, and the tests that must notice them: few and fast ones, without models where possible. */
+/** Mutations per file, and the tests that must catch them: few and fast ones, without models where possible. */
 export type Areas = Readonly<
   Record<
     string,

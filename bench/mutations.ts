@@ -1,4 +1,4 @@
-/** @file Changes of the formulas that matter, each of which some test must notice; see mutate.ts. */
+/** @file Mutations of important formulas, each of which a test must catch; see mutate.ts. */
 import { type Areas, fusion } from "./mutations-fusion.ts";
 
 export const areas: Areas = {

@@ -34,7 +34,7 @@ const models = requested.length ? requested : bundled;
 /** Changes to a model's config.json before it is exported. */
 const variants: Record<string, (config: Record<string, unknown>) => Record<string, unknown>> = {
   unchanged: (config) => config,
-  // As on the hub: remote code, and the dtype and kernels of whoever saved it.
+  // As on the hub: remote code, and the dtype and kernels it was saved with.
   "with remote code": (config) => ({
     ...config,
     auto_map: { AutoConfig: "configuration_x.XConfig", AutoModelForCausalLM: "modeling_x.XForCausalLM" },
@@ -77,7 +77,7 @@ const python = Bun.spawn([process.env.PYTHON ?? "python3", join(import.meta.dir,
 const responses = createInterface(Readable.fromWeb(python.stdout as never))[Symbol.asyncIterator]();
 const readResponse = async () => JSON.parse((await responses.next()).value as string);
 
-/** The largest difference of a folder's logits in transformers from ours, or the error there. */
+/** The largest difference between our logits and those of transformers for a folder, or its error. */
 async function compare(
   folder: string,
   ids: readonly number[],

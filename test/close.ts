@@ -17,11 +17,3 @@ export function expectRelative(a: number, b: number, tolerance: number, floor = 
 export const golden = (name: string) => Bun.file(new URL(`fixtures/golden/${name}`, import.meta.url));
 export const demoModel = (name: string) => new URL(`../demo/models/${name}`, import.meta.url).pathname;
 export const demoModels = ["pocket-llama", "pocket-openllama", "pocket-mpt"] as const;
-
-/** Trainer options for tests of the loss and the gradients: no weight decay, one batch per step. */
-export const plainTraining = {
-  accumulate: false,
-  optimizer: { kind: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0 },
-  clip: 1,
-  device: "cpu",
-} as const;

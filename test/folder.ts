@@ -1,5 +1,6 @@
-/** @file Temporary folders that are removed at the end of their scope. */
-import { copyFileSync, cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+/** @file Temporary folders, removed at the end of their scope or after the tests of their file. */
+import { afterAll, beforeAll } from "bun:test";
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 
@@ -8,6 +9,14 @@ export interface Folder extends Disposable {
 }
 
 type Content = string | Uint8Array | { readonly from: string };
+
+/** The path of an empty folder that exists while the tests of the calling file run. */
+export function useFolder(): string {
+  const path = join(tmpdir(), `tributary-${crypto.randomUUID()}`);
+  beforeAll(() => mkdirSync(path));
+  afterAll(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
 
 /** Creates a folder of files, each given by its content or copied from a path. */
 export function createFolder(files: Readonly<Record<string, Content>>): Folder {

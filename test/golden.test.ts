@@ -15,11 +15,13 @@ import { compile } from "../src/onnx/session.ts";
 import { Scorer } from "../src/score/scorer.ts";
 import { readTokenizer } from "../src/text/tokenizer.ts";
 import { type Batch, Trainer } from "../src/train/trainer.ts";
+import { readWeights } from "../src/weights/read-weights.ts";
 import { fuse } from "../streams/stages/fuse.ts";
 import { pack } from "../streams/stages/pack.ts";
 import { recipes } from "../streams/config/recipes.ts";
 import type { Aligned } from "../streams/records.ts";
-import { demoModel, demoModels, expectRelative, golden, largestDifference, plainTraining } from "./close.ts";
+import { demoModel, demoModels, expectRelative, golden, largestDifference } from "./close.ts";
+import { createTrainer } from "./trainer.ts";
 
 const roles = { target: "pocket-llama", source_a: "pocket-openllama", source_b: "pocket-mpt" } as const;
 const sources = ["source_a", "source_b"] as const;
@@ -60,18 +62,23 @@ describe("the forward pass", () => {
       const decoder = readDecoder(demoModel(name));
       const tokenizer = readTokenizer(demoModel(name));
       const known = tokenizer.vocabulary.tokens.length;
-      const scorer = await Scorer.create(decoder, await readParameters(demoModel(name), decoder), {
-        rows: 4,
-        rowLength: 128,
-        k: 10,
-        tokenizerSize: known,
-        device: "cpu",
-        threads: 2,
-      });
+      const refs = await readWeights(demoModel(name), decoder);
+      const scorer = await Scorer.create(
+        decoder,
+        { refs },
+        {
+          rows: 4,
+          rowLength: 128,
+          k: 10,
+          tokenizerSize: known,
+          device: "cpu",
+          threads: 2,
+        },
+      );
       const sequences: Int32Array[] = [];
       for (const { text, input_ids } of items) {
         const { ids } = await tokenizer.encode(text);
-        // The reference's slow tokenizer puts a blank of its own before one that is there; tokenizer.json does not.
+        // The reference's slow tokenizer prepends a space even to a leading space; tokenizer.json does not.
         if (!(role === "target" && text.startsWith(" ")))
           expect([...ids, tokenizer.eos].slice(0, 128)).toEqual(input_ids);
         sequences.push(Int32Array.from(input_ids));
@@ -88,7 +95,7 @@ describe("the forward pass", () => {
             expect(Math.abs(topLogProbs[t * 10 + k] - value - shift)).toBeLessThan(2e-2),
           );
           const ours = new Set(topIds.subarray(t * 10, t * 10 + 10));
-          // The last place may go to another where half precision makes a tie.
+          // A tie in half precision may change the last place.
           expect(per_step_indices[t].filter((id: number) => !ours.has(id)).length).toBeLessThanOrEqual(1);
         });
       }
@@ -142,7 +149,7 @@ describe("the training step", () => {
       }>(data.grads)) {
         const gradient = gradients.get(key)!;
         expectRelative(Math.sqrt(gradient.reduce((sum, value) => sum + value * value, 0)), norm, 1e-4);
-        // A single value may be next to nothing beside the tensor's largest.
+        // A single value may be negligible beside the tensor's largest.
         at.forEach((index, i) => expectRelative(gradient[index], values[i], 1e-4, 1e-5 * norm));
       }
       for (const [loss, norm] of data.adamw.loss_and_norm) {
@@ -283,7 +290,7 @@ describe("the fused loss", () => {
     [column: string]: any;
   }
 
-  /** λ = 0 targets of a row. The reference trains on the row of the last token too: one more makes it one. */
+  /** λ = 0 targets of a row. The reference also trains on the last token's row, so one token is added. */
   function makeTargets(row: Feature, { teachers, method, temperature }: Variant, vocabulary: number) {
     const base = ragged(row.per_step_logits, row.per_step_indices, temperature);
     const aligned = [0, 1].map((i) =>
@@ -361,7 +368,6 @@ describe("the fused loss", () => {
   /** Mean loss of rows through the training graph, at λ = 1 or λ = 0. */
   async function trained(rows: readonly { row: Feature; targets: SparseRows }[], lmWeight: 0 | 1) {
     const folder = demoModel("pocket-llama");
-    const decoder = readDecoder(folder);
     const [length, entries] = [128, 31];
     const size = rows.length * length;
     const batch = {
@@ -388,11 +394,7 @@ describe("the fused loss", () => {
     }
     const total = batch.weights.reduce((a, b) => a + b, 0);
     batch.weights = batch.weights.map((weight) => weight / total);
-    const trainer = await Trainer.create(decoder, await readParameters(folder, decoder), {
-      shape: { rows: rows.length, length, entries },
-      ...plainTraining,
-      threads: 2,
-    });
+    const trainer = await createTrainer(folder, { rows: rows.length, length, entries }, { threads: 2 });
     const { loss } = await trainer.gradients([batch]);
     await trainer.close();
     return loss;
@@ -439,7 +441,7 @@ test("the recipe fusellm packs texts as the reference does, and takes each row's
   async function* texts(): AsyncGenerator<Aligned> {
     for (const [i, { input_ids }] of forward[0].entries()) {
       const ids = Int32Array.from(input_ids);
-      // Each teacher says its own number, whatever the text.
+      // Each teacher always predicts its own number.
       const teachers = forward.map((items, teacher) => ({
         name: `${teacher}`,
         rows: {
@@ -481,7 +483,7 @@ test("the recipe fusellm packs texts as the reference does, and takes each row's
     const best = nlls.indexOf(Math.min(...nlls));
     for (let t = 0; t < tokens; t++) {
       const taught = [2 * t, 2 * t + 1].filter((i) => probabilities[i] > 0).map((i) => targets[i]);
-      // Behind a text's end there is the next text's first token alone, which no teacher has seen coming.
+      // A text's end has only the next text's first token as its target, which no teacher predicted.
       expect([r, t, taught.slice(1)]).toEqual([r, t, ids[t] === 2 ? [] : [best]]);
     }
   }

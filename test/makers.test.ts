@@ -9,7 +9,7 @@ const listFiles = (folder: string, pattern = "**/*") => [
   ...new Bun.Glob(pattern).scanSync(join(fixtures, folder)),
 ];
 
-test("each folder of fixtures has a maker that states its command and versions", async () => {
+test("every fixture folder has a maker that states its command and versions", async () => {
   for (const folder of readdirSync(fixtures)) {
     expect([folder, listFiles(folder, "make.py")]).toEqual([folder, ["make.py"]]);
     const [, docstring] = (await read(`${folder}/make.py`)).split('"""');
@@ -18,7 +18,7 @@ test("each folder of fixtures has a maker that states its command and versions",
   }
 });
 
-test("each golden file is named by a part of the maker, and the README states the commands", async () => {
+test("every golden file is named in its maker, and the README states the commands", async () => {
   const parts = listFiles("golden", "maker/*.py");
   // "dtw_{s}.json and aligned_{s}_{soft,hard}.json: tokens aligned …"
   const named = await Promise.all(

@@ -1,4 +1,4 @@
-/** What holds for all tests: in a property, a length "up to 40" is up to 40, and not up to 10 as fast-check has it. */
+/** @file Settings for all tests: with maxLength 40 fast-check generates lengths up to 40, not up to its default of 10. */
 import fc from "fast-check";
 
 fc.configureGlobal({ defaultSizeToMaxWhenMaxSpecified: true });

@@ -1,5 +1,5 @@
 /** @file Copies the files that accompany weights: tokenizer, chat template, generation settings. */
-import { constants, accessSync, lstatSync, realpathSync } from "node:fs";
+import { accessSync, constants, lstatSync, realpathSync } from "node:fs";
 import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { formatJson, parseAsWritten } from "../files/json.ts";

@@ -8,14 +8,11 @@ import type { WeightDtype, Weights } from "../weights/tensor-ref.ts";
 import { readDecoder } from "../models/folder.ts";
 import { onnxFile } from "../weights/onnx-files.ts";
 import { readTokenizerJson } from "../text/tokenizer-json.ts";
-import { checkCompanions, copyCompanions } from "./companions.ts";
+import { copyCompanions } from "./companions.ts";
 import { exportConfig } from "./config.ts";
 import { type OnnxType, defaultInlineBytes, writeOnnx } from "./onnx.ts";
 import { checkReplaceable, nextPath, recoverReplaced, replaceFolder } from "./replace.ts";
 import { writeWeights } from "./weights.ts";
-
-// Checked before a run begins, so it can save its result at the end.
-export { checkCompanions, checkReplaceable };
 
 export interface ExportOptions {
   /** Dtype of the weights; float32 by default. */

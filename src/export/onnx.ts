@@ -8,7 +8,7 @@ import { inferenceGraph } from "../models/inference.ts";
 import { type OnnxDtype, onnxFile } from "../weights/onnx-files.ts";
 import { toBytes } from "../weights/safetensors.ts";
 import { encode } from "../onnx/encode.ts";
-import type { Encoding } from "../onnx/encoding.ts";
+import type { EncodeOptions } from "../onnx/encode-options.ts";
 import { quantize } from "../onnx/quantize.ts";
 import type { TensorData } from "../onnx/messages.ts";
 import { checkFinite } from "./weights.ts";
@@ -70,7 +70,7 @@ export function writeOnnx(
   const writer = new TensorWriter(external ? `${path}_data` : undefined);
   const tensor = (name: string) => checkFinite(name, weights.get(name)!, dtype);
   try {
-    const quantized: Encoding["quantized"] = (name, transposed) => {
+    const quantized: EncodeOptions["quantized"] = (name, transposed) => {
       const { rows, columns, values, scales } = quantize(tensor(name), transposed);
       const data = writer.write(new Uint8Array(values.buffer));
       return { name: `${name} int8`, shape: [rows, columns], data, scales };

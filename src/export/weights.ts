@@ -3,10 +3,11 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { formatJson } from "../files/json.ts";
 import { sizeOf } from "../graph/ops.ts";
+import { findNonFinite } from "../weights/finite.ts";
 import {
-  type WeightRef,
-  type WeightDtype,
   type Tensor,
+  type WeightDtype,
+  type WeightRef,
   type Weights,
   bytesPerElement,
   toTensor,
@@ -29,10 +30,8 @@ export function checkFinite(name: string, tensor: Tensor | WeightRef, dtype: Wei
     shape: tensor.shape,
     get data() {
       const { data } = toTensor(tensor);
-      const limit = overflow[dtype];
-      for (let i = 0; i < data.length; i++)
-        if (!(Math.abs(data[i]) < limit))
-          throw new Error(`tensor ${name}: element ${i} is ${data[i]}, not finite in ${dtype}`);
+      const at = findNonFinite(data, overflow[dtype]);
+      if (at >= 0) throw new Error(`tensor ${name}: element ${at} is ${data[at]}, not finite in ${dtype}`);
       return data;
     },
   };

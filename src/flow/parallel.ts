@@ -30,8 +30,11 @@ export async function* parallelMap<T, U>(
   }
 }
 
+/** Runs a piece of work when it is its turn. */
+export type Limiter = <T>(work: () => Promise<T>) => Promise<T>;
+
 /** Runs up to `slots` pieces of work at a time; the others wait, first come first served. */
-export function limitConcurrency(slots: number): <T>(work: () => Promise<T>) => Promise<T> {
+export function limitConcurrency(slots: number): Limiter {
   const waiting: (() => void)[] = [];
   let free = slots;
   return async (work) => {

@@ -42,6 +42,7 @@ async function* timed<T>(
   }
 }
 
+/** Runs the stages of one pipeline and keeps their statistics. */
 export class Stages {
   readonly #stages = new Map<string, Stage>();
   readonly signal: AbortSignal;

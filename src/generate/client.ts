@@ -5,6 +5,7 @@ import { type Remote, type Report, spawn } from "../onnx/worker.ts";
 import type { EngineEvent, EngineStatistics, GenerationRequest } from "./protocol.ts";
 import type { GenerationHandlers, ModelOptions, StepReply } from "./worker.ts";
 
+/** Generates any number of sequences at a time with one model. The caller closes it. */
 export class EngineClient {
   readonly #worker: Remote<GenerationHandlers>;
   /** Events of the requests that have not finished, by id. */
@@ -88,7 +89,10 @@ export class EngineClient {
   #requestStep(): Promise<StepReply> {
     const [submit, cancel] = [this.#submit, this.#cancel];
     [this.#submit, this.#cancel] = [[], []];
-    return this.#worker.call("step", { submit, cancel });
+    const reply = this.#worker.call("step", { submit, cancel });
+    // Awaited later; until then an error must not count as an unhandled rejection.
+    reply.catch(() => {});
+    return reply;
   }
 
   get #pending(): boolean {
@@ -119,7 +123,6 @@ export class EngineClient {
       this.#stepping = false;
       if (busy || this.#pending) this.#wake();
     } catch (error) {
-      next.catch(() => {});
       this.#stepping = false;
       // The engine's state is unknown now, so every sequence fails.
       for (const events of this.#events.values()) events.fail(error);
@@ -132,9 +135,8 @@ export class EngineClient {
     return busy;
   }
 
-  /** Waits for the current step and ends the worker. */
-  async close(): Promise<void> {
-    await this.#worker.call("close", undefined).catch(() => {});
-    await this.#worker.close();
+  /** Waits for the steps in flight and ends the worker; sequences that have not finished throw. */
+  close(): Promise<void> {
+    return this.#worker.close();
   }
 }

@@ -9,6 +9,7 @@ import type { EngineEvent, EngineStatistics, GenerationRequest } from "./protoco
 import { type Row, addScores, cachedPrefixLength, findLongestPrefix, prefillChunk } from "./rows.ts";
 import { Sampler } from "./sample.ts";
 
+/** Generates the sequences of queued requests, in as many rows as the model's cache has. */
 export class Engine {
   readonly #model: ModelRunner;
   readonly #rows: Row[];

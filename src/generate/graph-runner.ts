@@ -23,6 +23,7 @@ export interface RunnerOptions {
   readonly tokenizerSize: number;
 }
 
+/** The programs of one model and their cache. The caller closes it. */
 export class GraphRunner implements ModelRunner {
   readonly #prefill: Program;
   readonly #decode: Program;
@@ -47,6 +48,7 @@ export class GraphRunner implements ModelRunner {
     this.cacheShape = cacheShape;
   }
 
+  /** @param weights stay in their files, or are quantized into `int8`. */
   static async create(
     decoder: Decoder,
     { refs, int8, onQuantized }: Pick<FrozenWeights, "refs" | "int8" | "onQuantized">,

@@ -37,6 +37,7 @@ export function maxContext(shape: CacheShape, rows: number, bytes: number, conte
   return Math.min(context, Math.floor(tokens / capacityStep(tokens)) * capacityStep(tokens));
 }
 
+/** The cached tokens of each row, and the capacity that all rows share. */
 export class KVCache {
   readonly #shape: CacheShape;
   readonly #rows: ResidentRows;

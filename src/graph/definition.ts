@@ -42,6 +42,7 @@ export type AddNode = <O extends ComputedOp>(
   attributes: OpAttributes[O],
 ) => Value[];
 
+/** A floating-point tensor. */
 export const f32 = (shape: Shape): Type => ({ shape, dtype: "f32" });
 
 /** Rejects inputs, with what was expected. */

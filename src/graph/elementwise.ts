@@ -124,6 +124,7 @@ export const elementwise = {
   },
 } satisfies Definitions<ElementwiseOps>;
 
+/** The builder's methods of this family. */
 export const elementwiseMethods = (node: AddNode) => ({
   add: (a: Value, b: Value) => node("add", [a, b], {})[0],
   sub: (a: Value, b: Value) => node("sub", [a, b], {})[0],

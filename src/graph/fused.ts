@@ -79,6 +79,7 @@ export const fused = {
   },
 } satisfies Definitions<FusedOps>;
 
+/** The builder's methods of this family. */
 export const fusedMethods = (node: AddNode) => ({
   softmax: (x: Value) => node("softmax", [x], {})[0],
   rmsNorm: (x: Value, scale: Value, epsilon: number) => node("rmsNorm", [x, scale], { epsilon })[0],

@@ -75,6 +75,7 @@ export const indexing = {
   },
 } satisfies Definitions<IndexingOps>;
 
+/** The builder's methods of this family. */
 export const indexingMethods = (node: AddNode) => ({
   gather: (table: Value, ids: Value) => node("gather", [table, ids], {})[0],
   scatterRows: (data: Value, ids: Value, updates: Value) => node("scatterRows", [data, ids, updates], {})[0],

@@ -71,6 +71,7 @@ export const layout = {
   barrier: { types: (inputs) => [inputs[0]], gradient: ({ g }) => [() => g] },
 } satisfies Definitions<LayoutOps>;
 
+/** The builder's methods of this family. */
 export function layoutMethods(node: AddNode) {
   /** Consecutive reshapes collapse into the last. */
   const reshape = (x: Value, shape: Shape): Value => {

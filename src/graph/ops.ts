@@ -62,14 +62,17 @@ export function factors(length: number, dimensions: ReadonlyMap<number, string>)
   return { names, rest };
 }
 
+/** Whether two shapes have the same rank and lengths. */
 export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((length, axis) => length === b[axis]);
 }
 
+/** Whether a node is of an op. */
 export function isNode<O extends Op>(node: Node, op: O): node is Node<O> {
   return node.op === op;
 }
 
+/** Whether a node's output types follow from its inputs, so that it has a definition. */
 export function isComputed(node: Node): node is Node<ComputedOp> {
   return node.op !== "input" && node.op !== "constant";
 }

@@ -72,6 +72,7 @@ export const products = {
   },
 } satisfies Definitions<ProductOps>;
 
+/** The builder's methods of this family. */
 export const productMethods = (node: AddNode) => ({
   matmul: (
     a: Value,

@@ -30,6 +30,7 @@ export const reductions = {
   sumOfSquares: { types: (inputs) => unary(inputs).map(() => f32([])), gradient: null },
 } satisfies Definitions<ReductionOps>;
 
+/** The builder's methods of this family. */
 export const reductionMethods = (node: AddNode) => ({
   reduceSum: (x: Value, axes: readonly number[]) => node("reduceSum", [x], { axes })[0],
   reduceMean: (x: Value, axes: readonly number[]) => node("reduceMean", [x], { axes })[0],

@@ -1,6 +1,6 @@
 /** @file Which files of a repository a model needs. */
 import { companions } from "../files/model-files.ts";
-import { type OnnxDtype, onnxFile, weightsServe } from "../weights/onnx-files.ts";
+import { type OnnxDtype, onnxFile, canRunWeights } from "../weights/onnx-files.ts";
 
 /** A file in a repository's listing. */
 export interface RemoteFile {
@@ -26,5 +26,5 @@ export function neededFiles<F extends Pick<RemoteFile, "path">>(files: readonly 
   const model = onnxFile(dtype ?? "fp32");
   const onnx = files.filter(({ path }) => path === model || path.startsWith(`${model}_data`));
   const settings = files.filter(({ path }) => path === "config.json" || companions.includes(path));
-  return [...settings, ...(weightsServe(dtype) && plain.length > 0 ? plain : onnx)];
+  return [...settings, ...(canRunWeights(dtype) && plain.length > 0 ? plain : onnx)];
 }

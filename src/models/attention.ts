@@ -13,7 +13,7 @@ const queryPositions = (b: Builder, length: number, offset = 0) =>
   b.reshape(b.arange(length, offset), [1, 1, length, 1]);
 
 /** f32[1, 1, L, S]: a query attends to itself and earlier tokens. */
-export function causalMask(b: Builder, length: number, keys: number): Value {
+function causalMask(b: Builder, length: number, keys: number): Value {
   const later = b.greater(keyPositions(b, keys), queryPositions(b, length));
   return b.where(later, b.scalar(maskValue), b.scalar(0));
 }

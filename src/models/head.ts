@@ -55,7 +55,10 @@ export function computeLogits(b: Builder, { logitCap }: Decoder, hidden_CD: Valu
   return softCap(b, b.gemm(hidden_CD, head_VD, { transposeB: true }), logitCap);
 }
 
-/** −log p of probabilities; at most 85 nats, as 1e−37 is added to avoid log 0. */
+/** Added to probabilities, so that one too small for float32 counts as 85 nats. */
+export const minProbability = 1e-37;
+
+/** −log p of probabilities. */
 export function negativeLog(b: Builder, p: Value): Value {
-  return b.mul(b.log(b.add(p, b.scalar(1e-37))), b.scalar(-1));
+  return b.mul(b.log(b.add(p, b.scalar(minProbability))), b.scalar(-1));
 }

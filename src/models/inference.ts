@@ -3,7 +3,7 @@ import { Builder } from "../graph/build.ts";
 import type { Graph } from "../graph/ops.ts";
 import type { Decoder } from "./decoder.ts";
 import { computeLogits } from "./head.ts";
-import { cachedTokens, addParameters, slotTokens } from "./tokens.ts";
+import { addParameters, cachedTokens, slotTokens } from "./tokens.ts";
 
 /**
  * The graph of a Hugging Face export: inputs and outputs of `cachedTokens`, the weights by name, and `logits`

@@ -1,7 +1,7 @@
 /** @file Models in which some layers attend to the whole text and others to a sliding window. */
 import { z } from "zod";
 
-/** Names of transformers. */
+/** As transformers names them. */
 export const layerTypes = ["sliding_attention", "full_attention"] as const;
 
 /** The field `layer_types` of a config.json. */

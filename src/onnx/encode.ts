@@ -1,7 +1,7 @@
 /** @file A graph as the bytes of an ONNX model. */
 import { check } from "../graph/check.ts";
 import { type Graph, type Node, type Shape, type Value, factors, isNode } from "../graph/ops.ts";
-import type { Encoding } from "./encoding.ts";
+import type { EncodeOptions } from "./encode-options.ts";
 import { type Target, lowerings } from "./lower.ts";
 import { type Attribute, type DataType, ModelWriter, type TensorData, dataTypes } from "./messages.ts";
 
@@ -9,7 +9,7 @@ import { type Attribute, type DataType, ModelWriter, type TensorData, dataTypes 
 const maxFloat16 = 65504;
 
 /** Checks a graph and encodes it as an ONNX model. Inputs and outputs keep their names. */
-export function encode(graph: Graph, options: Encoding = {}): Uint8Array {
+export function encode(graph: Graph, options: EncodeOptions = {}): Uint8Array {
   check(graph);
   return new Encoder(graph, options).encode();
 }
@@ -18,7 +18,7 @@ class Encoder implements Target {
   readonly fusedProducts: boolean;
   readonly float: number;
   readonly #graph: Graph;
-  readonly #options: Encoding;
+  readonly #options: EncodeOptions;
   readonly #floatType: "f32" | "f16";
   readonly #model = new ModelWriter();
   readonly #names = new Map<Value, string>();
@@ -28,7 +28,7 @@ class Encoder implements Target {
   readonly #dimensionSources = new Map<string, { readonly input: string; readonly axis: number }>();
   #temporaries = 0;
 
-  constructor(graph: Graph, options: Encoding) {
+  constructor(graph: Graph, options: EncodeOptions) {
     this.#graph = graph;
     this.#options = options;
     this.#floatType = options.float ?? "f32";
@@ -69,7 +69,9 @@ class Encoder implements Target {
     this.#model.initializer(this.name(value), this.#encodeType(value), value.shape, own);
   }
 
-  #encodeType = ({ dtype }: Value): DataType => (dtype === "f32" ? this.#floatType : dtype);
+  #encodeType({ dtype }: Value): DataType {
+    return dtype === "f32" ? this.#floatType : dtype;
+  }
 
   #toFloatType(data: Float32Array): TensorData {
     if (this.#floatType === "f32") return data;
@@ -83,7 +85,7 @@ class Encoder implements Target {
     });
   }
 
-  // What lowerings emit into.
+  // What lowerings emit into: fields, since they pass them on without the object.
 
   readonly emit: Target["emit"] = (type, inputs, outputs, attributes = {}, domain) =>
     this.#model.node(type, inputs, outputs, attributes, domain);

@@ -67,11 +67,10 @@ export async function openExported(
   device: ResolvedDevice,
   threads: number,
 ): Promise<ExportedDecoder> {
-  const fail = (problem: string, cause?: unknown): never => {
-    throw new Error(`${path}: ${problem}`, { cause });
-  };
-  const session = await InferenceSession.create(path, sessionOptions(device, threads)).catch((cause: Error) =>
-    fail(`cannot be loaded: ${cause.message}`, cause),
+  const session = await InferenceSession.create(path, sessionOptions(device, threads)).catch(
+    (cause: Error) => {
+      throw new Error(`${path}: cannot be loaded: ${cause.message}`, { cause });
+    },
   );
   const inputs = session.inputMetadata.filter((input): input is Metadata => input.isTensor);
   const probe = new Int32Array(1);
@@ -79,10 +78,11 @@ export async function openExported(
     const input = inputs.find((other) => other.name === name);
     return !input || !feed(input, 1, probe, probe);
   });
-  if (unknown !== undefined)
-    fail(`unknown input ${unknown}; expected a decoder exported for transformers.js`);
-  if (!session.outputNames.includes("logits"))
-    fail("no output named logits; expected a decoder exported for transformers.js");
+  if (unknown !== undefined || !session.outputNames.includes("logits")) {
+    await session.release();
+    const problem = unknown === undefined ? "no output named logits" : `unknown input ${unknown}`;
+    throw new Error(`${path}: ${problem}; expected a decoder exported for transformers.js`);
+  }
   return {
     async run(rows, ids, mask) {
       const feeds = Object.fromEntries(inputs.map((input) => [input.name, feed(input, rows, ids, mask)!]));
@@ -90,8 +90,8 @@ export async function openExported(
       const [batch, length, vocabulary] = logits.dims;
       const data = toFloat32(logits);
       if (!data || batch * length !== ids.length)
-        return fail(
-          `logits are ${logits.type} [${logits.dims}], expected floats for [${rows}, ${ids.length / rows}] tokens`,
+        throw new Error(
+          `${path}: logits are ${logits.type} [${logits.dims}], expected floats for [${rows}, ${ids.length / rows}] tokens`,
         );
       return { data, vocabulary };
     },

@@ -3,7 +3,7 @@ import { realpathSync } from "node:fs";
 import { parse, relative } from "node:path";
 import { sizeOf } from "../graph/ops.ts";
 import { bytesPerElement, readTensor } from "../weights/tensor-ref.ts";
-import type { Encoding } from "./encoding.ts";
+import type { EncodeOptions } from "./encode-options.ts";
 import type { FrozenWeights } from "./program.ts";
 import { quantize } from "./quantize.ts";
 import { Tensor } from "./runtime.ts";
@@ -20,9 +20,9 @@ const weightTypes = { F32: "f32", F16: "f16", BF16: "bf16" } as const;
 export function locateWeights(
   { refs, int8, prepacked = false, onQuantized }: FrozenWeights,
   inPlace: boolean,
-): { encoding: Encoding; fed: Record<string, Tensor> } {
+): { encoding: EncodeOptions; fed: Record<string, Tensor> } {
   const fed: Record<string, Tensor> = {};
-  const weights: Encoding["weights"] = new Map(
+  const weights: EncodeOptions["weights"] = new Map(
     Array.from(refs, ([name, { path, offset, dtype, shape }]) => {
       const location = relative(root, realpathSync(path));
       const length = sizeOf(shape) * bytesPerElement[dtype];
@@ -31,7 +31,7 @@ export function locateWeights(
   );
   const total = [...refs.values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   let done = 0;
-  const quantized: Encoding["quantized"] = (weight, transposed) => {
+  const quantized: EncodeOptions["quantized"] = (weight, transposed) => {
     const name = `int8:${weight}`;
     let made = int8!.get(name);
     if (!made) int8!.set(name, (made = quantize(readTensor(refs.get(weight)!), transposed)));
@@ -40,6 +40,6 @@ export function locateWeights(
     onQuantized?.((done += made.values.length) / total);
     return { name, shape, scales: made.scales };
   };
-  const encoding: Encoding = { weights, inPlace, ownTables: prepacked, ...(int8 && { quantized }) };
+  const encoding: EncodeOptions = { weights, inPlace, ownTables: prepacked, ...(int8 && { quantized }) };
   return { fed, encoding };
 }

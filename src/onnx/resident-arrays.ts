@@ -11,6 +11,7 @@ interface Value {
   readonly owned: boolean;
 }
 
+/** Values on the CPU, by name. */
 export class ResidentArrays implements ResidentValues {
   readonly location = "cpu";
   readonly #values = new Map<string, Value>();

@@ -45,6 +45,7 @@ class Copier {
   }
 }
 
+/** Values on a GPU, by name. */
 export class ResidentBuffers implements ResidentValues {
   readonly location = "gpu-buffer";
   /** A tensor is a buffer that this owns; an array, or zeros, wait for the run that says their shape. */
@@ -57,14 +58,10 @@ export class ResidentBuffers implements ResidentValues {
   #set(name: string, value: Value): void {
     const last = this.#values.get(name);
     if (isTensor(last)) last.dispose();
-    this.#dropCopy(name);
-    this.#values.set(name, value);
-  }
-
-  #dropCopy(name: string): void {
     const copy = this.#copies.get(name);
     if (copy) free([copy]);
     this.#copies.delete(name);
+    this.#values.set(name, value);
   }
 
   write(name: string, data: Data): void {
@@ -79,10 +76,9 @@ export class ResidentBuffers implements ResidentValues {
     const value = this.#values.get(name);
     if (!value || value === "zeros") throw noValue(name);
     if (!isTensor(value)) return value;
-    const { data } = await this.#download.copy(value);
-    this.#dropCopy(name);
-    this.#copies.set(name, data as Data);
-    return data as Data;
+    const copy = this.#copies.get(name) ?? ((await this.#download.copy(value)).data as Data);
+    this.#copies.set(name, copy);
+    return copy;
   }
 
   async feed(name: string, dtype: Dtype, shape: Shape): Promise<Tensor> {

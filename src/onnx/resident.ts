@@ -8,7 +8,10 @@ import type { Tensor } from "./runtime.ts";
 
 /** Values by name. Programs given the same ones share them; whoever opened them closes them. */
 export interface ResidentValues {
-  /** Sets a value. The array stays the caller's: it is read no later than the next run, on the CPU in place. */
+  /**
+   * Sets a value. The array stays the caller's: on the CPU every run reads it in place, on a GPU the next run copies
+   * it, so it must be written again after a change.
+   */
   write(name: string, data: Data): void;
   /** Frees a value; to the next run it is zeros. */
   clear(name: string): void;
@@ -40,7 +43,9 @@ export function checkLength(name: string, shape: Shape, length: number | undefin
     throw new Error(`run: input "${name}" expects ${sizeOf(shape)} elements, got ${length ?? "none"}`);
 }
 
+/** An array for a tensor of this shape, filled with 0. */
 export const zeros = (dtype: Dtype, shape: Shape): Data =>
   dtype === "f32" ? new Float32Array(sizeOf(shape)) : new Int32Array(sizeOf(shape));
 
+/** The error of reading a value that was never written, or was cleared. */
 export const noValue = (name: string) => new Error(`read: "${name}" holds no value`);

@@ -26,8 +26,8 @@ async function works(device: ResolvedDevice): Promise<boolean> {
   b.output("y", b.add(x, x));
   try {
     const program = await compile(b.graph(), device, 1);
-    const { y } = await program.run({ x: Float32Array.of(1, 1, 1, 1) });
-    await program.close();
+    const run = program.run({ x: Float32Array.of(1, 1, 1, 1) });
+    const { y } = await run.finally(() => program.close());
     return y.every((value) => value === 2);
   } catch {
     return false;

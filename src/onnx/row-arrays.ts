@@ -3,6 +3,7 @@ import type { Residency } from "./program.ts";
 import { ResidentArrays } from "./resident-arrays.ts";
 import type { ResidentRows, RowLayout } from "./resident-rows.ts";
 
+/** Rows on the CPU. */
 export class RowArrays implements ResidentRows {
   readonly #layout: RowLayout;
   readonly #values = new ResidentArrays();

@@ -52,6 +52,7 @@ function storageGraph({ names, fresh, groups, width }: RowLayout): Graph {
   return b.graph();
 }
 
+/** Rows on a GPU. */
 export class RowBuffers implements ResidentRows {
   readonly #layout: RowLayout;
   readonly #values: ResidentValues;

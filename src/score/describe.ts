@@ -5,7 +5,7 @@ import { z } from "zod";
 import type { Decoder } from "../models/decoder.ts";
 import { readConfig, readDecoder } from "../models/folder.ts";
 import { describeNonFinite } from "../weights/finite.ts";
-import { type OnnxDtype, onnxDtypes, onnxFile, weightsDtypes, weightsServe } from "../weights/onnx-files.ts";
+import { type OnnxDtype, canRunWeights, onnxDtypes, onnxFile, weightsDtypes } from "../weights/onnx-files.ts";
 import { hasWeights, readWeights } from "../weights/read-weights.ts";
 
 interface Limits {
@@ -45,7 +45,7 @@ function readLimits(folder: string): Limits {
 }
 
 /** Whether a folder's model is run from its weights. */
-export const runsWeights = (folder: string, dtype?: OnnxDtype) => hasWeights(folder) && weightsServe(dtype);
+export const runsWeights = (folder: string, dtype?: OnnxDtype) => hasWeights(folder) && canRunWeights(dtype);
 
 /**
  * Describes a folder's model. Without a dtype it is exact: its weights, or else its fp32 ONNX file. q8 quantizes the

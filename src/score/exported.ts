@@ -7,7 +7,7 @@ import type { ScorerOptions } from "./scorer.ts";
 import { type Group, type Scores, toScores } from "./scores.ts";
 
 /**
- * As Scorer, but one sequence at a time: such a file has no documents that share a row, and in 8 bits it takes one scale
+ * Scores with a decoder that others exported. As Scorer, but one sequence at a time: such a file has no documents that share a row, and in 8 bits it takes one scale
  * for a whole batch, so each sequence would depend on the others. On a CPU that costs no time.
  */
 export class ExportedScorer {
@@ -26,16 +26,22 @@ export class ExportedScorer {
   /**
    * @param path a file in the layout of transformers.js.
    * @param maxPositions maximum tokens of a text, from its config.json.
+   * @throws naming the file, if it cannot be run, or has logits for fewer tokens than the tokenizer.
    */
   static async create(path: string, maxPositions: number, options: ScorerOptions): Promise<ExportedScorer> {
     const { k, tokenizerSize, device, threads } = options;
     const decoder = await openExported(path, device, threads);
-    const { vocabulary, data } = await decoder.run(1, new Int32Array(1), new Int32Array([1]));
-    free([data]);
-    if (tokenizerSize > vocabulary)
-      throw new Error(`${path}: logits cover ${vocabulary} tokens, but the tokenizer has ${tokenizerSize}`);
-    const program = await compile(logitsScoringGraph(vocabulary, k, tokenizerSize), "cpu", threads);
-    return new ExportedScorer(path, decoder, maxPositions, program);
+    try {
+      const { vocabulary, data } = await decoder.run(1, new Int32Array(1), new Int32Array([1]));
+      free([data]);
+      if (tokenizerSize > vocabulary)
+        throw new Error(`${path}: logits cover ${vocabulary} tokens, but the tokenizer has ${tokenizerSize}`);
+      const program = await compile(logitsScoringGraph(vocabulary, k, tokenizerSize), "cpu", threads);
+      return new ExportedScorer(path, decoder, maxPositions, program);
+    } catch (error) {
+      await decoder.close();
+      throw error;
+    }
   }
 
   /**

@@ -1,10 +1,10 @@
 /** @file Scoring graphs: the probability of each next token, and the most likely ones, reduced from the logits. */
 import { Builder } from "../graph/build.ts";
 import type { Graph, Value } from "../graph/ops.ts";
-import { inChunks, computeLogits, negativeLog } from "../models/head.ts";
+import { computeLogits, inChunks, negativeLog } from "../models/head.ts";
 import type { Decoder } from "../models/decoder.ts";
 import { forwardSlots } from "../models/inference.ts";
-import { packedTokens, addParameters } from "../models/tokens.ts";
+import { addParameters, packedTokens } from "../models/tokens.ts";
 
 // Shapes: R rows, L row length, T = R·L tokens, C tokens of a chunk, V vocabulary, K kept candidates.
 
@@ -53,6 +53,7 @@ export function scoringGraph(
     [hidden_TD, b.input("next", [T, 1], "i32")],
     ([hidden_CD, next_C1]) =>
       scoreOutputs(b, computeLogits(b, decoder, hidden_CD, head_VD), next_C1, k, tokenizerSize),
+    // Ids come with their probabilities, and only floats can be waited for.
     (outputs) => outputs.filter(({ dtype }) => dtype === "f32"),
   );
   for (const [i, name] of outputNames.slice(0, chunks[0].length).entries()) {

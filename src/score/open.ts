@@ -7,6 +7,7 @@ import { ExportedScorer } from "./exported.ts";
 import { Scorer, type ScorerOptions } from "./scorer.ts";
 
 /**
+ * Loads a folder's model. The caller closes it.
  * @param onQuantized gets the fraction of the weights that is in 8 bits; other weights stay in their files.
  * @throws as `describeModel` does, or naming the first weight that is not finite, if they are to be quantized.
  */

@@ -4,7 +4,6 @@ import type { ResolvedDevice } from "../onnx/devices.ts";
 import { type Data, type FrozenWeights, type Program, free } from "../onnx/program.ts";
 import type { ResidentValues } from "../onnx/resident.ts";
 import { compile } from "../onnx/session.ts";
-import type { Tensor } from "../weights/tensor-ref.ts";
 import { scoringGraph } from "./graph.ts";
 import { packRows } from "./rows.ts";
 import { type Group, type Scores, toScores, wholeGroup } from "./scores.ts";
@@ -30,6 +29,7 @@ interface PackedSequence {
   readonly keep: ((scores: Scores) => void) | undefined;
 }
 
+/** A model compiled for batches of one shape. The caller closes it. */
 export class Scorer {
   readonly #program: Program;
   readonly #options: ScorerOptions;
@@ -39,29 +39,21 @@ export class Scorer {
     this.#options = options;
   }
 
-  /**
-   * @param weights of a frozen model, in their files; or in memory, by name; or resident, where another program's
-   *   owner writes them.
-   */
+  /** @param weights of a frozen model, in their files; or resident, where their owner writes and closes them. */
   static async create(
     decoder: Decoder,
-    weights: FrozenWeights | ReadonlyMap<string, Tensor> | ResidentValues,
+    weights: FrozenWeights | ResidentValues,
     options: ScorerOptions,
   ): Promise<Scorer> {
+    const frozen = "refs" in weights;
     // int8 products take one scale for all rows of a batch, so each row would depend on the others.
-    const rows = "refs" in weights && weights.int8 ? 1 : options.rows;
+    const rows = frozen && weights.int8 ? 1 : options.rows;
     const { rowLength, k, tokenizerSize, device, threads } = options;
     const graph = scoringGraph(decoder, rows, rowLength, k, tokenizerSize);
-    const inputs = decoder.parameters.keys();
-    const program = await compile(
-      graph,
-      device,
-      threads,
-      "refs" in weights
-        ? { weights }
-        : { resident: "location" in weights ? { inputs, values: weights } : { inputs } },
-    );
-    if (weights instanceof Map) for (const [name, { data }] of weights) program.write(name, data);
+    const parameters = frozen
+      ? { weights }
+      : { resident: { inputs: decoder.parameters.keys(), values: weights } };
+    const program = await compile(graph, device, threads, parameters);
     return new Scorer(program, { ...options, rows });
   }
 

@@ -1,11 +1,9 @@
 /** @file Scores of sequences, and whether they are finite. */
+import { minProbability } from "../models/head.ts";
 import type { Data } from "../onnx/program.ts";
 import { findNonFinite } from "../weights/finite.ts";
 
 // T tokens of a sequence, K kept candidates.
-
-/** Added to probabilities, so that one too small for float32 counts as 85 nats. */
-const minProbability = 1e-37;
 
 /** Scores of one sequence of T tokens. Row t is about token t + 1. */
 export interface Scores {
@@ -27,6 +25,7 @@ export interface Group {
   readonly to: number;
 }
 
+/** A group of which all sequences are asked for. */
 export const wholeGroup = (sequences: readonly Int32Array[]): Group => ({
   sequences,
   from: 0,

@@ -1,12 +1,12 @@
 /** @file The worker that frozen models live in; one worker may hold several. */
 import type { Device, ResolvedDevice } from "../onnx/devices.ts";
 import { resolveDevice } from "../onnx/resolve-device.ts";
-import { type Report, serve } from "../onnx/worker.ts";
+import { type Report, serve, timed } from "../onnx/worker.ts";
 import type { OnnxDtype } from "../weights/onnx-files.ts";
 import { explainNonFinite } from "./describe.ts";
 import { openScorer } from "./open.ts";
 import type { ScorerOptions } from "./scorer.ts";
-import { type Group, type Scores, findNonFiniteScore } from "./scores.ts";
+import type { Group, Scores } from "./scores.ts";
 
 interface LoadOptions extends Omit<ScorerOptions, "device"> {
   readonly folder: string;
@@ -20,12 +20,6 @@ interface LoadedModel extends Pick<LoadOptions, "folder" | "dtype"> {
 
 const models: LoadedModel[] = [];
 
-/** Runs something and adds how many seconds it took. */
-async function timed<T>(work: Promise<T>): Promise<{ scores: T; seconds: number }> {
-  const start = performance.now();
-  return { scores: await work, seconds: (performance.now() - start) / 1000 };
-}
-
 const handlers = {
   /** Loads a model; answers with its number in this worker and the device it is on. */
   async load(
@@ -36,23 +30,6 @@ const handlers = {
     const scorer = await openScorer(folder, dtype, { ...options, device }, report);
     return { model: models.push({ folder, dtype, scorer }) - 1, device };
   },
-  /** @throws naming the folder, if a score is not finite. */
-  async score({
-    model,
-    sequences,
-  }: {
-    model: number;
-    sequences: readonly Int32Array[];
-  }): Promise<{ scores: Scores[]; seconds: number }> {
-    const { scorer, folder, dtype } = models[model];
-    const result = await timed(scorer.score(sequences));
-    const wrong = findNonFiniteScore(result.scores);
-    if (wrong)
-      throw new Error(
-        `${folder}: the score of token ${wrong.token} of a text is ${wrong.value}: ${await explainNonFinite(folder, dtype)}`,
-      );
-    return result;
-  },
   /** Scores groups. The caller checks that they are finite, and may ask `explain` if not. */
   scoreGroups: ({
     model,
@@ -60,7 +37,8 @@ const handlers = {
   }: {
     model: number;
     groups: readonly Group[];
-  }): Promise<{ scores: Scores[][]; seconds: number }> => timed(models[model].scorer.scoreGroups(groups)),
+  }): Promise<{ scores: Scores[][]; seconds: number }> =>
+    timed(models[model].scorer.scoreGroups(groups).then((scores) => ({ scores }))),
   explain: (model: number): Promise<string> => explainNonFinite(models[model].folder, models[model].dtype),
   async close(): Promise<void> {
     for (const { scorer } of models.splice(0)) await scorer.close();

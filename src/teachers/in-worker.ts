@@ -9,6 +9,10 @@ export function describeFolder({ folder, dtype }: TeacherSpec): TeacherDescripti
   return { tokenizer: readTokenizer(folder), vocabulary, maxPositions };
 }
 
+/**
+ * Loads a teacher in a worker of the pool, which it releases when it is closed.
+ * @throws what loading throws; it has released the worker then.
+ */
 export async function openInWorker(
   { name, folder, dtype, device: wanted, tokenizer, vocabulary, maxPositions }: DescribedTeacher,
   { rowLength, rows, topK, threads, workers, onLoading }: OpenOptions,

@@ -1,19 +1,18 @@
 /** @file Workers that teachers on this machine are spread over. */
+import type { Limiter } from "../flow/parallel.ts";
 import type { ResolvedDevice } from "../onnx/devices.ts";
 import { type Remote, spawn } from "../onnx/worker.ts";
 import type { ScorerHandlers } from "../score/worker.ts";
-
-/** Runs a piece of work when it is its turn. */
-export type Limit = <T>(work: () => Promise<T>) => Promise<T>;
 
 interface PooledWorker {
   readonly remote: Remote<ScorerHandlers>;
   teachers: number;
 }
 
+/** At most `size` workers, each with one or more teachers. */
 export class WorkerPool {
   readonly #size: number;
-  readonly #limitCpu: Limit;
+  readonly #limitCpu: Limiter;
   readonly #workers = new Map<number, PooledWorker>();
   #taken = 0;
 
@@ -21,7 +20,7 @@ export class WorkerPool {
    * @param size max workers. Each is started when first needed; more teachers than workers share them in turn.
    * @param limitCpu limits the models that run on the CPU at a time.
    */
-  constructor(size: number, limitCpu: Limit) {
+  constructor(size: number, limitCpu: Limiter) {
     this.#size = size;
     this.#limitCpu = limitCpu;
   }
@@ -38,7 +37,7 @@ export class WorkerPool {
     const release = async () => {
       if (--worker.teachers > 0) return;
       this.#workers.delete(index);
-      await end(worker);
+      await worker.remote.close();
     };
     return { remote: worker.remote, release };
   }
@@ -52,11 +51,6 @@ export class WorkerPool {
   async close(): Promise<void> {
     const workers = [...this.#workers.values()];
     this.#workers.clear();
-    for (const worker of workers) await end(worker);
+    for (const { remote } of workers) await remote.close();
   }
-}
-
-async function end({ remote }: PooledWorker): Promise<void> {
-  await remote.call("close", undefined).catch(() => {});
-  await remote.close();
 }

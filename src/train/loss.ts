@@ -4,7 +4,7 @@ import { Builder } from "../graph/build.ts";
 import type { Graph, Value } from "../graph/ops.ts";
 import type { Decoder } from "../models/decoder.ts";
 import { cappedTanh, inChunks, negativeLog } from "../models/head.ts";
-import { packedTokens, addParameters } from "../models/tokens.ts";
+import { addParameters, packedTokens } from "../models/tokens.ts";
 
 // Shapes: R rows, L row length, T = R·L tokens, C tokens of a chunk, D width, V vocabulary,
 // K entries of a soft target.
@@ -17,8 +17,9 @@ export interface BatchShape {
   readonly entries: number;
 }
 
-/** Names of the output that is a parameter's gradient, and of the input that it is added to. */
+/** The output that is a parameter's gradient. */
 export const gradientName = (parameter: string) => `gradient:${parameter}`;
+/** The input that a parameter's gradient is added to: those of the micro-batches so far. */
 export const gradientSumName = (parameter: string) => `sum:${parameter}`;
 
 interface SoftTarget {

@@ -12,5 +12,6 @@ export const OptimizerSettings = z.discriminatedUnion(
 );
 export type OptimizerSettings = z.infer<typeof OptimizerSettings>;
 
+/** The optimizer of this kind, with these settings. */
 export const createOptimizer = (settings: OptimizerSettings): Optimizer =>
   optimizers[settings.kind].create(settings as never);

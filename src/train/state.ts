@@ -8,6 +8,7 @@ import type { Optimizer, Parameter } from "./optimizer.ts";
 /** The square of a larger weight overflows float32, and so would the norm of all of them. */
 const maxWeight = 2 ** 64;
 
+/** Weights under training, each with its optimizer state. */
 export class TrainingState {
   /** By name; updated in place. */
   readonly weights: ReadonlyMap<string, Tensor>;

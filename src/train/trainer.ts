@@ -48,6 +48,7 @@ export interface StepResult {
   readonly gradientNorm: number;
 }
 
+/** A model being trained on batches of one shape. The caller closes it. */
 export class Trainer {
   readonly #decoder: Decoder;
   readonly #options: TrainerOptions;
@@ -92,7 +93,7 @@ export class Trainer {
     return new Trainer(decoder, options, state, values, program);
   }
 
-  get parameters(): ReadonlyMap<string, Tensor> {
+  get weights(): ReadonlyMap<string, Tensor> {
     return this.#state.weights;
   }
 

@@ -4,7 +4,7 @@ import { describeNonFinite } from "../weights/finite.ts";
 import { readDecoder, readParameters } from "../models/folder.ts";
 import type { Device, ResolvedDevice } from "../onnx/devices.ts";
 import { resolveDevice } from "../onnx/resolve-device.ts";
-import { type Report, serve } from "../onnx/worker.ts";
+import { type Report, serve, timed } from "../onnx/worker.ts";
 import { type Batch, type StepResult, Trainer, type TrainerOptions } from "./trainer.ts";
 
 interface LoadOptions extends Omit<TrainerOptions, "device"> {
@@ -17,12 +17,6 @@ interface LoadOptions extends Omit<TrainerOptions, "device"> {
 let trainer: Trainer;
 /** The folder of the model that training began with. */
 let origin: string;
-
-/** Adds how many seconds something took. */
-async function timed<T>(work: Promise<T>): Promise<T & { seconds: number }> {
-  const start = performance.now();
-  return { ...(await work), seconds: (performance.now() - start) / 1000 };
-}
 
 const handlers = {
   async load(
@@ -46,12 +40,11 @@ const handlers = {
     batches: readonly Batch[];
     learningRate: number;
   }): Promise<StepResult & { seconds: number }> => timed(trainer.step(batches, learningRate)),
-  nll: (sequences: readonly Int32Array[]): Promise<{ nll: Float32Array[]; seconds: number }> =>
-    timed(trainer.nll(sequences).then((nll) => ({ nll }))),
+  nll: (sequences: readonly Int32Array[]): Promise<Float32Array[]> => trainer.nll(sequences),
   saveCheckpoint: (path: string): Promise<void> => trainer.save(path),
   saveModel: ({ folder, ...options }: ExportOptions & { folder: string }): Promise<void> => {
     trainer.checkState();
-    return writeFolder(folder, origin, trainer.parameters, options);
+    return writeFolder(folder, origin, trainer.weights, options);
   },
   close: (): Promise<void> => trainer?.close(),
 };

@@ -21,5 +21,5 @@ export const onnxFile = (dtype: OnnxDtype) => `onnx/model${suffixes[dtype]}.onnx
 export const weightsDtypes: readonly OnnxDtype[] = ["fp32", "q8"];
 
 /** Whether a folder's weights can be run in a dtype; the default is theirs. */
-export const weightsServe = (dtype: OnnxDtype | undefined): boolean =>
+export const canRunWeights = (dtype: OnnxDtype | undefined): boolean =>
   dtype === undefined || weightsDtypes.includes(dtype);

@@ -4,11 +4,11 @@ import { basename, join } from "node:path";
 import { z } from "zod";
 import { checkFile, readJson } from "../files/read.ts";
 import { type Shape, sameShape, sizeOf } from "../graph/ops.ts";
-import { type TensorRef, type WeightRef, isWeightRef, equalValues, weightDtypes } from "./tensor-ref.ts";
+import { type TensorRef, type WeightRef, equalValues, isWeightRef, weightDtypes } from "./tensor-ref.ts";
 import { readTorchFile } from "./torch-file.ts";
 import { readSafetensors } from "./safetensors.ts";
 
-/** The weights that a model has. */
+/** What a model expects of its weights. */
 export interface ModelWeights {
   /** Tensor names with their shapes. */
   readonly parameters: ReadonlyMap<string, Shape>;

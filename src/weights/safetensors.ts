@@ -4,13 +4,13 @@ import { type FileHandle, open } from "node:fs/promises";
 import { z } from "zod";
 import { sizeOf } from "../graph/ops.ts";
 import {
-  type TensorRef,
-  type WeightRef,
-  type WeightDtype,
   type Tensor,
+  type TensorRef,
+  type WeightDtype,
+  type WeightRef,
   bytesPerElement,
-  toTensor,
   readBytes,
+  toTensor,
 } from "./tensor-ref.ts";
 
 /** The limit of the format's own reader. */

@@ -18,6 +18,7 @@ export interface WeightRef extends TensorRef {
   readonly dtype: WeightDtype;
 }
 
+/** Whether a tensor in a file is of a dtype that weights may have. */
 export const isWeightRef = (tensor: TensorRef): tensor is WeightRef =>
   weightDtypes.includes(tensor.dtype as WeightDtype);
 
@@ -57,6 +58,7 @@ export function readBytes(path: string, offset: number, length: number): Uint8Ar
 /** Weights by name, in memory or in files. */
 export type Weights = ReadonlyMap<string, Tensor | WeightRef>;
 
+/** A weight in memory: itself, or read from its file as float32. */
 export const toTensor = (tensor: Tensor | WeightRef): Tensor =>
   "data" in tensor ? tensor : readTensor(tensor);
 

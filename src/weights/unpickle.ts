@@ -26,7 +26,7 @@ export interface Allowed {
 const maxOpcodes = 2_000_000;
 /** More than _rebuild_tensor_v2 takes. */
 const maxArguments = 16;
-/** Of names. */
+/** Of a string: names are short. */
 const maxTextBytes = 2 ** 16;
 
 /** A value for an error message. Tuples are not printed: nested references can make their text exponentially long. */

@@ -48,10 +48,6 @@ export async function openTrainer(
   { entries, threads, checkpoint, workers, onLoading }: TrainerOptions,
 ): Promise<LoadedTrainer> {
   const worker = spawn<TrainerHandlers>(new URL("../../src/train/worker.ts", import.meta.url));
-  const close = async () => {
-    await worker.call("close", undefined).catch(() => {});
-    await worker.close();
-  };
   const load = {
     folder,
     device: wanted,
@@ -63,7 +59,7 @@ export async function openTrainer(
     ...(checkpoint && { checkpoint }),
   };
   const { device } = await worker.call("load", load, onLoading).catch(async (error: Error) => {
-    await close();
+    await worker.close();
     throw error;
   });
   const { dtype, shardBytes, onnx } = save;
@@ -72,9 +68,9 @@ export async function openTrainer(
     entries,
     step: (batches, learningRate) =>
       workers.run(device, () => worker.call("step", { batches, learningRate })),
-    nll: async (sequences) => (await workers.run(device, () => worker.call("nll", sequences))).nll,
+    nll: (sequences) => workers.run(device, () => worker.call("nll", sequences)),
     saveCheckpoint: (path) => worker.call("saveCheckpoint", path),
     saveModel: (to) => worker.call("saveModel", { folder: to, dtype, shardBytes, onnx }),
-    close,
+    close: () => worker.close(),
   };
 }

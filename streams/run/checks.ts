@@ -1,7 +1,8 @@
 /** @file Checks before a run begins: what can fail early does. */
 import { join } from "node:path";
 import { dataFiles } from "../../src/data/files.ts";
-import { checkCompanions, checkReplaceable } from "../../src/export/folder.ts";
+import { checkCompanions } from "../../src/export/companions.ts";
+import { checkReplaceable } from "../../src/export/replace.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { UserError, asUserError } from "../../src/cli/user-error.ts";
 import { type Config, expandModel } from "../config/config.ts";

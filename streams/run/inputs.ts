@@ -3,6 +3,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
 import { z } from "zod";
 import { sha256File } from "../../src/files/hash.ts";
+import { affectsScores } from "../../src/files/model-files.ts";
 import { readConfig } from "../../src/models/folder.ts";
 import { type Config, expandModel } from "../config/config.ts";
 
@@ -15,10 +16,6 @@ export const Inputs = z.object({
   data: z.array(file),
 });
 export type Inputs = z.infer<typeof Inputs>;
-
-/** Files that decide what a model computes and how it tokenizes text. */
-const decisiveFiles =
-  /^(config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json$|^(merges\.txt|tokenizer\.model)$|\.(safetensors|bin|onnx|onnx_data.*)$/;
 
 /**
  * Settings, by their keys, that decide what is computed up to a checkpoint. The others only decide how the run
@@ -62,7 +59,7 @@ export async function readInputs(config: Config, signal?: AbortSignal): Promise<
     );
     const read = names.filter(
       (name) =>
-        decisiveFiles.test(name.replace(/^onnx\//, "")) &&
+        affectsScores(name.replace(/^onnx\//, "")) &&
         statSync(join(path, name), { throwIfNoEntry: false })?.isFile(),
     );
     const files: Inputs["data"] = [];

@@ -131,7 +131,7 @@ for (const [op, list] of Object.entries(cases))
       const b = new Builder();
       const inputs = shapes.map((shape, i) => b.input(`x${i}`, shape));
       const y = build(b, inputs);
-      // A random direction instead of the sum, to which softmax and norms are blind.
+      // A random direction: the sum would be constant under softmax and norms.
       const direction = b.constant(values(y.shape, 99), y.shape);
       const axes = [...y.shape.keys()];
       b.output("f", axes.length ? b.reduceSum(b.mul(y, direction), axes) : b.mul(y, direction));
@@ -168,7 +168,14 @@ test("an op without a gradient on the path is rejected by name", () => {
   );
 });
 
-test("weight gradients are added inside the product if there is a sum so far", () => {
+test("a seed is added to the sum so far of the same value", () => {
+  const b = new Builder();
+  const [w, seed, sum] = ["w", "seed", "sum"].map((name) => b.input(name, [4, 3]));
+  const gradients = backward(b, new Map([[w, seed]]), [w], new Map([[w, sum]]));
+  expect(gradients.get(w)!.node).toMatchObject({ op: "add", inputs: [sum, seed] });
+});
+
+test("weight gradients are accumulated inside the matrix product", () => {
   const b = new Builder();
   const [x, w, sum] = [b.input("x", [2, 3]), b.input("w", [4, 3]), b.input("sum", [4, 3])];
   const y = b.gemm(x, w, { transposeB: true });

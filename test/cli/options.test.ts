@@ -23,12 +23,12 @@ test("a misspelt option, a missing value and a stray argument are the user's mis
   expect(parse(["config.yaml"], options, { allowPositionals: true }).positionals).toEqual(["config.yaml"]);
 });
 
-test("one of several values, and nothing else", () => {
+test("oneOf accepts the listed values and nothing else", () => {
   expect(oneOf("--device", ["cpu", "cuda"], "cuda")).toBe("cuda");
   expect(() => oneOf("--device", ["cpu", "cuda"], "tpu")).toThrow("--device: expected cpu, cuda, got tpu");
 });
 
-test("a whole number from its minimum up, and nothing else", () => {
+test("wholeNumber accepts whole numbers from its minimum and nothing else", () => {
   expect(wholeNumber("--port", "0", 0)).toBe(0);
   expect(wholeNumber("--slots", "16")).toBe(16);
   for (const value of ["0", "-1", "1.5", "ten", "1e99", "NaN", "Infinity"])
@@ -42,7 +42,7 @@ test("help lists every option with its value, its default and its text, in lines
   const lines = describe(options).split("\n");
   expect(lines[0]).toBe("  --port N            where to listen; 0 takes a free one (default: 8000)");
   expect(lines[1]).toBe("  --cors ORIGIN       an origin to allow");
-  // Too long to stand beside its text.
+  // Too long for its text to follow on the same line.
   expect(lines[2]).toBe("  --generation-config auto|off");
   for (const line of lines.slice(3, -1)) expect(line).toStartWith(" ".repeat(22) + "x");
   expect(lines.at(-2)).toEndWith("(default: auto)");

@@ -19,7 +19,7 @@ const script = `
   console.log("ready");
 `;
 
-test("two signals at once count as one, and another one later ends the process", async () => {
+test("two signals at once count as one, and a later one ends the process", async () => {
   const child = Bun.spawn([process.execPath, "-e", script], { stdin: "pipe", stdout: "pipe" });
   const chunks = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   let output = "";

@@ -7,7 +7,7 @@ const fail = () => {
   throw broken;
 };
 
-test("what sync and async work throws becomes a UserError with its message and cause", async () => {
+test("an error of sync or async work becomes a UserError with its message and cause", async () => {
   for (const work of [async () => asUserError(fail), async () => asUserError(async () => fail())]) {
     const error = await catchError(work());
     expect(error).toBeInstanceOf(UserError);
@@ -15,7 +15,7 @@ test("what sync and async work throws becomes a UserError with its message and c
   }
 });
 
-test("the message may be another, but a UserError stays what it is", async () => {
+test("the message can be replaced, but a UserError passes unchanged", async () => {
   const describe = ({ message }: Error) => `config: ${message}`;
   expect((await catchError((async () => asUserError(fail, { describe }))())).message).toBe(
     "config: no such file",
@@ -27,12 +27,12 @@ test("the message may be another, but a UserError stays what it is", async () =>
   expect(await catchError(asUserError(work, { describe }))).toBe(own);
 });
 
-test("where the signal is aborted its reason is thrown", async () => {
+test("an aborted signal's reason is thrown instead", async () => {
   const signal = AbortSignal.abort(new Error("interrupted"));
   expect((await catchError(asUserError(async () => fail(), { signal }))).message).toBe("interrupted");
 });
 
-test("the result is passed on", async () => {
+test("the result is returned", async () => {
   expect(asUserError(() => 1)).toBe(1);
   expect(await asUserError(async () => 2)).toBe(2);
 });

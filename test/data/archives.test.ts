@@ -2,9 +2,9 @@
 import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { read } from "../../streams/stages/read.ts";
-import { at, numbers, readOptions, readRows, useFolder } from "./rows.ts";
+import { at, numbers, readOptions, readRows, useDataFolder } from "./rows.ts";
 
-useFolder();
+useDataFolder();
 
 describe("a truncated archive", () => {
   const all = numbers(20_000).map((i) => JSON.stringify({ text: `${i} ${Bun.hash(`${i}`)}` }));
@@ -15,7 +15,7 @@ describe("a truncated archive", () => {
   };
 
   for (const kind of ["gz", "zst"] as const)
-    test(`gives the rows before the end, however fast they are consumed, and is reported: ${kind}`, async () => {
+    test(`gives the rows before the cut, however fast they are consumed, and is reported: ${kind}`, async () => {
       const packed = Buffer.from(pack[kind]());
       writeFileSync(at(`truncated.jsonl.${kind}`), packed.subarray(0, packed.length * 0.6));
       const { rows, reasons } = await readRows(`truncated.jsonl.${kind}`);
@@ -46,7 +46,7 @@ describe("a truncated archive", () => {
     }
   });
 
-  test("of a text gives the text before the end", async () => {
+  test("of a text gives the text before the cut", async () => {
     writeFileSync(at("truncated.txt.gz"), Bun.gzipSync(body as Uint8Array<ArrayBuffer>).subarray(0, 100_000));
     const { found, reasons } = await readRows("truncated.txt.gz");
     expect(found.length).toBe(1);

@@ -4,9 +4,9 @@ import { statSync, truncateSync, writeFileSync } from "node:fs";
 import { firstCursor } from "../../streams/records.ts";
 import { read } from "../../streams/stages/read.ts";
 import { catchMessage } from "../failure.ts";
-import { at, numbers, readOptions, readRows, rowsBut, useFolder, writeParquet } from "./rows.ts";
+import { at, numbers, readOptions, readRows, rowsBut, useDataFolder, writeParquet } from "./rows.ts";
 
-useFolder();
+useDataFolder();
 
 const latin = Buffer.from([0x66, 0xe9, 0x72]);
 
@@ -60,7 +60,7 @@ describe("invalid UTF-8", () => {
     expect(reasons).toEqual([expect.stringContaining("a.txt: row 1: not UTF-8")]);
   });
 
-  test("is reported as another encoding or format if it is one", async () => {
+  test("in a recognized encoding or format is reported as such", async () => {
     const text = Buffer.from('{"text": "a"}\n{"text": "b"}\n');
     const others: [Uint8Array, string][] = [
       [Buffer.from(`\uFEFF${text}`, "utf16le"), "UTF-16, expected UTF-8"],
@@ -103,7 +103,7 @@ test("a malformed row loses only itself", async () => {
   for (const [i, reason] of reasons.entries()) expect(reason).toStartWith(bad[i]);
 });
 
-test("a truncated JSON array gives the elements before the end, and is reported", async () => {
+test("a truncated JSON array gives the elements before the cut, and is reported", async () => {
   const cases: [string, number[], string][] = [
     ['[{"text":"a"},{"text":"b"', [0], "after row 0: unexpected end of the array"],
     ['[{"text":"a"},{"text":"b"}', [0, 1], "after row 1: unexpected end of the array"],

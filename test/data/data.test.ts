@@ -6,11 +6,11 @@ import { firstCursor } from "../../streams/records.ts";
 import { type ReadOptions, read } from "../../streams/stages/read.ts";
 import type { Document } from "../../streams/records.ts";
 import { catchMessage } from "../failure.ts";
-import { at, useFolder } from "./rows.ts";
+import { at, useDataFolder } from "./rows.ts";
 
 const { ParquetSchema, ParquetWriter } = require("parquetjs-lite");
 
-useFolder();
+useDataFolder();
 
 const options = (files: string[], more: Partial<ReadOptions> = {}): ReadOptions => ({
   files,
@@ -120,7 +120,7 @@ describe("bad rows and files", () => {
     );
   });
 
-  test("or are skipped and counted, and the others are read", async () => {
+  test("are skipped and counted, and the others are read", async () => {
     writeFileSync(at("truncated.parquet"), (await Bun.file(demo).bytes()).slice(0, 5000));
     writeFileSync(at("truncated.jsonl.gz"), Bun.gzipSync(Buffer.from(bad)).slice(0, 40));
     const reasons: string[] = [];
@@ -130,7 +130,7 @@ describe("bad rows and files", () => {
       firstCursor,
       (reason) => void reasons.push(reason),
     );
-    // The truncated archive yields the rows before its end.
+    // The truncated archive yields the rows before the cut.
     expect(texts(list)).toEqual(["a", "b", "a", "d"]);
     expect(reasons[0]).toContain("truncated.parquet: ");
     expect(reasons.filter((reason) => reason.includes("/bad.jsonl: row ")).length).toBe(5);

@@ -10,11 +10,11 @@ import {
   readOptions,
   readRows,
   rowsBut,
-  useFolder,
+  useDataFolder,
   writeParquet,
 } from "./rows.ts";
 
-useFolder();
+useDataFolder();
 
 const values = numbers(1_000).map((i) => `row ${i} ${Bun.hash(`${i}`)}`);
 const write = (name: string) =>
@@ -37,7 +37,7 @@ test("a corrupt page loses only its rows, and reading resumes at any row", async
   const { rows, found, reasons } = await readRows("page.parquet");
   expect(rows).toEqual(rowsBut(1_000, ...lost));
   expect(found.every(([row, text]) => text === values[row])).toBe(true);
-  // One reason per row, so that counting them counts rows.
+  // One reason per row, so the count is of rows.
   expect(reasons.length).toBe(150);
   expect(reasons[0]).toStartWith("page.parquet: rows 150 to 199: ");
   for (const from of [1, 149, 150, 175, 249, 250, 999])
@@ -71,7 +71,7 @@ test("a file that is no parquet, or encrypted, is reported as such", async () =>
   ]);
 });
 
-test("of one row group of 46 MB, less than half is in memory at any time", async () => {
+test("less than half of a 46 MB row group is in memory at any time", async () => {
   const text = (i: number) => `${i} ${"And the waters prevailed. ".repeat(180)}`;
   const rows = 9_800;
   await writeParquet(

@@ -19,7 +19,7 @@ const strings = fc.array(
   fc.string({ unit: fc.constantFrom("a", "é", "😀", '"', "\\", "[", "]", "{", "}", ",", "\n", "\r") }),
 );
 
-test("elements of an array are the bytes between its commas", async () => {
+test("array elements are the bytes between the commas", async () => {
   const values = fc.array(fc.jsonValue({ maxDepth: 3 }));
   const spaces = fc.constantFrom("", " ", "\n\t");
   await fc.assert(
@@ -31,7 +31,7 @@ test("elements of an array are the bytes between its commas", async () => {
   );
 });
 
-test("lines are kept as they are, and only those over the limit are dropped", async () => {
+test("lines are unchanged, and only those over the limit are dropped", async () => {
   await fc.assert(
     fc.asyncProperty(strings, lengths, fc.integer({ min: 1, max: 20 }), async (all, lengths, maxBytes) => {
       const whole = all.join("\n");

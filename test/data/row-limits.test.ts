@@ -6,12 +6,12 @@ import { splitLines } from "../../src/data/raw.ts";
 import { firstCursor } from "../../streams/records.ts";
 import { read } from "../../streams/stages/read.ts";
 import { catchMessage } from "../failure.ts";
-import { at, measureLiveHeap, readOptions, readRows, useFolder, writeParquet } from "./rows.ts";
+import { at, measureLiveHeap, readOptions, readRows, useDataFolder, writeParquet } from "./rows.ts";
 
-useFolder();
+useDataFolder();
 
 describe("maxRowBytes", () => {
-  /** Writes a line of so many megabytes between two short ones, as an archive of a few kilobytes. */
+  /** Writes a line of the given megabytes between two short ones, compressed to a few kilobytes. */
   function writeBomb(name: string, megabytes: number) {
     const line = JSON.stringify({ text: "a" });
     const pack = name.endsWith(".gz")
@@ -26,7 +26,7 @@ describe("maxRowBytes", () => {
     writeFileSync(at(name), Buffer.concat(parts));
   }
 
-  test("is named if a row is longer, and the others are read", async () => {
+  test("is named for a longer row, and the other rows are read", async () => {
     for (const name of ["bomb.jsonl.gz", "bomb.jsonl.zst"]) {
       writeBomb(name, 512);
       expect(statSync(at(name)).size).toBeLessThan(2 ** 20);
@@ -62,7 +62,7 @@ describe("maxRowBytes", () => {
     );
   });
 
-  test("does not delay an abort until the end of a row", async () => {
+  test("does not delay an abort to the end of a row", async () => {
     writeBomb("endless.jsonl.gz", 8_192);
     const stop = new AbortController();
     const reasons: string[] = [];

@@ -1,20 +1,19 @@
 /** @file Reads files in a temporary folder into their texts and the reasons for their bad rows. */
 import { heapStats } from "bun:jsc";
-import { afterAll, beforeAll } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { beforeAll } from "bun:test";
 import { join } from "node:path";
 import { firstCursor } from "../../streams/records.ts";
 import { type ReadOptions, read } from "../../streams/stages/read.ts";
+import { useFolder } from "../folder.ts";
 
 const { ParquetSchema, ParquetWriter } = require("parquetjs-lite");
 
 let folder: string;
 
-/** Creates a folder before the tests of a file, and removes it after them. */
-export function useFolder(): void {
-  beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-rows-"))));
-  afterAll(() => rmSync(folder, { recursive: true }));
+/** Reads and writes in a folder that exists while the tests of the calling file run. */
+export function useDataFolder(): void {
+  const path = useFolder();
+  beforeAll(() => void (folder = path));
 }
 
 export const at = (name: string) => join(folder, name);
@@ -55,7 +54,7 @@ export async function writeParquet(
   await writer.close();
 }
 
-/** Bytes of all reachable objects, buffers included, so that the time of the next collection does not matter. */
+/** Bytes of all reachable objects, buffers included, independent of when garbage is collected. */
 export function measureLiveHeap(): number {
   Bun.gc(true);
   return heapStats().heapSize;

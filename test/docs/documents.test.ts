@@ -1,10 +1,10 @@
-/** The documents say what is there: paths, links, commands, and walks through the code. */
+/** Paths, links, commands and walks in the documents match the code. */
 import { expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { readConfig } from "../../streams/config/config-file.ts";
 import { configurationPage } from "../../streams/config/document.ts";
+import { createFolder } from "../folder.ts";
 
 const root = resolve(import.meta.dir, "../..");
 const read = (path: string) => readFileSync(join(root, path), "utf8");
@@ -12,7 +12,7 @@ const documents = ["*.md", "{docs,examples,.github}/**/*.md", "demo/*.md"].flatM
   Array.from(new Bun.Glob(pattern).scanSync({ cwd: root, dot: true })),
 );
 
-/** Without blocks of code, whose brackets and hashes mean other things. */
+/** A document without its code blocks. */
 const prose = (text: string) => text.replace(/^```[^]*?^```$/gm, "");
 
 /** Anchors of the headings of a document, as GitHub makes them. */
@@ -50,7 +50,7 @@ test("every path of the repository that a document names exists", () => {
   const missing: string[] = [];
   for (const document of documents)
     for (const [path] of read(document).matchAll(paths))
-      // Relative to the document, where that is how it is written.
+      // Relative to the document, if written that way.
       if (!existsSync(join(root, path)) && !existsSync(join(root, dirname(document), path)))
         missing.push(`${document}: ${path}`);
   expect(missing).toEqual([]);
@@ -63,22 +63,16 @@ test("every script that a document runs is in package.json", () => {
       expect([document, Object.keys(scripts)]).toEqual([document, expect.arrayContaining([name])]);
 });
 
-test("the README's configuration is a valid one", () => {
+test("the README's configuration is valid", () => {
   const [, yaml] = /```yaml\n([^]*?)```/.exec(read("README.md"))!;
-  const folder = mkdtempSync(join(tmpdir(), "tributary-readme-"));
-  try {
-    const path = join(folder, "mine.yaml");
-    writeFileSync(path, yaml);
-    const { target, sources, train, data } = readConfig(path);
-    expect({ target, steps: train.steps, text: data.text }).toEqual({
-      target: "HuggingFaceTB/SmolLM2-135M",
-      steps: 2000,
-      text: "content",
-    });
-    expect(sources).toEqual(["Qwen/Qwen2.5-0.5B", join(folder, "my-teacher")]);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  using folder = createFolder({ "mine.yaml": yaml });
+  const { target, sources, train, data } = readConfig(join(folder.path, "mine.yaml"));
+  expect({ target, steps: train.steps, text: data.text }).toEqual({
+    target: "HuggingFaceTB/SmolLM2-135M",
+    steps: 2000,
+    text: "content",
+  });
+  expect(sources).toEqual(["Qwen/Qwen2.5-0.5B", join(folder.path, "my-teacher")]);
 });
 
 test("docs/configuration.md is what bun run docs writes, and every setting has a meaning", () => {
@@ -141,13 +135,13 @@ test("every decision is in the list, with its context, decision and consequences
   }
 });
 
-test("the two pictures of the pipeline differ in their colours only", () => {
+test("the two pictures of the pipeline differ only in colour", () => {
   const drawing = (name: string) => read(`docs/${name}.svg`).replaceAll(/#[0-9a-f]{6}/g, "#");
   expect(drawing("pipeline-dark")).toBe(drawing("pipeline"));
   expect(read("docs/pipeline-dark.svg")).not.toBe(read("docs/pipeline.svg"));
 });
 
-test("no document names the machine that it was written on", () => {
+test("no document contains a path of the machine it was written on", () => {
   for (const path of documents)
     expect([path, read(path).match(/\/(?:home|root|tmp|work|Users)\//g)]).toEqual([path, null]);
 });

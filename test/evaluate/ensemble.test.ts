@@ -18,7 +18,7 @@ test("models are compared on their common segments, and the average is the mean 
   expect(bitsPerByte([average]).x).toBeCloseTo((1 + 3) / 4, 5);
 });
 
-test("a segment's nll is the sum over its tokens, whatever they are", () => {
+test("a segment's nll is the sum over its tokens, in any tokenization", () => {
   const bytes = 12;
   const tokens = fc
     .array(fc.integer({ min: 1, max: bytes - 1 }), { maxLength: 7 })
@@ -46,7 +46,7 @@ test("a segment's nll is the sum over its tokens, whatever they are", () => {
       for (let i = 0; i < cuts.length; i++) {
         const segment = texts.map(({ ends, nll }) =>
           ends.reduce((sum, end, t) => {
-            // Nothing predicts the first token; one at the very end belongs to the last segment.
+            // The first token is not predicted; one at the very end belongs to the last segment.
             const inside = t > 0 && end > cuts[i] && end <= cuts[i + 1];
             return sum + (inside ? nll[t - 1] : 0);
           }, 0),

@@ -1,16 +1,14 @@
-/** The examples are run as they stand, with the demo's models. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+/** The examples run unchanged, with the demo's models. */
+import { expect, test } from "bun:test";
+import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { serverProcess } from "../server/process.ts";
+import { useFolder } from "../folder.ts";
 
 const root = resolve(import.meta.dir, "../..");
-let folder: string;
-beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-examples-"))));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 
 /** Runs Bun and returns what it wrote. */
 async function bun(cwd: string, ...args: string[]) {
@@ -19,7 +17,7 @@ async function bun(cwd: string, ...args: string[]) {
   return { stdout, stderr, exitCode: await child.exited };
 }
 
-test("own-models: the configuration trains its target on its text, and writes a bfloat16 model that loads", async () => {
+test("own-models: the configuration trains its target and writes a bfloat16 model that loads", async () => {
   const out = join(folder, "own-models");
   const config = "examples/own-models/fuse.yaml";
   const { stderr, exitCode } = await bun(root, "streams/commands/fuse.ts", config, "--out", out);
@@ -32,7 +30,7 @@ test("own-models: the configuration trains its target on its text, and writes a 
   expect(new Set([...weights.values()].map(({ dtype }) => dtype))).toEqual(new Set(["BF16"]));
 });
 
-test("http-client: both clients stream the text that a whole answer has", async () => {
+test("http-client: both clients stream the same text as an unstreamed answer", async () => {
   const { server, url, complete } = await serverProcess();
   try {
     const response = await complete({ prompt: "In the beginning", max_tokens: 20, temperature: 0 });
@@ -48,7 +46,7 @@ test("http-client: both clients stream the text that a whole answer has", async 
   }
 });
 
-/** Applies a patch by its content: each hunk's lines must stand in the file exactly once, wherever that is. */
+/** Applies a patch by content: each hunk's lines must occur in the file exactly once, at any line. */
 function applyPatch(patch: string, to: string): string[] {
   const files = patch.split(/^diff --git .*\n/m).slice(1);
   return files.map((file) => {
@@ -68,7 +66,7 @@ function applyPatch(patch: string, to: string): string[] {
   });
 }
 
-test("add-an-op: the patch applies, the op's types fit, and its gradient agrees with finite differences", async () => {
+test("add-an-op: the patch applies and type-checks, and the gradient agrees with finite differences", async () => {
   const copy = join(folder, "tree");
   for (const part of ["src", "test/autodiff", "tsconfig.json", "package.json"])
     cpSync(join(root, part), join(copy, part), { recursive: true });

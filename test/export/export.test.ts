@@ -60,7 +60,7 @@ describe("transformers.js generates the same text from an export as we do", () =
       const own = await tokenizer.decode([...prompt, ...ids]);
       expect(own.length).toBeGreaterThan(text.length + 20);
       expect(await generatedByTransformersJs(folder.path, "fp32", text)).toBe(own);
-      // Rounding may turn a close decision; the text begins the same.
+      // Rounding may tip a close decision, so only the beginning must be equal.
       for (const dtype of ["fp16", "q8"] as const)
         expect((await generatedByTransformersJs(folder.path, dtype, text)).slice(0, text.length + 3)).toBe(
           own.slice(0, text.length + 3),
@@ -89,7 +89,7 @@ test("in float32 weights and scores are bit-identical", async () => {
   const [before, after] = [await readWeights(origin, decoder), await readWeights(folder.path, decoder)];
   for (const [name, tensor] of before) expect(readTensor(after.get(name)!)).toEqual(readTensor(tensor));
   const ids = Int32Array.from({ length: 40 }, (_, i) => (i * 41) % 4999);
-  const said = await Promise.all(
+  const scores = await Promise.all(
     [origin, folder.path].map(async (path) => {
       const scorer = await openScorer(path, undefined, {
         rows: 1,
@@ -102,7 +102,7 @@ test("in float32 weights and scores are bit-identical", async () => {
       return scorer.score([ids]);
     }),
   );
-  expect(said[1]).toEqual(said[0]);
+  expect(scores[1]).toEqual(scores[0]);
 });
 
 test("16-bit dtypes are rounded to nearest and stated in the config", async () => {

@@ -1,4 +1,4 @@
-/** What an export keeps and drops, and that it never deletes files of others. */
+/** What an export keeps and drops; it never deletes unrelated files. */
 import { describe, expect, test } from "bun:test";
 import {
   existsSync,
@@ -11,7 +11,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { checkCompanions, writeFolder } from "../../src/export/folder.ts";
+import { checkCompanions } from "../../src/export/companions.ts";
+import { writeFolder } from "../../src/export/folder.ts";
 import { type Weights, readTensor } from "../../src/weights/tensor-ref.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";

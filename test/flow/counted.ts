@@ -1,23 +1,28 @@
-/** @file A source that keeps a record of how it is used, for the laws that every operator keeps. */
+/** @file Sources that keep a record of how they are used, for the laws that every operator keeps. */
 
-/** Counts the items pulled and the times it was closed; fails at item `failAt`. */
-export function counted(total: number, failAt = Infinity) {
+/** Counts the items pulled and the times the source was closed. */
+export function countedItems<T>(items: Iterable<T>) {
   const seen = { pulled: 0, closed: 0 };
-  async function* items() {
+  async function* all() {
     try {
-      for (let i = 0; i < total; i++) {
-        if (i === failAt) throw new Error(`item ${i}`);
+      for (const item of items) {
         seen.pulled++;
-        yield i;
+        yield item;
       }
     } finally {
       seen.closed++;
     }
   }
-  return { seen, source: items() };
+  return { seen, source: all() };
 }
 
-/** Lets everything run that can run without being pulled. */
-export async function settle(): Promise<void> {
-  for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+/** The numbers from 0 up; throws instead of item `failAt`. */
+export function counted(total: number, failAt = Infinity) {
+  function* numbers() {
+    for (let i = 0; i < total; i++) {
+      if (i === failAt) throw new Error(`item ${i}`);
+      yield i;
+    }
+  }
+  return countedItems(numbers());
 }

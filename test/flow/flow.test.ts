@@ -5,7 +5,8 @@ import { parallelMap, limitConcurrency } from "../../src/flow/parallel.ts";
 import { byteSize, prefetch } from "../../src/flow/prefetch.ts";
 import { tee } from "../../src/flow/tee.ts";
 import { catchMessage } from "../failure.ts";
-import { counted, settle } from "./counted.ts";
+import { settle } from "../until.ts";
+import { counted } from "./counted.ts";
 
 const collect = <T>(source: AsyncIterable<T>) => Array.fromAsync(source);
 
@@ -31,14 +32,14 @@ for (const [name, operator] of Object.entries(operators))
       expect(seen).toEqual({ pulled: 100, closed: 1 });
     });
 
-    test("closes its source when the consumer breaks off early", async () => {
+    test("closes its source when the consumer stops early", async () => {
       const { seen, source } = counted(1000);
       for await (const item of operator(source)) if ([item].flat()[0] === 5) break;
       expect(seen.closed).toBe(1);
       expect(seen.pulled).toBeLessThan(200);
     });
 
-    test("throws a source's error once, after what came before it", async () => {
+    test("throws a source's error once, after the items before it", async () => {
       const { seen, source } = counted(100, 7);
       const got: unknown[] = [];
       const run = async () => {
@@ -60,7 +61,7 @@ for (const [name, operator] of Object.entries(operators))
     });
   });
 
-test("prefetch pulls ahead until the budget is full, and no further while nobody takes anything", async () => {
+test("prefetch pulls ahead until the budget is full, and no further while nothing is consumed", async () => {
   const { seen, source } = counted(100);
   const gauge = { bytes: 0, peakBytes: 0 };
   const ahead = prefetch(source, 45, () => 10, gauge);
@@ -76,7 +77,7 @@ test("prefetch pulls ahead until the budget is full, and no further while nobody
   expect(gauge.bytes).toBe(0);
 });
 
-test("what prefetch holds stays within its budget whatever the consumer does", async () => {
+test("prefetch stays within its budget, whatever the consumer does", async () => {
   const gauge = { bytes: 0, peakBytes: 0 };
   let taken = 0;
   for await (const _ of prefetch(counted(200).source, 64, (item) => 8 + (item % 3), gauge)) {
@@ -88,12 +89,12 @@ test("what prefetch holds stays within its budget whatever the consumer does", a
   expect(gauge.peakBytes).toBeGreaterThan(40);
 });
 
-test("parallelMap keeps the order, never runs more than its concurrency, and waits for what it started", async () => {
+test("parallelMap keeps the order, never exceeds its concurrency, and waits for the tasks it started", async () => {
   const gates = Array.from({ length: 10 }, () => Promise.withResolvers<void>());
-  let [running, most, started, finished] = [0, 0, 0, 0];
+  let [running, max, started, finished] = [0, 0, 0, 0];
   const mapped = parallelMap(counted(10).source, 3, async (item) => {
     started++;
-    most = Math.max(most, ++running);
+    max = Math.max(max, ++running);
     await gates[item].promise;
     running--;
     finished++;
@@ -112,12 +113,12 @@ test("parallelMap keeps the order, never runs more than its concurrency, and wai
   for (const gate of gates) gate.resolve();
   await closing;
   expect(running).toBe(0);
-  expect(most).toBe(3);
+  expect(max).toBe(3);
   expect(finished).toBeGreaterThanOrEqual(3);
   expect(finished).toBe(started);
 });
 
-test("parallelMap throws a task's error in its place in the order, and stops pulling", async () => {
+test("parallelMap throws a task's error in order, and stops pulling", async () => {
   const { seen, source } = counted(100);
   const got: number[] = [];
   const run = async () => {
@@ -135,7 +136,7 @@ test("parallelMap throws a task's error in its place in the order, and stops pul
   expect(seen.pulled).toBeLessThan(10);
 });
 
-test("work takes turns in the order in which it came, and gives its turn back when it fails", async () => {
+test("work takes turns in order of arrival, and a failure gives up its turn", async () => {
   const turn = limitConcurrency(2);
   const order: string[] = [];
   const gates = [0, 1, 2, 3].map(() => Promise.withResolvers<void>());
@@ -162,12 +163,12 @@ test("batch closes a group when its weight is reached, and yields the rest at th
   expect(groups).toEqual([[0, 1, 2], [3, 4, 5], [6]]);
 });
 
-test("a prefetch holds no more than its limit, however many bytes it may hold", async () => {
+test("prefetch holds no more items than its limit, however large its byte budget", async () => {
   const { seen, source } = counted(100);
   const ahead = prefetch(source, 1e9, () => 1, undefined, { max: 10, weigh: () => 4 });
   await ahead.next();
   await settle();
-  // One has been taken, and three weigh as much as may be held.
+  // One was taken, and three fill the budget.
   expect(seen.pulled).toBe(4);
   await ahead.return(undefined);
 });

@@ -3,9 +3,10 @@ import { expect, test } from "bun:test";
 import { merge } from "../../src/flow/merge.ts";
 import { Queue } from "../../src/flow/queue.ts";
 import { catchError } from "../failure.ts";
-import { counted, settle } from "./counted.ts";
+import { settle } from "../until.ts";
+import { counted } from "./counted.ts";
 
-test("items come in the order in which they arrive, whichever source they are of", async () => {
+test("items come in order of arrival, across sources", async () => {
   const [a, b] = [new Queue<string>(), new Queue<string>()];
   const merged = merge([a, b]);
   const got = Array.fromAsync(merged);
@@ -25,7 +26,7 @@ test("items come in the order in which they arrive, whichever source they are of
   expect(await got).toEqual(["b1", "a1", "b2", "b3", "a2", "b4"]);
 });
 
-test("each source keeps its own order, and an endless one does not keep the others waiting", async () => {
+test("each source keeps its own order, and an endless source does not starve the others", async () => {
   const [endless, short] = [counted(Infinity), counted(5)];
   const tagged = async function* (name: string, source: AsyncIterable<number>) {
     for await (const item of source) yield { name, item };
@@ -58,7 +59,7 @@ test("no source is pulled before the stream is, nor more than one item ahead", a
   expect(sources.map(({ seen }) => seen.closed)).toEqual([1, 1, 1]);
 });
 
-test("one source's error ends the stream once, after what came before it, and closes all sources", async () => {
+test("one source's error ends the stream once, after the items before it, and closes all sources", async () => {
   const [good, bad] = [counted(100), counted(100, 3)];
   const got: number[] = [];
   const run = async () => {
@@ -80,6 +81,6 @@ test("errors of several sources at once are thrown as one, and none goes unhandl
   expect(sources.map(({ seen }) => seen.closed)).toEqual([1, 1, 1]);
 });
 
-test("no sources are an empty stream", async () => {
+test("without sources the stream is empty", async () => {
   expect(await Array.fromAsync(merge([]))).toEqual([]);
 });

@@ -2,9 +2,9 @@
 import { expect, test } from "bun:test";
 import { Queue } from "../../src/flow/queue.ts";
 import { catchError } from "../failure.ts";
-import { settle } from "./counted.ts";
+import { settle } from "../until.ts";
 
-test("items come in order, whether they were pushed before the consumer asked or after", async () => {
+test("items come in order, whether pushed before or after the consumer asks", async () => {
   const queue = new Queue<number>();
   queue.push(0);
   queue.push(1);
@@ -23,7 +23,7 @@ test("items come in order, whether they were pushed before the consumer asked or
   expect(got).toEqual([0, 1, 2, 3]);
 });
 
-test("an error is thrown once, after the items that were pushed before it", async () => {
+test("an error is thrown once, after the items pushed before it", async () => {
   const queue = new Queue<number>();
   queue.push(0);
   queue.fail(new Error("broken"));
@@ -35,7 +35,7 @@ test("an error is thrown once, after the items that were pushed before it", asyn
   expect(await items.next()).toEqual({ done: true, value: undefined });
 });
 
-test("undefined, too, can be thrown", async () => {
+test("undefined can be thrown too", async () => {
   const queue = new Queue<number>();
   queue.fail(undefined);
   const outcome = await queue[Symbol.asyncIterator]()
@@ -47,7 +47,7 @@ test("undefined, too, can be thrown", async () => {
   expect(outcome).toBe("threw");
 });
 
-test("abort drops what has not been taken and wakes a consumer that waits", async () => {
+test("abort drops pending items and wakes a waiting consumer", async () => {
   const full = new Queue<number>();
   full.push(0);
   full.abort(new Error("stop"));
@@ -60,7 +60,7 @@ test("abort drops what has not been taken and wakes a consumer that waits", asyn
   expect((await waiting).message).toBe("stop");
 });
 
-test("a consumer that breaks off closes the queue", async () => {
+test("a consumer that stops early closes the queue", async () => {
   const queue = new Queue<number>();
   for (const item of [0, 1, 2]) queue.push(item);
   for await (const item of queue) if (item === 1) break;

@@ -1,11 +1,12 @@
 import { expect, test } from "bun:test";
 import { Stages } from "../../src/flow/stages.ts";
 import { catchMessage } from "../failure.ts";
-import { counted, settle } from "./counted.ts";
+import { settle } from "../until.ts";
+import { counted } from "./counted.ts";
 
 const run = () => new AbortController().signal;
 
-test("a stage works ahead within the budget, and with a budget of 0 only when it is pulled", async () => {
+test("a stage works ahead within the budget, and with a budget of 0 only when pulled", async () => {
   const stages = new Stages(run(), 1000);
   const [ahead, waiting] = [counted(5), counted(5)];
   const first = stages.run("first", ahead.source);
@@ -19,7 +20,7 @@ test("a stage works ahead within the budget, and with a budget of 0 only when it
   expect([ahead.seen.closed, waiting.seen.closed]).toEqual([1, 1]);
 });
 
-test("the limit bounds what a stage holds, besides the budget", async () => {
+test("the limit bounds the items a stage holds, besides the budget", async () => {
   const stages = new Stages(run(), 1000);
   const { seen, source } = counted(9);
   const stage = stages.run("stage", source, undefined, { max: 2, weigh: () => 1 });
@@ -40,7 +41,7 @@ test("an aborted signal ends every stage with its reason, and closes the source"
   expect(seen.closed).toBe(1);
 });
 
-test("statistics are in the order of the stages, and a worker's seconds count in place of the waiting", async () => {
+test("statistics are in stage order, and a worker's seconds replace the time spent waiting for it", async () => {
   const stages = new Stages(run(), 0);
   for await (const _ of stages.run("second", stages.run("first", counted(3).source))) void _;
   stages.addSeconds("second", 40);

@@ -16,7 +16,7 @@ const candidates = {
 };
 const plain = { temperature: 1, topK: 2 };
 
-test("the tail goes to the true token with weight 1 where that is not a candidate", () => {
+test("tail 'text' gives the true token weight 1 where it is not a candidate", () => {
   const { rows, aligned, dropped, tail } = identityAligner({ ...plain, tail: "text" }, 10)(
     encoding,
     encoding,
@@ -37,7 +37,7 @@ test("the tail goes to the true token with weight 1 where that is not a candidat
   expect(tail).toBeCloseTo(0.3 + 0.6, 5);
 });
 
-test("or to the candidates, or to nothing", () => {
+test("tail 'renormalize' gives it to the candidates, 'keep' to none", () => {
   const second = (tail: "renormalize" | "keep") =>
     row(identityAligner({ ...plain, tail }, 10)(encoding, encoding, candidates).rows, 1);
   expect(second("renormalize")).toEqual([
@@ -50,7 +50,7 @@ test("or to the candidates, or to nothing", () => {
   ]);
 });
 
-test("fewer candidates are the best of them; a temperature moves probability between those that are kept", () => {
+test("a smaller topK keeps the best candidates, and a temperature moves probability among them", () => {
   const fewer = identityAligner({ ...plain, topK: 1, tail: "keep" }, 10)(encoding, encoding, candidates);
   expect(row(fewer.rows, 1)).toEqual([[8, 0.3]]);
   const soft = identityAligner({ topK: 2, temperature: 2, tail: "keep" }, 10)(encoding, encoding, candidates);
@@ -59,8 +59,8 @@ test("fewer candidates are the best of them; a temperature moves probability bet
   expect(a / b).toBeCloseTo(Math.sqrt(3), 3);
 });
 
-test("left to the text, every token has on average the probability that a right teacher gives it", () => {
-  // Over all next tokens, each as often as the teacher says, the expected target is the teacher's distribution.
+test("with tail 'text' the expected target is a calibrated teacher's distribution", () => {
+  // In expectation over next tokens drawn from the teacher, the target is the teacher's distribution.
   const p = [0.4, 0.25, 0.2, 0.1, 0.05];
   const topLogProbs = log(0.4, 0.25, 0.4, 0.25);
   const kept = { topIds: Int32Array.of(0, 1, 0, 1), topLogProbs, nll: new Float32Array(2) };

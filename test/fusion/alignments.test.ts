@@ -36,7 +36,7 @@ const alignAs = async (align: Align, from = source) =>
     candidates,
   ).rows;
 
-test("each kind turns candidates into target tokens; a tokenizer is not aligned with itself", async () => {
+test("every kind of alignment maps candidates to target tokens; the same tokenizer needs none", async () => {
   const expected = [
     [0, 0.5],
     [3, 0.25],
@@ -49,11 +49,11 @@ test("each kind turns candidates into target tokens; a tokenizer is not aligned 
   ]);
 });
 
-test("ends of text match each other if the alignment says so, whatever the map", async () => {
+test("end-of-text tokens match each other if matchEnds is set, whatever the map", async () => {
   expect(row(await alignAs({ ...tokens, matchEnds: false }), 0)).toEqual([[0, 0.5]]);
 });
 
-test("an alignment without its fallback is silent where nothing matches", async () => {
+test("an alignment without its fallback is empty where nothing matches", async () => {
   const [none, next] = [tokens, { ...tokens, fallback: "next" } as const];
   expect([none, next, { kind: "bytes" } as const].map(hasFallback)).toEqual([false, true, false]);
   expect(withoutFallback(next)).toEqual(none);

@@ -9,7 +9,7 @@ import { demoModel, demoModels } from "../close.ts";
 import { row } from "./rows.ts";
 
 describe("against brute force over strings", () => {
-  /** A vocabulary of strings, the last token of which ends a text. */
+  /** A vocabulary of strings; the last token ends a text. */
   interface Toy {
     readonly tokens: readonly string[];
     readonly eos: number;
@@ -51,12 +51,12 @@ describe("against brute force over strings", () => {
     source: words.map(toy),
     target: words.map(toy),
     text,
-    // Of each source token at each position; more than there can be.
+    // One per source token and position, more than needed.
     scores: fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 200, maxLength: 200 }),
     k: fc.integer({ min: 1, max: 5 }),
   });
 
-  function candidatesOf({ ids }: Encoding, { tokens }: Toy, scores: readonly number[], k: number) {
+  function makeCandidates({ ids }: Encoding, { tokens }: Toy, scores: readonly number[], k: number) {
     const topIds: number[] = [];
     const topLogProbs: number[] = [];
     const nll = new Float32Array(ids.length);
@@ -73,12 +73,12 @@ describe("against brute force over strings", () => {
     return { topIds: Int32Array.from(topIds), topLogProbs: Float32Array.from(topLogProbs), nll };
   }
 
-  test("positions, chain-rule products and masses", () => {
+  test("positions, chain-rule products and masses match", () => {
     let spelledSomewhere = 0;
     fc.assert(
       fc.property(cases, ({ source, target, text, scores, k }) => {
         const [theirs, ours] = [encode(source, text), encode(target, text)];
-        const candidates = candidatesOf(theirs, source, scores, k);
+        const candidates = makeCandidates(theirs, source, scores, k);
         const { topIds, topLogProbs, nll } = candidates;
         const spellings = target.tokens.map((token) => spell(source, token));
         const projected = new ByteProjector(source, target, "keep").project(theirs, ours, candidates);
@@ -138,17 +138,17 @@ describe("against brute force over strings", () => {
     expect(spelledSomewhere).toBeGreaterThan(100);
   });
 
-  test("at a temperature, everything is as of a teacher whose candidates are so much softer", () => {
+  test("a temperature gives the result of a teacher with softened candidates", () => {
     fc.assert(
       fc.property(
         cases,
         fc.constantFrom(...(Object.keys(tails) as Tail[])),
         ({ source, target, text, scores, k }, tail) => {
           const [theirs, ours] = [encode(source, text), encode(target, text)];
-          const candidates = candidatesOf(theirs, source, scores, k);
+          const candidates = makeCandidates(theirs, source, scores, k);
           const options = { temperature: 2, topK: k, tail };
-          const said = byteAligner(source, target, options)(theirs, ours, candidates);
-          // √p, with the mass that all of them have; others keep their probability.
+          const softened = byteAligner(source, target, options)(theirs, ours, candidates);
+          // √p rescaled to the candidates' mass; other tokens keep their probability.
           const nll = candidates.nll.slice();
           const topLogProbs = candidates.topLogProbs.slice();
           for (let s = 0; s < theirs.ids.length; s++) {
@@ -162,24 +162,24 @@ describe("against brute force over strings", () => {
           }
           const softer = { topIds: candidates.topIds, topLogProbs, nll };
           const expected = new ByteProjector(source, target, tail).project(theirs, ours, softer);
-          expect(said.rows.ids).toEqual(expected.rows.ids);
-          said.rows.values.forEach((p, i) => expect(p).toBeCloseTo(expected.rows.values[i], 4));
-          expect(said.dropped).toBeCloseTo(expected.dropped, 4);
-          expect(said.tail).toBeCloseTo(expected.tail, 4);
+          expect(softened.rows.ids).toEqual(expected.rows.ids);
+          softened.rows.values.forEach((p, i) => expect(p).toBeCloseTo(expected.rows.values[i], 4));
+          expect(softened.dropped).toBeCloseTo(expected.dropped, 4);
+          expect(softened.tail).toBeCloseTo(expected.tail, 4);
         },
       ),
       { numRuns: 500 },
     );
   });
 
-  test("renormalized, each row is what is kept over its sum", () => {
+  test("a renormalized row is the kept probabilities over their sum", () => {
     fc.assert(
       fc.property(cases, ({ source, target, text, scores, k }) => {
         const [theirs, ours] = [encode(source, text), encode(target, text)];
-        const candidates = candidatesOf(theirs, source, scores, k);
-        const said = (tail: Tail) =>
+        const candidates = makeCandidates(theirs, source, scores, k);
+        const projectWith = (tail: Tail) =>
           new ByteProjector(source, target, tail).project(theirs, ours, candidates);
-        const [kept, renormalized] = [said("keep"), said("renormalize")];
+        const [kept, renormalized] = [projectWith("keep"), projectWith("renormalize")];
         expect({ ...renormalized, rows: 0 }).toEqual({ ...kept, rows: 0 as never });
         expect(renormalized.rows.ids).toEqual(kept.rows.ids);
         const { offsets, values } = kept.rows;
@@ -193,8 +193,8 @@ describe("against brute force over strings", () => {
     );
   });
 
-  test("left to the text, a row is on average over all texts what a right teacher expects of the next token", () => {
-    // Every text "c" + up to four of the source's tokens + the end, as often as the teacher says.
+  test("with tail 'text' a row is, averaged over all texts, the true next-token distribution", () => {
+    // Every text "c" + up to four of the source's tokens + the end, as often as the teacher predicts.
     const depth = 4;
     const sources = fc.constantFrom<string[]>(["a", "b", "d"], ["a", "b", "ad", "d"]);
     const targets = fc.constantFrom(
@@ -215,21 +215,21 @@ describe("against brute force over strings", () => {
           const source = toy([...theirWords, "c"]);
           const target = toy(["d", ...words]);
           const projector = new ByteProjector(source, target, "text");
-          const speakable = [...theirWords, ""].map((token) =>
+          const choices = [...theirWords, ""].map((token) =>
             token ? source.tokens.indexOf(token) : source.eos,
           );
-          /** What the teacher says after some tokens; the end, if there are many. */
+          /** The teacher's next-token distribution after some tokens: the end of the text once there are many. */
           const after = (tokens: readonly string[]): Map<number, number> => {
             if (tokens.length > depth) return new Map([[source.eos, 1]]);
             const seed = tokens.reduce(
               (sum, token, i) => sum + (i + 1) * (token.length + token.charCodeAt(0)),
               0,
             );
-            const parts = speakable.map((_, i) => chances[(seed + i) % chances.length]);
-            // A tokenizer that always takes the longest token never writes "a" and then "d" where "ad" is one.
+            const parts = choices.map((_, i) => chances[(seed + i) % chances.length]);
+            // A longest-match tokenizer never emits "a", "d" where "ad" is a token.
             if (theirWords.includes("ad") && tokens.at(-1) === "a") parts[theirWords.indexOf("d")] = 0;
             const sum = parts.reduce((a, b) => a + b);
-            return new Map(speakable.map((id, i) => [id, parts[i] / sum]));
+            return new Map(choices.map((id, i) => [id, parts[i] / sum]));
           };
           const expected = Array<number>(target.tokens.length).fill(0);
           const found = Array<number>(target.tokens.length).fill(0);
@@ -245,13 +245,13 @@ describe("against brute force over strings", () => {
               const [topIds, topLogProbs]: [number[], number[]] = [[], []];
               const nll = new Float32Array(theirs.ids.length);
               for (let s = 0; s < theirs.ids.length; s++) {
-                const said = after(tokens.slice(0, s + 1));
+                const distribution = after(tokens.slice(0, s + 1));
                 const order = source.tokens
                   .map((_, id) => id)
-                  .sort((a, b) => (said.get(b) ?? 0) - (said.get(a) ?? 0));
+                  .sort((a, b) => (distribution.get(b) ?? 0) - (distribution.get(a) ?? 0));
                 topIds.push(...order.slice(0, k));
-                topLogProbs.push(...order.slice(0, k).map((id) => Math.log(said.get(id) ?? 0)));
-                if (s + 1 < theirs.ids.length) nll[s] = -Math.log(said.get(theirs.ids[s + 1])!);
+                topLogProbs.push(...order.slice(0, k).map((id) => Math.log(distribution.get(id) ?? 0)));
+                if (s + 1 < theirs.ids.length) nll[s] = -Math.log(distribution.get(theirs.ids[s + 1])!);
               }
               const { rows } = projector.project(theirs, ours, {
                 topIds: Int32Array.from(topIds),
@@ -272,7 +272,7 @@ describe("against brute force over strings", () => {
 });
 
 describe("at the ends of texts and tokens", () => {
-  const speakerOf = (...words: string[]) => ({
+  const makeTokenizer = (...words: string[]) => ({
     vocabulary: {
       tokens: words,
       marker: "▁",
@@ -280,15 +280,15 @@ describe("at the ends of texts and tokens", () => {
     } as const,
     eos: words.indexOf(""),
   });
-  const source = speakerOf("a", "b", "c", "");
-  const target = speakerOf("a", "b", "c", "ab", "");
+  const source = makeTokenizer("a", "b", "c", "");
+  const target = makeTokenizer("a", "b", "c", "ab", "");
   const encoding = (ids: number[], ends: number[]) => ({
     ids: Int32Array.from(ids),
     ends: Int32Array.from(ends),
   });
   const log = (...values: number[]) => Float32Array.from(values, Math.log);
 
-  test("at the end of a block what may come next shares the row with the text", () => {
+  test("at a block's end the possible continuations share the row with the text", () => {
     // "ca": "a" leaves open whether the target's token is "a" or "ab", and the block ends there.
     const text = encoding([2, 0], [1, 2]);
     const candidates = {
@@ -296,23 +296,24 @@ describe("at the ends of texts and tokens", () => {
       topLogProbs: log(0.6, 0.3, 0.5, 0.2),
       nll: Float32Array.of(-Math.log(0.6), 0),
     };
-    const said = (tail: Tail) => new ByteProjector(source, target, tail).project(text, text, candidates);
-    // "b" at once; "ab", and "a" before "c"; and "a" before what is not known.
-    expect(row(said("text").rows, 0)).toEqual([
+    const projectWith = (tail: Tail) =>
+      new ByteProjector(source, target, tail).project(text, text, candidates);
+    // "b"; "ab"; "a" before "c"; and "a" before an unknown continuation.
+    expect(row(projectWith("text").rows, 0)).toEqual([
       [1, 0.3],
       [3, 0.5],
       [0, 0.5],
     ]);
-    expect(row(said("keep").rows, 0)).toEqual([
+    expect(row(projectWith("keep").rows, 0)).toEqual([
       [1, 0.3],
       [3, 0.3],
       [0, 0.12],
     ]);
-    expect(said("keep").dropped).toBeCloseTo(0.6 * 0.3, 5);
-    expect(row(said("text").rows, 1)).toEqual([]);
+    expect(projectWith("keep").dropped).toBeCloseTo(0.6 * 0.3, 5);
+    expect(row(projectWith("text").rows, 1)).toEqual([]);
   });
 
-  test("of several tokens that end at one byte, the last has seen them all", () => {
+  test("of several tokens that end at the same byte, the last one's prediction counts", () => {
     const theirs = encoding([2, 2, 1], [1, 1, 2]);
     const ours = encoding([2, 1], [1, 2]);
     const candidates = {
@@ -335,7 +336,7 @@ describe("with real tokenizers", () => {
     nll: new Float32Array(length).fill(2),
   });
 
-  test("a row stands where both prefixes end at the same byte, and only there", async () => {
+  test("positions have a row exactly where both prefixes end at the same byte", async () => {
     const text = "In the beginning God created the heaven and the earth — é";
     for (const source of [sourceA, sourceB]) {
       const [ours, theirs] = await Promise.all([target.encode(text), source.encode(text)]);
@@ -350,7 +351,7 @@ describe("with real tokenizers", () => {
     }
   });
 
-  test("a line end is the same byte in each kind of vocabulary; a character with a token of its own is that one", async () => {
+  test("a line end is the same byte in every kind of vocabulary, and a character with its own token maps to it", async () => {
     const [ours, theirs] = await Promise.all([target.encode("God and"), sourceB.encode("God and")]);
     const projector = new ByteProjector(sourceB, target, "keep");
     const first = (token: string) =>
@@ -359,7 +360,7 @@ describe("with real tokenizers", () => {
     expect(first(",")).toBe(id(target, ","));
   });
 
-  test("the end of a text is the same token of both", async () => {
+  test("the end-of-text tokens match each other", async () => {
     const withEnd = async (tokenizer: typeof target) => {
       const { ids, ends } = await tokenizer.encode("Amen.");
       return {

@@ -5,8 +5,8 @@ import { TimeWarp } from "../../src/fusion/dtw.ts";
 import type { Vocabulary } from "../../src/text/vocabulary.ts";
 import { distance } from "./textbook.ts";
 
-// A pattern of up to 31 characters is compared by words of bits, a longer one row by row.
-test("edit distances are those of the textbook, for short and for long strings", () => {
+// Patterns of up to 31 characters use bit vectors, longer ones a row-by-row table.
+test("edit distances match the textbook algorithm, for short and long strings", () => {
   const word = fc.array(fc.constantFrom("a", "b", "c", "é", "😀"), { maxLength: 45 });
   fc.assert(
     fc.property(word, fc.array(word, { minLength: 1, maxLength: 4 }), (pattern, texts) => {
@@ -79,9 +79,9 @@ test("an alignment is the cheapest monotone path, and on ties goes back diagonal
   );
 });
 
-test("where the ways by the source and by the target are as cheap, the source goes back first", () => {
-  const vocabularyOf = (...tokens: string[]): Vocabulary => ({ tokens, marker: "▁", bytes: [] });
-  const warp = new TimeWarp(vocabularyOf("abc", "bbb", "a"), vocabularyOf("ab", "a", "bbb"));
+test("when a step in the source and one in the target cost the same, the source steps back first", () => {
+  const makeVocabulary = (...tokens: string[]): Vocabulary => ({ tokens, marker: "▁", bytes: [] });
+  const warp = new TimeWarp(makeVocabulary("abc", "bbb", "a"), makeVocabulary("ab", "a", "bbb"));
   const ids = Int32Array.of(0, 1, 2);
   // "abc" as "ab" and "a", "bbb" and "a" as "bbb": 1 + 2 + 0 + 3. "abc" and "bbb" as "ab", "a" as "a" and "bbb": as much.
   const { cost, offsets, matches } = warp.align(ids, ids);

@@ -23,12 +23,12 @@ const always =
   () =>
     value;
 
-test("minCE takes the best teacher that speaks at a position, and the text alone where none does", () => {
-  const silent = rows([], [], []);
+test("minCE takes the best teacher aligned at a position, and only the true token where none is", () => {
+  const noTargets = rows([], [], []);
   const fuser = new Fuser("minCE", 10, 5);
   const trust = always(weighTeachers([1, 2, 0.5], reward));
   const { targets, credit, weights, unaligned } = fuser.fuse(
-    [first, second, silent],
+    [first, second, noTargets],
     trust,
     ids,
     always(0.75),
@@ -45,12 +45,12 @@ test("minCE takes the best teacher that speaks at a position, and the text alone
   expect(credit).toEqual([1, 1, 0]);
   expect(unaligned).toBe(0);
   expect([...weights]).toEqual([1, 1, 0]);
-  const without = fuser.fuse([silent], always([1]), ids, always(0.75));
+  const without = fuser.fuse([noTargets], always([1]), ids, always(0.75));
   expect(row(without.targets, 0)).toEqual([[2, 1]]);
   expect(without.unaligned).toBe(2);
 });
 
-test("of equals minCE takes the first", () => {
+test("minCE takes the first of equal teachers", () => {
   const { credit } = new Fuser("minCE", 10, 5).fuse([second, first], always([0.5, 0.5]), ids, always(0));
   expect(credit).toEqual([2, 0]);
 });
@@ -74,7 +74,7 @@ test("avgCE mixes by softmax(exp(−nll)) as in the paper, or by softmax(−nll/
   expect(credit[1]).toBeCloseTo(weights[1] + 1, 6);
 });
 
-test("what teachers say of one token adds up, and the mixture favours those that are sure", () => {
+test("probabilities of the same token add up, and mixture favours confident teachers", () => {
   const sure = rows([[7, 1]], [], []);
   const unsure = rows(
     [
@@ -84,19 +84,19 @@ test("what teachers say of one token adds up, and the mixture favours those that
     [],
     [],
   );
-  const say = (method: "avgCE" | "mixture") =>
+  const fuseWith = (method: "avgCE" | "mixture") =>
     row(new Fuser(method, 10, 5).fuse([sure, unsure], always([0.5, 0.5]), ids, always(0.2)).targets, 0);
-  expect(say("avgCE")).toEqual([
+  expect(fuseWith("avgCE")).toEqual([
     [2, 0.2],
     [7, 0.6],
     [8, 0.2],
   ]);
-  // Σp² is 1 and ½, so that the shares are 2 to 1.
+  // Σp² is 1 and ½, so the shares are 2 to 1.
   const seventh = 0.8 * (2 / 3 + 1 / 6);
-  expect(say("mixture")[1][1]).toBeCloseTo(seventh, 4);
+  expect(fuseWith("mixture")[1][1]).toBeCloseTo(seventh, 4);
 });
 
-test("targets sum to 1, have the true token first, and as many entries as they may", () => {
+test("targets sum to 1, start with the true token, and stay within their entries", () => {
   const entry = fc.tuple(fc.integer({ min: 0, max: 19 }), fc.double({ min: 0.01, max: 1, noNaN: true }));
   const teacher = fc
     .array(fc.uniqueArray(entry, { maxLength: 6, selector: ([id]) => id }), { minLength: 2, maxLength: 2 })
@@ -124,7 +124,7 @@ test("targets sum to 1, have the true token first, and as many entries as they m
   );
 });
 
-test("weights are a softmax of −nll/τ or exp(−nll)/τ, also where the nlls are far from 0", () => {
+test("weights are a softmax of −nll/τ or exp(−nll)/τ, even for extreme nlls", () => {
   const nlls = fc.array(fc.double({ min: 0, max: 12, noNaN: true }), { minLength: 1, maxLength: 4 });
   fc.assert(
     fc.property(nlls, fc.constantFrom("nll", "reward"), fc.constantFrom(0.5, 1, 3), (all, weighting, τ) => {
@@ -138,17 +138,22 @@ test("weights are a softmax of −nll/τ or exp(−nll)/τ, also where the nlls 
   expect(a / b).toBeCloseTo(Math.E, 9);
 });
 
-test("minCE finds the best of teachers that are all too far behind another for a softmax in float64", () => {
+test("minCE ranks teachers whose softmax weights underflow", () => {
   const nlls = [0, 2000, 1999];
   const options = { weighting: "nll", sharpness: 1 } as const;
   expect(weighTeachers(nlls, options)).toEqual([1, 0, 0]);
   const weights = rules.minCE.weigh(nlls);
-  const silent = rows([], [], []);
-  const { credit } = new Fuser("minCE", 10, 5).fuse([silent, first, first], always(weights), ids, always(0));
+  const noTargets = rows([], [], []);
+  const { credit } = new Fuser("minCE", 10, 5).fuse(
+    [noTargets, first, first],
+    always(weights),
+    ids,
+    always(0),
+  );
   expect(credit).toEqual([0, 0, 1]);
 });
 
-test("λ stays, rises to 1 with the steps, or is what the teachers' reward leaves", () => {
+test("λ is constant, rises to 1 with the steps, or is 1 minus the teachers' reward", () => {
   const at = (lmSchedule: keyof typeof lmSchedules, method: "minCE" | "avgCE", progress: number) =>
     scheduleLmWeight({ lmWeight: 0.6, lmSchedule }, method, progress, () => [1, 2, 0.5]);
   expect([0, 0.5, 1].map((progress) => at("hard", "minCE", progress))).toEqual([0.6, 0.6, 0.6]);
@@ -167,8 +172,8 @@ describe("against dense vectors", () => {
   const [V, T] = [12, 3];
   const value = fc.integer({ min: 1, max: 64 }).map((part) => part / 64);
   const entry = fc.tuple(fc.nat(V - 1), value);
-  const said = fc.uniqueArray(entry, { maxLength: 5, selector: ([id]) => id });
-  const teacher = fc.array(said, { minLength: T - 1, maxLength: T - 1 });
+  const candidates = fc.uniqueArray(entry, { maxLength: 5, selector: ([id]) => id });
+  const teacher = fc.array(candidates, { minLength: T - 1, maxLength: T - 1 });
   const cases = fc.record({
     method: fc.constantFrom(...methods),
     teachers: fc.array(teacher, { minLength: 1, maxLength: 3 }),
@@ -177,7 +182,7 @@ describe("against dense vectors", () => {
     next: fc.array(fc.nat(V - 1), { minLength: T, maxLength: T }),
   });
 
-  test("each position is λ of the true token and 1 − λ of the teachers that speak, by their parts", () => {
+  test("each position is λ of the true token and 1 − λ of the aligned teachers, by their shares", () => {
     fc.assert(
       fc.property(cases, ({ method, teachers, trust, λ, next }) => {
         const trustAt = (t: number) => teachers.map((_, teacher) => trust[teacher * T + t]);
@@ -191,30 +196,30 @@ describe("against dense vectors", () => {
           Int32Array.from(next),
           (t) => λ[t],
         );
-        const expectedWon = teachers.map(() => 0);
-        let silent = 0;
+        const expectedCredit = teachers.map(() => 0);
+        let expectedUnaligned = 0;
         for (let t = 0; t + 1 < T; t++) {
-          const speaks = teachers.map((all) => all[t].length > 0);
+          const isAligned = teachers.map((all) => all[t].length > 0);
           const parts = trustAt(t).map((weight, teacher) => {
-            if (!speaks[teacher]) return 0;
+            if (!isAligned[teacher]) return 0;
             const sure = teachers[teacher][t].reduce((sum, [, value]) => sum + value * value, 0);
             return method === "mixture" ? weight * sure : weight;
           });
           const best = parts.indexOf(Math.max(...parts));
           const chosen = parts.map((part, teacher) => (method === "minCE" ? +(teacher === best) : part));
           const sum = method === "minCE" ? 1 : chosen.reduce((a, b) => a + b);
-          const share = chosen.map((part) => (speaks.includes(true) ? part / sum : 0));
+          const share = chosen.map((part) => (isAligned.includes(true) ? part / sum : 0));
           share.forEach((part, teacher) => {
-            expectedWon[teacher] += part;
+            expectedCredit[teacher] += part;
             expect(teacherShares[t * teachers.length + teacher]).toBeCloseTo(part, 6);
           });
           const dense = Array<number>(V).fill(0);
-          if (speaks.includes(true))
+          if (isAligned.includes(true))
             teachers.forEach((all, teacher) =>
               all[t].forEach(([id, value]) => (dense[id] += (1 - λ[t]) * share[teacher] * value)),
             );
-          else silent++;
-          const own = speaks.includes(true) ? λ[t] : 1;
+          else expectedUnaligned++;
+          const own = isAligned.includes(true) ? λ[t] : 1;
           const weight = dense.reduce((a, b) => a + b, own);
           expect(weights[t]).toBeCloseTo(weight, 5);
           const [[first, q], ...fused] = row(targets, t);
@@ -223,16 +228,16 @@ describe("against dense vectors", () => {
           expect(fused.length).toBe(dense.filter((value) => value > 0).length);
           for (const [id, q] of fused) expect(q).toBeCloseTo(dense[id] / weight, 4);
         }
-        expect(unaligned).toBe(silent);
+        expect(unaligned).toBe(expectedUnaligned);
         expect([...weights.slice(-1), ...row(targets, T - 1)]).toEqual([0]);
-        credit.forEach((sum, teacher) => expect(sum).toBeCloseTo(expectedWon[teacher], 9));
+        credit.forEach((sum, teacher) => expect(sum).toBeCloseTo(expectedCredit[teacher], 9));
       }),
       { numRuns: 500 },
     );
   });
 });
 
-test("of more ids than a target has room for, the likeliest are left, and the position weighs less", () => {
+test("with more ids than a target has entries, the likeliest stay and the position weighs less", () => {
   const many = rows(
     [
       [7, 0.1],
@@ -249,16 +254,16 @@ test("of more ids than a target has room for, the likeliest are left, and the po
   expect(row(targets, 0)[1][1]).toBeCloseTo(0.4 / 0.84, 4);
 });
 
-test("a teacher that speaks alone is heard, however small its weight and however unsure it is", () => {
+test("the only aligned teacher gets all credit, however small its weight and its confidence", () => {
   for (const method of methods) {
-    const unheard = rows([], [], []);
+    const noTargets = rows([], [], []);
     const fuser = new Fuser(method, 10, 5);
-    const { credit, unaligned } = fuser.fuse([second, unheard], always([0, 1]), ids, always(0.5));
+    const { credit, unaligned } = fuser.fuse([second, noTargets], always([0, 1]), ids, always(0.5));
     expect([...credit, unaligned]).toEqual([2, 0, 0]);
   }
 });
 
-test("a teacher that says next to nothing leaves a position without weight, and no NaN", () => {
+test("a teacher whose probabilities underflow leaves a position without weight, and no NaN", () => {
   const underflow = rows([[7, 0]], [[7, 0]], []);
   for (const method of methods) {
     const { targets, weights } = new Fuser(method, 10, 3).fuse([underflow], always([1]), ids, always(0));

@@ -9,14 +9,14 @@ const encoding = (...ends: number[]): Encoding => ({
 });
 const nats = (...values: number[]) => Float32Array.from(values);
 
-test("a mean is over the bytes, or the tokens, that something predicts", () => {
-  // Tokens of 2, 3 and 5 bytes; the first is predicted by nothing, and nothing is behind the last.
+test("a mean is over the bytes, or tokens, that are predicted", () => {
+  // Tokens of 2, 3 and 5 bytes. The first is not predicted, and the last predicts nothing.
   const text = encoding(2, 5, 10);
   expect(meanNll(text, nats(6, 10, 0), "byte")).toBe(16 / 8);
   expect(meanNll(text, nats(6, 10, 0), "token")).toBe(16 / 2);
 });
 
-test("a text in which nothing is predicted has the mean 0", () => {
+test("a text without predicted tokens has mean 0", () => {
   for (const unit of ["byte", "token"] as const) {
     expect(meanNll(encoding(4), nats(0), unit)).toBe(0);
     expect(meanNll(encoding(), nats(), unit)).toBe(0);
@@ -24,20 +24,20 @@ test("a text in which nothing is predicted has the mean 0", () => {
   expect([...nllAtTokens(encoding(4), nats(0), encoding(1, 4))]).toEqual([0, 0]);
 });
 
-test("at its own tokens a model has the nats of the next token over that token's bytes", () => {
+test("at its own tokens a model has the next token's nats over that token's bytes", () => {
   const text = encoding(2, 5, 10);
   const mean = 16 / 8;
   expect([...nllAtTokens(text, nats(6, 10, 0), text)]).toEqual([6 / 3, 10 / 5, mean]);
 });
 
-test("a token without bytes, as the end of a text, and the last position have the mean", () => {
+test("a token without bytes, such as the end of a text, and the last position get the mean", () => {
   const source = encoding(1, 2, 4);
-  // Of four bytes the first is predicted by nothing: (3 + 4) / 3.
+  // The first of four bytes is not predicted: (3 + 4) / 3.
   const at = nllAtTokens(source, nats(3, 4, 0), encoding(1, 2, 4, 4));
   expect([...at]).toEqual([3, 2, Math.fround(7 / 3), Math.fround(7 / 3)]);
 });
 
-test("the nats of a token are spread over its bytes, of which other tokens take their part", () => {
+test("a token's nats are spread over its bytes and shared by overlapping tokens", () => {
   const bytes = 12;
   const cuts = fc.array(fc.integer({ min: 0, max: bytes }), { maxLength: 8 });
   const tokens = cuts.map((inner) => encoding(...inner.sort((a, b) => a - b), bytes));
@@ -48,7 +48,7 @@ test("the nats of a token are spread over its bytes, of which other tokens take 
       const last = source.ids.length - 1;
       const nll = Float32Array.from(source.ids, (_, s) => (s < last ? values[s] : 0));
       const mean = meanNll(source, nll, "byte");
-      // One byte after the other: whose token is it, and what did that cost?
+      // Byte by byte: which token has it, and its share of that token's nats.
       const density = Array.from({ length: bytes }, (_, byte) => {
         const s = source.ends.findIndex((end) => end > byte);
         const start = s > 0 ? source.ends[s - 1] : 0;

@@ -2,13 +2,13 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { RowMeans } from "../../src/fusion/row-means.ts";
 
-/** Blocks of so many tokens, each with the nlls of two teachers. */
+/** A block's token count and its nlls by two teachers. */
 interface TestBlock {
   readonly tokens: number;
   readonly nlls: readonly [number, number];
 }
 
-/** The nlls at every position of every block, and how many blocks had come out after each that went in. */
+/** The nlls at every position of every block, and the number of blocks released after each one added. */
 function run(blocks: readonly TestBlock[], rowLength: number, tokensTaken = 0) {
   const rows = new RowMeans<TestBlock>(rowLength, tokensTaken);
   const out: [TestBlock, readonly (readonly number[])[]][] = [];
@@ -32,19 +32,19 @@ const someBlocks = fc.array(fc.record({ tokens: fc.integer({ min: 1, max: 9 }), 
 });
 const length = fc.integer({ min: 1, max: 8 });
 
-/** Per token of the stream: its block and position, and the row that it is in; none for tokens of earlier rows. */
-const tokensOf = (blocks: readonly TestBlock[], rowLength: number, tokensTaken: number) =>
+/** Per token of the stream: its block, position and row; row −1 for tokens of earlier rows. */
+const listTokens = (blocks: readonly TestBlock[], rowLength: number, tokensTaken: number) =>
   blocks
     .flatMap((block, b) => Array.from({ length: block.tokens }, (_, t) => ({ block, b, t })))
     .map((token, i) => ({ ...token, row: i < tokensTaken ? -1 : Math.floor((i - tokensTaken) / rowLength) }));
 
-test("at each token the nlls are the means over the tokens of its row, whatever blocks are in it", () => {
+test("the nlls at a token are the means over the tokens of its row, across blocks", () => {
   fc.assert(
     fc.property(someBlocks, length, fc.nat(8), (blocks, rowLength, taken) => {
       const tokensTaken = Math.min(taken, blocks[0].tokens);
       const { out } = run(blocks, rowLength, tokensTaken);
       expect(out.map(([block]) => block)).toEqual(blocks);
-      const tokens = tokensOf(blocks, rowLength, tokensTaken);
+      const tokens = listTokens(blocks, rowLength, tokensTaken);
       for (const { b, t, row } of tokens) {
         if (row < 0) continue;
         const same = tokens.filter((other) => other.row === row);
@@ -59,7 +59,7 @@ test("at each token the nlls are the means over the tokens of its row, whatever 
   );
 });
 
-test("a block comes out as soon as the last of its rows is full, and not before", () => {
+test("a block is released as soon as the last of its rows is full, and not before", () => {
   fc.assert(
     fc.property(someBlocks, length, (blocks, rowLength) => {
       const { counts } = run(blocks, rowLength);
@@ -78,7 +78,7 @@ test("a resumed stream has the means of the whole one", () => {
   fc.assert(
     fc.property(someBlocks, length, fc.nat(60), (blocks, rowLength, row) => {
       const whole = run(blocks, rowLength).out;
-      const tokens = tokensOf(blocks, rowLength, 0);
+      const tokens = listTokens(blocks, rowLength, 0);
       const first = tokens.find((token) => token.row === row);
       fc.pre(first !== undefined);
       const rest = run(blocks.slice(first!.b), rowLength, first!.t).out;

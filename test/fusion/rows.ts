@@ -1,4 +1,4 @@
-/** Sparse rows written down in tests, and read back. */
+/** @file Sparse rows written as literals and read back. */
 import { RowWriter, type SparseRows } from "../../src/fusion/sparse.ts";
 
 export const rows = (...each: [id: number, value: number][][]): SparseRows => {

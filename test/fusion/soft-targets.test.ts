@@ -18,7 +18,7 @@ test("the fusion's weight is the sum of 1 − λ over the tokens, by their weigh
   expect(fusionWeight([])).toBe(0);
 });
 
-test("the entropy is that of what was fused, weighted by 1 − λ and the token's weight", () => {
+test("the entropy is the fused distribution's, weighted by 1 − λ and the token's weight", () => {
   const uneven = -0.25 * Math.log(0.25) - 0.75 * Math.log(0.75);
   expect(fusedEntropy(batches)).toBeCloseTo(0.5 * 0.75 * Math.LN2 + 0.25 * 0.5 * uneven, 6);
 });

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { RowWriter, softmaxRows } from "../../src/fusion/sparse.ts";
 import { row, rows } from "./rows.ts";
 
-test("softmax of rows is that of each row, at a temperature", () => {
+test("softmaxRows is a softmax of each row at a temperature", () => {
   const { values } = softmaxRows(
     rows(
       [
@@ -25,7 +25,7 @@ test("softmax of rows is that of each row, at a temperature", () => {
   expect(cool[1]).toBeCloseTo(0.9, 5);
 });
 
-test("ids that were added before are found, whatever an earlier writer left in the shared places", () => {
+test("an id added twice is found, whatever an earlier writer left in the shared index", () => {
   const places = new Int32Array(10);
   for (const order of [
     [3, 5, 3],
@@ -46,7 +46,7 @@ test("ids that were added before are found, whatever an earlier writer left in t
   }
 });
 
-test("a row of zeros stays one where it is normalized", () => {
+test("normalizing a row of zeros leaves zeros", () => {
   const writer = new RowWriter(1, 2);
   writer.push(3, 0);
   writer.push(4, 0);

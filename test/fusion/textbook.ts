@@ -1,4 +1,4 @@
-/** The edit distance as it is written down, to compare with. */
+/** @file The textbook edit distance, as a reference. */
 
 export function distance(a: readonly string[], b: readonly string[]): number {
   let row = [...b.keys(), b.length];

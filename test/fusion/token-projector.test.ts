@@ -16,7 +16,7 @@ const vocabulary = (tokens: readonly string[], marker: "▁" | "Ġ"): Vocabulary
 const source = vocabulary(["Ġthe", "Ġship", "Ġships", "Ġsea", "shell"], "Ġ");
 const target = vocabulary(["▁the", "▁ship", "▁sea", "▁she", "ll"], "▁");
 const map = minEditMap(source, target);
-// "the sea shell" is three tokens of one and four of the other.
+// "the sea shell" is three source tokens and four target tokens.
 const ids = Int32Array.of(0, 3, 4);
 const targetIds = Int32Array.of(0, 2, 3, 4);
 const log = (...values: number[]) => Float32Array.from(values, Math.log);
@@ -41,14 +41,14 @@ const project = (changes: Partial<ProjectOptions>, by = map) => {
   };
 };
 
-test("candidates that fall on one token add up, or the first alone counts", () => {
+test("candidates that map to the same token add up, or only the first counts", () => {
   // "ships" is nearest to "ship".
   expect(project({}).rows[1]).toEqual([[1, 0.75]]);
   expect(project({ duplicates: "first" }).rows[1]).toEqual([[1, 0.5]]);
   expect(project({}, exactMap(source, target)).rows[1]).toEqual([[1, 0.5]]);
 });
 
-test("scores add up as the logarithms of probabilities that they are, whichever is larger", () => {
+test("scores add up in log space, whichever is larger", () => {
   for (const [a, b] of [
     [Math.log(0.5), Math.log(0.25)],
     [Math.log(0.25), Math.log(0.5)],
@@ -58,7 +58,7 @@ test("scores add up as the logarithms of probabilities that they are, whichever 
   expect(duplicates.first.join(1)).toBe(1);
 });
 
-test("a position without a match says nothing, the next token, or as FuseLLM's code the current one", () => {
+test("a position without a match is empty, or repeats the next token, or the current one as in FuseLLM's code", () => {
   const e = Number(Math.E.toFixed(4));
   const { rows, sources } = project({});
   expect(sources).toEqual([0, 1, -1, -1]);
@@ -67,7 +67,7 @@ test("a position without a match says nothing, the next token, or as FuseLLM's c
   expect(project({ fallback: "repeat" }).rows.slice(2)).toEqual([[[3, e]], [[4, e]]]);
 });
 
-test("what is said of a block counts what was kept, what had no place, and the tail", () => {
+test("a block's statistics count what was kept, what was dropped, and the tail", () => {
   const teach = dtwAligner(source, target, Int32Array.of(0, 1, -1, 2, 3), {
     ...options,
     temperature: 1,
@@ -76,19 +76,19 @@ test("what is said of a block counts what was kept, what had no place, and the t
   });
   const encoding = (ids: Int32Array) => ({ ids, ends: new Int32Array(ids.length) });
   const { topIds, topScores } = scores;
-  const said = teach(encoding(ids), encoding(targetIds), {
+  const result = teach(encoding(ids), encoding(targetIds), {
     topIds,
     topLogProbs: topScores,
     nll: new Float32Array(3),
   });
-  expect(row(said.rows, 0)).toEqual([
+  expect(row(result.rows, 0)).toEqual([
     [2, 0.5],
     [1, 0.25],
   ]);
-  expect(row(said.rows, 1)).toEqual([[1, 0.5]]);
-  expect([said.aligned, said.multiToken]).toEqual([2, 0]);
-  expect(said.dropped).toBeCloseTo(0.25, 5);
-  expect(said.tail).toBeCloseTo(0.5, 5);
+  expect(row(result.rows, 1)).toEqual([[1, 0.5]]);
+  expect([result.aligned, result.multiToken]).toEqual([2, 0]);
+  expect(result.dropped).toBeCloseTo(0.25, 5);
+  expect(result.tail).toBeCloseTo(0.5, 5);
 });
 
 describe("against FuseLLM's definition, token by token", () => {
@@ -100,7 +100,7 @@ describe("against FuseLLM's definition, token by token", () => {
     maxLength: 8,
     selector: ([word, blank]) => `${+blank}${word}`,
   });
-  const vocabularyOf = (marker: "▁" | "Ġ") =>
+  const anyVocabulary = (marker: "▁" | "Ġ") =>
     words.map((all) =>
       vocabulary(
         all.map(([word, blank]) => (blank ? marker + word : word)),
@@ -109,8 +109,8 @@ describe("against FuseLLM's definition, token by token", () => {
     );
   const cases = fc
     .record({
-      source: fc.constantFrom("▁", "Ġ").chain((marker) => vocabularyOf(marker as "▁" | "Ġ")),
-      target: vocabularyOf("▁"),
+      source: fc.constantFrom("▁", "Ġ").chain((marker) => anyVocabulary(marker as "▁" | "Ġ")),
+      target: anyVocabulary("▁"),
       picks: fc.array(fc.nat(1000), { minLength: 40, maxLength: 40 }),
       S: fc.integer({ min: 1, max: 6 }),
       T: fc.integer({ min: 1, max: 6 }),
@@ -121,7 +121,7 @@ describe("against FuseLLM's definition, token by token", () => {
     })
     .filter(({ source, k }) => source.tokens.length >= k);
 
-  test("a position has its one match's candidates by their names, or its fallback", () => {
+  test("a position has its single match's candidates by name, or its fallback", () => {
     let [placed, fellBack, atStart] = [0, 0, 0];
     fc.assert(
       fc.property(cases, ({ source, target, picks, S, T, k, build, fallback, duplicates }) => {
@@ -141,15 +141,15 @@ describe("against FuseLLM's definition, token by token", () => {
           { fallback, duplicates },
         );
         const rename = (token: string) => token.replaceAll(source.marker, target.marker);
-        const nameOf = (id: number) => rename(source.tokens[id]);
-        /** What the map says of a name; −1 where no source token has it. */
+        const renameId = (id: number) => rename(source.tokens[id]);
+        /** The target id of a name; −1 where no source token has it. */
         const mapped = (name: string) =>
           map[source.tokens.findLastIndex((token) => rename(token) === name)] ?? -1;
         for (let t = 0; t < T; t++) {
           const matches = alignment.matches.subarray(alignment.offsets[t], alignment.offsets[t + 1]);
           const own = target.tokens[targetIds[t]];
-          let name = nameOf(ids[matches[0]]);
-          // Byte-level vocabularies have no blank before the first word.
+          let name = renameId(ids[matches[0]]);
+          // Byte-level vocabularies have no space before the first word.
           if (t === 0 && source.marker === "Ġ" && own.startsWith("▁") && !name.startsWith("▁")) {
             name = `▁${name}`;
             atStart++;
@@ -159,7 +159,7 @@ describe("against FuseLLM's definition, token by token", () => {
           if (matches.length === 1 && same) {
             expect(found.sources[t]).toBe(matches[0]);
             for (let i = matches[0] * k; i < (matches[0] + 1) * k; i++) {
-              const name = nameOf(topIds[i]);
+              const name = renameId(topIds[i]);
               const id = build === exactMap ? target.tokens.indexOf(name) : map[topIds[i]];
               const score = Math.exp(topScores[i]);
               if (id < 0) continue;
@@ -183,7 +183,7 @@ describe("against FuseLLM's definition, token by token", () => {
     expect(Math.min(placed, fellBack, atStart)).toBeGreaterThan(100);
   });
 
-  test("of what a match keeps, what is placed is a probability; the rest is dropped, or outside of it", () => {
+  test("of what a match keeps, the placed part is a probability; the rest is dropped or in the tail", () => {
     fc.assert(
       fc.property(cases, fc.constantFrom(...(Object.keys(tails) as Tail[])), (one, tail) => {
         const { source, target, picks, S, T, k, build, fallback, duplicates } = one;
@@ -195,7 +195,7 @@ describe("against FuseLLM's definition, token by token", () => {
         const encoding = (ids: Int32Array) => ({ ids, ends: new Int32Array(ids.length) });
         const [kept, nll] = [0.8 * (1 - 2 ** -k), new Float32Array(S)];
         const options = { fallback, duplicates, temperature: 1, topK: k, tail };
-        const said = dtwAligner(
+        const result = dtwAligner(
           source,
           target,
           map,
@@ -216,9 +216,9 @@ describe("against FuseLLM's definition, token by token", () => {
         for (let t = 0; t < T; t++) {
           const scores = row(projected.rows, t).map(([id, score]): [number, number] => [id, Math.exp(score)]);
           const mass = scores.reduce((sum, [, p]) => sum + p, 0);
-          // Nobody knows what comes after the last token of a block.
+          // The last token of a block has no next token.
           const expected = new Map(t + 1 < T && mass > 0 ? scores.map(([id, p]) => [id, p / mass]) : []);
-          // A match none of whose candidates has a place is one all the same.
+          // A match counts even if none of its candidates maps to a target token.
           if (t + 1 < T && projected.sources[t] >= 0) {
             aligned++;
             dropped += kept - mass;
@@ -227,13 +227,13 @@ describe("against FuseLLM's definition, token by token", () => {
             if (tail !== "renormalize") for (const [id, p] of expected) expected.set(id, p * mass);
             if (tail === "text" && !expected.has(targetIds[t + 1])) expected.set(targetIds[t + 1], 1);
           }
-          const got = row(said.rows, t);
+          const got = row(result.rows, t);
           expect(got.map(([id]) => id)).toEqual([...expected.keys()]);
           got.forEach(([id, p]) => expect(Math.abs(p - expected.get(id)!)).toBeLessThan(5e-5));
         }
-        expect([said.aligned, said.multiToken]).toEqual([aligned, 0]);
-        expect(said.dropped).toBeCloseTo(dropped, 3);
-        expect(said.tail).toBeCloseTo(aligned * (1 - kept), 3);
+        expect([result.aligned, result.multiToken]).toEqual([aligned, 0]);
+        expect(result.dropped).toBeCloseTo(dropped, 3);
+        expect(result.tail).toBeCloseTo(aligned * (1 - kept), 3);
       }),
       { numRuns: 500 },
     );

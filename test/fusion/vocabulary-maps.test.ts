@@ -1,6 +1,5 @@
 import { expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { coOccurrenceMap, statisticalMap } from "../../src/fusion/corpus-maps.ts";
@@ -8,6 +7,7 @@ import { minEditMap } from "../../src/fusion/min-edit-map.ts";
 import type { Vocabulary } from "../../src/text/vocabulary.ts";
 import { cacheMap } from "../../streams/models/map-cache.ts";
 import { distance } from "./textbook.ts";
+import { createFolder } from "../folder.ts";
 
 const vocabulary = (tokens: readonly string[], marker: "▁" | "Ġ" = "▁"): Vocabulary => ({
   tokens,
@@ -16,7 +16,7 @@ const vocabulary = (tokens: readonly string[], marker: "▁" | "Ġ" = "▁"): Vo
 });
 const encoding = (...ids: number[]) => ({ ids: Int32Array.from(ids), ends: new Int32Array(ids.length) });
 
-test("MinED takes the equal, else the nearest, and of equally near ones the lowest id", () => {
+test("MinED picks the identical token, else the nearest, and the lowest id on ties", () => {
   const token = fc.array(fc.constantFrom("a", "b", "c", "é", "😀", "▁"), { minLength: 1, maxLength: 7 });
   const tokens = fc.array(
     token.map((characters) => characters.join("")),
@@ -34,8 +34,8 @@ test("MinED takes the equal, else the nearest, and of equally near ones the lowe
   );
 });
 
-test("co-occurrence chooses among the nearest by the company they keep", () => {
-  // "cat" is one edit from "cut" and "cot"; it stands beside "milk", as "cot" does.
+test("co-occurrence chooses among the nearest tokens by their contexts", () => {
+  // "cat" is one edit from "cut" and "cot"; like "cot" it occurs beside "milk".
   const target = vocabulary(["cut", "cot", "milk", "knife"]);
   const source = vocabulary(["cat", "milk", "knife"]);
   const pairs = [
@@ -46,8 +46,8 @@ test("co-occurrence chooses among the nearest by the company they keep", () => {
   expect([...coOccurrenceMap(source, target, pairs)]).toEqual([1, 2, 3]);
 });
 
-test("company is what stands within five tokens to each side, whoever says it more often", () => {
-  // "cat" is one edit from "cut" and "cot". Fillers map to themselves, and keep "cut" company.
+test("a context is the five tokens on each side, and frequency does not matter", () => {
+  // "cat" is one edit from "cut" and "cot". Fillers map to themselves, and surround "cut".
   const tokens = ["cut", "cot", "milk", "x"];
   const target = vocabulary(tokens);
   const source = vocabulary(["cat", "milk", "x"]);
@@ -64,22 +64,22 @@ test("company is what stands within five tokens to each side, whoever says it mo
     ...Array<number>(distance - 1).fill(filler),
     other,
   ];
-  // With "milk" five tokens away, on either side, it is like "cot", which "milk" is next to as well.
+  // With "milk" five tokens away on either side, "cat" resembles "cot", which is that far from "milk" too.
   for (const sided of [(ids: number[]) => ids, (ids: number[]) => ids.toReversed()]) {
     const withMilk = sided(apart(cot, targetX, targetMilk, 5));
     const without = [cut, ...Array<number>(4).fill(targetX)];
     expect(mapped(sided(apart(cat, x, milk, 5)), [withMilk, without])).toBe(cot);
-    // Six tokens away it is not: five fillers are what "cut" has.
+    // Six tokens away is out of reach: five fillers are the context of "cut".
     const onlyFillers = sided(apart(cut, targetX, targetX, 5));
     expect(mapped(sided(apart(cat, x, milk, 6)), [withMilk, onlyFillers])).toBe(cut);
   }
-  // Company is compared by its proportions: "cut" stands beside "milk" more often, but beside others as well.
+  // Contexts are compared by proportion: "cut" is beside "milk" more often, but beside other tokens too.
   const often = [cut, targetMilk, targetX, targetX, cut, targetMilk, targetX, targetX];
   expect(mapped([cat, milk], [often, [cot, targetMilk]])).toBe(cot);
 });
 
-test("the statistical map takes a part of a token before one as near that is none", () => {
-  // "ship" is one edit from both; "shipp" has it in it. It is met less often, but not ten times so.
+test("the statistical map prefers a substring of the token to an equally near token", () => {
+  // "ship" is one edit from both, and part of "shipp", which is aligned less often, but not ten times less.
   const target = vocabulary(["chip", "shipp"]);
   const source = vocabulary(["ship"]);
   const met = (id: number, times: number) =>
@@ -88,7 +88,7 @@ test("the statistical map takes a part of a token before one as near that is non
   expect([...statisticalMap(source, target, [...met(0, 11), ...met(1, 1)])]).toEqual([0]);
 });
 
-test("the statistical map takes what alignment matches often, and none for what the text has not", () => {
+test("the statistical map picks the most frequently aligned token, and none for tokens absent from the text", () => {
   const target = vocabulary(["the", "there", "sea", "ship"]);
   const source = vocabulary(["ther", "sea", "zzz", "ship"]);
   const often = { source: encoding(0, 1), target: encoding(1, 2) };
@@ -96,31 +96,25 @@ test("the statistical map takes what alignment matches often, and none for what 
   expect([...statisticalMap(source, target, [often, often, often, once])]).toEqual([1, 2, -1, 3]);
 });
 
-test("a map that takes long is kept beside the source, by the content of both vocabularies", () => {
-  const folder = mkdtempSync(join(tmpdir(), "tributary-map-"));
-  try {
-    const [source, target] = [vocabulary(["ab", "cd"]), vocabulary(["ac", "cd"])];
-    const find = (target: Vocabulary) =>
-      cacheMap(folder, "minED", source, target, () => minEditMap(source, target), 1);
-    const kept = () => readdirSync(join(folder, ".tributary"));
-    expect([...find(target)]).toEqual([0, 1]);
-    expect(kept().length).toBe(1);
-    // It is used as it was written, not made again.
-    const file = join(folder, ".tributary", kept()[0]);
-    const written = statSync(file).mtimeMs;
-    expect([...find(target)]).toEqual([0, 1]);
-    expect(statSync(file).mtimeMs).toBe(written);
-    // Where its bytes are other than they were, it is.
-    const bytes = readFileSync(file);
-    bytes[0] ^= 1;
-    writeFileSync(file, bytes);
-    expect([...find(target)]).toEqual([0, 1]);
-    expect([...find(vocabulary(["ad", "cd"]))]).toEqual([0, 1]);
-    expect(kept().length).toBe(2);
-    // A file cut short is made again.
-    for (const name of kept()) writeFileSync(join(folder, ".tributary", name), "x");
-    expect([...find(target)]).toEqual([0, 1]);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+test("a map that takes long is cached beside the source, by the content of both vocabularies", () => {
+  using folder = createFolder({});
+  const cached = () => readdirSync(join(folder.path, ".tributary"));
+  const [source, target] = [vocabulary(["ab", "cd"]), vocabulary(["ac", "cd"])];
+  let builds = 0;
+  const find = (target: Vocabulary) => {
+    const build = () => (builds++, minEditMap(source, target));
+    return [...cacheMap(folder.path, "minED", source, target, build, 1)];
+  };
+  expect([find(target), builds, cached().length]).toEqual([[0, 1], 1, 1]);
+  expect([find(target), builds]).toEqual([[0, 1], 1]);
+  // One whose bytes have changed is built again.
+  const file = join(folder.path, ".tributary", cached()[0]);
+  const bytes = readFileSync(file);
+  bytes[0] ^= 1;
+  writeFileSync(file, bytes);
+  expect([find(target), builds]).toEqual([[0, 1], 2]);
+  expect([find(vocabulary(["ad", "cd"])), builds, cached().length]).toEqual([[0, 1], 3, 2]);
+  // So is one that was cut short.
+  for (const name of cached()) writeFileSync(join(folder.path, ".tributary", name), "x");
+  expect([find(target), builds]).toEqual([[0, 1], 4]);
 });

@@ -1,4 +1,4 @@
-/** The engine on a real model: the same bits alone and among others, and the same scores as a scorer's. */
+/** The engine on a real model: bit-identical alone and batched, with the scores of a scorer. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Engine } from "../../src/generate/engine.ts";
 import { GraphRunner } from "../../src/generate/graph-runner.ts";
@@ -12,6 +12,7 @@ import type { WeightRef } from "../../src/weights/tensor-ref.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { demoModel, largestDifference } from "../close.ts";
 import { generateGreedily } from "./greedy.ts";
+import { finish, selectEvents, selectTokens } from "./drive.ts";
 
 const folder = demoModel("pocket-mpt");
 const decoder = readDecoder(folder);
@@ -45,13 +46,9 @@ const request = (id: number, more: Partial<GenerationRequest> = {}): GenerationR
 
 function createEngine(slots: number) {
   const events: EngineEvent[] = [];
-  // The engine is new and knows nothing of what the runner has cached for others.
+  // A new engine knows nothing of what the runner has cached.
   const engine = new Engine(runners.get(slots)!, slots, (event) => events.push(event));
   return { engine, events };
-}
-
-async function finish(engine: Engine): Promise<void> {
-  while (engine.busy) await engine.step();
 }
 
 async function run(requests: readonly GenerationRequest[], slots: number) {
@@ -61,35 +58,30 @@ async function run(requests: readonly GenerationRequest[], slots: number) {
   return { events, statistics: engine.statistics() };
 }
 
-const eventsOf = (events: readonly EngineEvent[], id: number) =>
-  events.filter((event) => event.id === id) as TokenGenerated[];
-const tokensOf = (events: readonly EngineEvent[], id: number) =>
-  eventsOf(events, id).map(({ token }) => token);
-
-test("a sequence is the same alone and among others, bit by bit, however many slots there are", async () => {
+test("a sequence is bit-identical alone and batched, for any number of slots", async () => {
   const requests = Array.from({ length: 14 }, (_, id) => request(id, { logprobs: 3 }));
   const [few, many] = [await run(requests, 3), await run(requests, 16)];
   for (const one of requests) {
     const alone = (await run([one], 4)).events;
     expect(alone.length).toBe(one.maxTokens);
-    expect(eventsOf(few.events, one.id)).toEqual(alone as TokenGenerated[]);
-    expect(eventsOf(many.events, one.id)).toEqual(alone as TokenGenerated[]);
+    expect(selectEvents(few.events, one.id)).toEqual(alone as TokenGenerated[]);
+    expect(selectEvents(many.events, one.id)).toEqual(alone as TokenGenerated[]);
   }
   expect(few.statistics).toMatchObject({ slots: 3, active: 0, queued: 0 });
 });
 
-test("greedy sequences are those of decoding with the exported graph's cache", async () => {
+test("greedy sequences equal those decoded with the exported graph's cache", async () => {
   const program = await compile(inferenceGraph(decoder), "cpu", 1, { weights: { refs: weights } });
   const requests = [4, 5, 6].map((id) => request(id, { sampling: greedy, maxTokens: 20 }));
   const { events } = await run(requests, 4);
   for (const { id, prompt } of requests) {
     const [text] = await generateGreedily(program, [prompt], { maxTokens: 20, ends: [], context: 512 });
-    expect(tokensOf(events, id)).toEqual([...text]);
+    expect(selectTokens(events, id)).toEqual([...text]);
   }
   await program.close();
 });
 
-test("a reused prefix changes no bit, whether it was cached before or is computed meanwhile", async () => {
+test("a reused prefix changes no bit, whether cached before or computed meanwhile", async () => {
   const common = Array.from({ length: 200 }, (_, t) => (t * 31) % 4000);
   const requests = [1, 2, 3, 4].map((id) =>
     request(id, { prompt: Int32Array.from([...common, id, 7]), maxTokens: 8, logprobs: 1 }),
@@ -104,13 +96,13 @@ test("a reused prefix changes no bit, whether it was cached before or is compute
   expect(engine.statistics().cachedTokens).toBe(3 * 192);
   expect(together.statistics.cachedTokens).toBe(3 * 192);
   for (const one of requests) {
-    const alone = eventsOf((await run([one], 2)).events, one.id);
-    expect(eventsOf(events, one.id)).toEqual(alone);
-    expect(eventsOf(together.events, one.id)).toEqual(alone);
+    const alone = selectEvents((await run([one], 2)).events, one.id);
+    expect(selectEvents(events, one.id)).toEqual(alone);
+    expect(selectEvents(together.events, one.id)).toEqual(alone);
   }
 });
 
-test("a prompt's scores are the scorer's, and scoring changes neither its continuation nor the others", async () => {
+test("a prompt's scores equal the scorer's, and scoring changes neither its continuation nor the others", async () => {
   const requests = Array.from({ length: 8 }, (_, id) =>
     request(id, { scored: id > 1, logprobs: 2, ...(id === 7 && { maxTokens: 0 }) }),
   );
@@ -129,9 +121,9 @@ test("a prompt's scores are the scorer's, and scoring changes neither its contin
   for (const { id, prompt, scored, maxTokens } of requests) {
     const own = events.filter((event) => event.id === id);
     const tokens = own.flatMap((event) => ("token" in event ? [event] : []));
-    const expected = eventsOf((await run([request(id, { logprobs: 2 })], 1)).events, id);
+    const expected = selectEvents((await run([request(id, { logprobs: 2 })], 1)).events, id);
     if (scored && maxTokens > 0) {
-      // Its logits came with those of the whole chunk: the same but for the order of the sums.
+      // Its logits were computed with the whole chunk, so sums are in another order.
       expect(tokens[0].token).toBe(expected[0].token);
       expect(Math.abs(tokens[0].logprob! - expected[0].logprob!)).toBeLessThan(1e-5);
       expect(tokens.slice(1)).toEqual(expected.slice(1));
@@ -146,7 +138,7 @@ test("a prompt's scores are the scorer's, and scoring changes neither its contin
     expect(topIds).toEqual(direct[id].topIds);
     expect(largestDifference(topLogProbs, direct[id].topLogProbs)).toBeLessThan(1e-4);
   }
-  // What a scored prompt leaves in the cache serves the next.
+  // The cache of a scored prompt serves the next one.
   const again = request(6, { logprobs: 2 });
   events.length = 0;
   engine.submit(again);
@@ -155,7 +147,7 @@ test("a prompt's scores are the scorer's, and scoring changes neither its contin
   expect(events).toEqual((await run([again], 1)).events);
 });
 
-test("the cache shrinks once a long sequence has gone, and the others go on unchanged", async () => {
+test("the cache shrinks after a long sequence, and the others continue unchanged", async () => {
   const long = request(1, { prompt: new Int32Array(450).fill(9), maxTokens: 2 });
   const short = request(2, { prompt: Int32Array.of(5, 6, 7), maxTokens: 40, logprobs: 1 });
   const { engine, events } = createEngine(2);
@@ -166,5 +158,5 @@ test("the cache shrinks once a long sequence has gone, and the others go on unch
     peak = Math.max(peak, engine.statistics().cacheBytes);
   }
   expect(engine.statistics().cacheBytes * 4).toBeLessThanOrEqual(peak);
-  expect(eventsOf(events, 2)).toEqual(eventsOf((await run([short], 1)).events, 2));
+  expect(selectEvents(events, 2)).toEqual(selectEvents((await run([short], 1)).events, 2));
 });

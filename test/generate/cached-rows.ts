@@ -1,17 +1,17 @@
-/** @file What a KV cache must do on every device: each row is as it was stored, wherever it has been moved. */
+/** @file What a KV cache must do on every device: rows keep their contents wherever they are moved. */
 import { KVCache } from "../../src/generate/kv-cache.ts";
 import type { ResolvedDevice } from "../../src/onnx/devices.ts";
 
 export const shape = { layers: 2, groups: 2, width: 3 };
 const tensors = 2 * shape.layers;
 
-/** A number that tells tensor, row, head, position and element apart. */
+/** A number unique to tensor, row, head, position and element. */
 const entry = (tensor: number, row: number, head: number, position: number, e: number) =>
   row * rowStride + ((tensor * 2 + head) * 1024 + position) * 4 + e;
-/** Larger than all else in an entry, which stays exact in float32. */
+/** Larger than the rest of an entry, and exact in float32 with it. */
 const rowStride = 2 ** 17;
 
-/** Stores S tokens in consecutive rows, as the run of a model would, each from its own position on. */
+/** Stores S tokens in consecutive rows, each from its own position, as a model run does. */
 async function extend(cache: KVCache, first: number, positions: readonly number[], S: number) {
   const data: number[] = [];
   for (let tensor = 0; tensor < tensors; tensor++)
@@ -23,7 +23,7 @@ async function extend(cache: KVCache, first: number, positions: readonly number[
   await cache.store(first, positions, S);
 }
 
-/** The rows that the first tokens of some rows were stored in: "5×9" are nine tokens of row 5. */
+/** The rows in which the first tokens of some rows were stored: "5×9" is nine tokens of row 5. */
 async function origins(cache: KVCache, first: number, lengths: readonly number[]): Promise<string[]> {
   const { inputs, values } = cache.residency;
   await cache.select(first, lengths.length);

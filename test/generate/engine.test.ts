@@ -4,7 +4,8 @@ import fc from "fast-check";
 import { Engine } from "../../src/generate/engine.ts";
 import type { EngineEvent, GenerationRequest, TokenGenerated } from "../../src/generate/protocol.ts";
 import { Sampler, greedy } from "../../src/generate/sample.ts";
-import { MockModel, continuation, logitsAfter, scoresOf } from "./mock-model.ts";
+import { MockModel, continuation, logitsAfter, computeScores } from "./mock-model.ts";
+import { finish, selectTokens } from "./drive.ts";
 
 const request = (id: number, prompt: readonly number[], more: Partial<GenerationRequest> = {}) => ({
   id,
@@ -21,29 +22,22 @@ function createEngine(slots: number) {
   return { model, events, engine: new Engine(model, slots, (event) => events.push(event)) };
 }
 
-async function finish(engine: Engine): Promise<void> {
-  while (engine.busy) await engine.step();
-}
-
-const tokensOf = (events: readonly EngineEvent[], id: number) =>
-  events.flatMap((event) => (event.id === id && "token" in event ? [event.token] : []));
-
-/** The scores of a whole prompt; nothing follows its last token. */
+/** The scores of a whole prompt, whose last token predicts nothing. */
 function promptScores(prompt: readonly number[]) {
-  const scores = scoresOf([], Int32Array.from(prompt), Int32Array.from([...prompt.slice(1), 0]));
+  const scores = computeScores([], Int32Array.from(prompt), Int32Array.from([...prompt.slice(1), 0]));
   scores.nll[prompt.length - 1] = 0;
   return scores;
 }
 
 const numbers = (length: number, start = 0) => Array.from({ length }, (_, i) => (start + i) % 40);
 
-test("sequences of different lengths join and leave while others go on", async () => {
+test("sequences of different lengths join and leave while others continue", async () => {
   const { engine, events, model } = createEngine(2);
   const requests = [3, 9, 1, 5, 2].map((maxTokens, id) => request(id, numbers(3 + id), { maxTokens }));
   for (const one of requests) engine.submit(one);
   await finish(engine);
   for (const { id, prompt, maxTokens } of requests) {
-    expect(tokensOf(events, id)).toEqual(continuation(prompt, maxTokens));
+    expect(selectTokens(events, id)).toEqual(continuation(prompt, maxTokens));
     expect(events.findLast((event) => event.id === id)).toMatchObject({ finish: "length" });
   }
   // While the second generates its nine tokens, the other slot serves three others.
@@ -62,7 +56,7 @@ test("sequences of different lengths join and leave while others go on", async (
   });
 });
 
-test("a long prompt is prefilled in chunks, between which others decode", async () => {
+test("a long prompt is prefilled in chunks, and others decode in between", async () => {
   const { engine, events, model } = createEngine(2);
   engine.submit(request(1, [5, 6, 7], { maxTokens: 30 }));
   await engine.step();
@@ -76,42 +70,42 @@ test("a long prompt is prefilled in chunks, between which others decode", async 
   expect(events.map(({ id }) => id)).toEqual([1, 1, 1, 1, 2, 1, 2]);
 });
 
-test("prompts reuse the whole chunks that another row has cached, but always run their last token", async () => {
+test("prompts reuse whole cached chunks of another row, but always run their last token", async () => {
   const { engine, events, model } = createEngine(2);
   const common = numbers(130);
   for (const [id, prompt] of [[...common, 1], [...common, 2], common.slice(0, 128)].entries()) {
     engine.submit(request(id, prompt));
     await finish(engine);
-    expect(tokensOf(events, id)).toEqual(continuation(prompt, 4));
+    expect(selectTokens(events, id)).toEqual(continuation(prompt, 4));
   }
   expect(engine.statistics().cachedTokens).toBe(128 + 64);
   const prefilled = model.runs.filter(({ kind }) => kind === "prefill").map(({ tokens }) => tokens);
   expect(prefilled).toEqual([64, 64, 3, 3, 64]);
-  // Each went to the row that had its prefix.
+  // Each went to the row with its prefix.
   expect(model.copies).toBe(0);
 });
 
-test("a prefix that is longer in a busy row is copied from there, and counted once", async () => {
+test("a longer prefix in a busy row is copied, and counted once", async () => {
   const { engine, events, model } = createEngine(2);
   const common = numbers(140);
   const prompts = [common.slice(0, 70), [...common, 1], [...common, 2]];
   engine.submit(request(0, prompts[0]));
   engine.submit(request(1, prompts[1], { maxTokens: 30 }));
-  while (tokensOf(events, 1).length === 0) await engine.step();
+  while (selectTokens(events, 1).length === 0) await engine.step();
   engine.submit(request(2, prompts[2]));
   await finish(engine);
   prompts.forEach((prompt, id) =>
-    expect(tokensOf(events, id)).toEqual(continuation(prompt, id === 1 ? 30 : 4)),
+    expect(selectTokens(events, id)).toEqual(continuation(prompt, id === 1 ? 30 : 4)),
   );
   expect([model.copies, engine.statistics().cachedTokens]).toEqual([2, 64 + 128]);
 });
 
-test("prompts that arrive together share a prefix as soon as one has computed it", async () => {
+test("prompts that arrive together share a prefix once one has computed it", async () => {
   const { engine, events } = createEngine(3);
   const prompts = [1, 2, 3].map((last) => [...numbers(130), last]);
   prompts.forEach((prompt, id) => engine.submit(request(id, prompt)));
   await finish(engine);
-  prompts.forEach((prompt, id) => expect(tokensOf(events, id)).toEqual(continuation(prompt, 4)));
+  prompts.forEach((prompt, id) => expect(selectTokens(events, id)).toEqual(continuation(prompt, 4)));
   expect(engine.statistics().cachedTokens).toBe(2 * 128);
 });
 
@@ -126,7 +120,7 @@ test("a cancelled request leaves at once, queued or running, and the next takes 
   const before = events.length;
   await finish(engine);
   expect(new Set(events.slice(before).map(({ id }) => id))).toEqual(new Set([3]));
-  expect(tokensOf(events, 3)).toEqual(continuation(numbers(8), 20));
+  expect(selectTokens(events, 3)).toEqual(continuation(numbers(8), 20));
 });
 
 test("a sequence stops at the first stop token, the model's or the request's", async () => {
@@ -139,7 +133,7 @@ test("a sequence stops at the first stop token, the model's or the request's", a
     const { engine, events } = createEngine(1);
     engine.submit(request(0, [1, 2, 3], { maxTokens: 12, ...stops }));
     await finish(engine);
-    expect(tokensOf(events, 0)).toEqual(all.slice(0, all.indexOf(all[5]) + 1));
+    expect(selectTokens(events, 0)).toEqual(all.slice(0, all.indexOf(all[5]) + 1));
     expect(events.at(-1)).toMatchObject({ token: all[5], finish: "stop" });
   }
 });
@@ -174,11 +168,11 @@ test("a scored prompt runs in full, and its scores come before its first token",
   for (const [id, ids] of [prompt, numbers(70, 9)].entries()) {
     const own = events.filter((event) => event.id === id + 1);
     expect(own[0]).toEqual({ id: id + 1, scores: promptScores(ids), ...(id === 1 && { finish: "length" }) });
-    expect(tokensOf(own, id + 1)).toEqual(id === 1 ? [] : continuation(ids, 4));
+    expect(selectTokens(own, id + 1)).toEqual(id === 1 ? [] : continuation(ids, 4));
   }
 });
 
-test("every sequence is the model's own, whatever else comes, goes, and shares the cache", async () => {
+test("every sequence matches the model, whatever else runs and shares the cache", async () => {
   const prompts = fc
     .tuple(fc.constantFrom(0, 7), fc.nat(200), fc.array(fc.nat(39), { minLength: 1, maxLength: 5 }))
     .map(([start, length, end]) => [...numbers(length, start), ...end]);
@@ -221,7 +215,7 @@ test("every sequence is the model's own, whatever else comes, goes, and shares t
         const sampler = new Sampler({ ...greedy, ...sampling }, prompt);
         const expected = [...prompt];
         for (let t = 0; t < maxTokens; t++) expected.push(sampler.sample(logitsAfter(expected)));
-        const found = tokensOf(events, id);
+        const found = selectTokens(events, id);
         expect(found).toEqual(expected.slice(prompt.length, prompt.length + found.length));
         if (cancelled !== undefined) continue;
         expect(found.length).toBe(maxTokens);

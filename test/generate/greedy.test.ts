@@ -1,4 +1,4 @@
-/** Generation with a cache, for every architecture: what transformers generates, and what no cache would. */
+/** Generation with a cache equals transformers and generation without a cache, for every architecture. */
 import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -16,10 +16,11 @@ import { cacheContext, packedTokens, addParameters } from "../../src/models/toke
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { compile } from "../../src/onnx/session.ts";
 import { catchMessage } from "../failure.ts";
+import { finish } from "./drive.ts";
 
 const zoo = join(import.meta.dir, "../fixtures/golden/zoo");
 
-/** The most likely token again and again, each from a whole forward pass of the training graph. */
+/** Greedy decoding, with a full forward pass of the training graph per token. */
 async function withoutCache(
   folder: string,
   decoder: Decoder,
@@ -48,7 +49,7 @@ async function withoutCache(
   return Array.from(ids.subarray(prompt.length));
 }
 
-/** The same through the engine that serves, with its slots. */
+/** Greedy decoding by the serving engine, with its slots. */
 async function byEngine(folder: string, decoder: Decoder, prompts: readonly Int32Array[], maxTokens: number) {
   const refs = await readWeights(folder, decoder);
   const options = { device: "cpu", threads: 1, slots: 2, k: 1, tokenizerSize: decoder.vocabulary } as const;
@@ -60,12 +61,12 @@ async function byEngine(folder: string, decoder: Decoder, prompts: readonly Int3
     (event) => void texts[event.id].push((event as TokenGenerated).token),
   );
   prompts.forEach((prompt, id) => engine.submit({ id, prompt, maxTokens, sampling: greedy, stopTokens: [] }));
-  while (engine.busy) await engine.step();
+  await finish(engine);
   await runner.close();
   return texts;
 }
 
-describe("greedy generation with a cache is that without one, also in a batch of different lengths", () => {
+describe("greedy generation is the same with and without a cache, also in a batch of different lengths", () => {
   for (const name of readdirSync(zoo))
     test(name, async () => {
       const folder = join(zoo, name);
@@ -87,7 +88,7 @@ describe("greedy generation with a cache is that without one, also in a batch of
     });
 });
 
-test("a text ends before a token that ends texts, and where the context does", async () => {
+test("a text ends before an end token, and at the context's limit", async () => {
   const folder = join(zoo, "llama_rope_linear");
   const decoder = readDecoder(folder);
   const program = await compile(inferenceGraph(decoder), "cpu", 1, {

@@ -1,21 +1,21 @@
-/** @file Greedy decoding of a batch by the graph that is exported, as plainly as it can be done. */
+/** @file Greedy decoding of a batch with the exported graph, as simple as possible. */
 import { type Data, type Program, free } from "../../src/onnx/program.ts";
 import { argmax } from "../../src/generate/logits.ts";
 
 // B texts of a batch, S tokens of a run, P tokens in the cache, V vocabulary.
 
 export interface GreedyOptions {
-  /** Most tokens that are put behind each prompt. */
+  /** Max tokens generated per prompt. */
   readonly maxTokens: number;
-  /** Ids behind which a text ends. */
+  /** Ids that end a text. */
   readonly ends: readonly number[];
-  /** Most tokens of a prompt and what is put behind it. */
+  /** Max tokens of a prompt and its continuation. */
   readonly context: number;
 }
 
 /**
- * The most likely token again and again, for several prompts at a time. Shorter prompts are filled up in
- * front, so that all end together; what fills is masked, and positions count from a prompt's first token.
+ * Greedy decoding of a batch of prompts. Shorter prompts are padded on the left, so that all end together; the
+ * padding is masked, and positions count from a prompt's first token.
  *
  * @param program an inference graph (models/inference.ts)
  * @throws if a prompt is empty or leaves no room.
@@ -37,8 +37,8 @@ export async function generateGreedily(
   let ids = new Int32Array(B * longest);
   prompts.forEach((prompt, row) => ids.set(prompt, row * longest + pads[row]));
   const done = prompts.map(() => false);
-  const most = Math.min(maxTokens, context - longest);
-  for (let P = 0; texts[0].length < most && done.includes(false);) {
+  const limit = Math.min(maxTokens, context - longest);
+  for (let P = 0; texts[0].length < limit && done.includes(false);) {
     const S = ids.length / B;
     const positions = Int32Array.from(ids, (_, i) => Math.max(0, P + (i % S) - pads[Math.floor(i / S)]));
     const mask = Int32Array.from(

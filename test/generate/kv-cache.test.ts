@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { KVCache, bytesPerToken, capacityFor, maxContext } from "../../src/generate/kv-cache.ts";
 import { checkCache, expectedOrigins, shape } from "./cached-rows.ts";
 
-test("rows stay what was stored in them while they are extended, moved, copied and resized", async () => {
+test("rows keep their contents while they are extended, moved, copied and resized", async () => {
   expect(await checkCache("cpu")).toEqual(expectedOrigins);
 });
 

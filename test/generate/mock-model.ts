@@ -19,7 +19,7 @@ export function continuation(prompt: ArrayLike<number>, length: number): number[
 }
 
 /** Scores of tokens behind others, given the token after each: the two most likely candidates. */
-export function scoresOf(before: readonly number[], ids: Int32Array, next: Int32Array) {
+export function computeScores(before: readonly number[], ids: Int32Array, next: Int32Array) {
   const logits = Array.from(ids, (_, t) => logitsAfter([...before, ...ids.subarray(0, t + 1)]));
   const rows = logits.map((each, t) => logProbabilities(each, next[t], 2));
   return {
@@ -57,7 +57,7 @@ export class MockModel implements ModelRunner {
 
   async score(row: number, position: number, ids: Int32Array, next: Int32Array) {
     this.runs.push({ kind: "score", tokens: ids.length });
-    const scores = scoresOf(this.#rows[row].slice(0, position), ids, next);
+    const scores = computeScores(this.#rows[row].slice(0, position), ids, next);
     return { logits: this.#extend(row, position, ids), scores };
   }
 

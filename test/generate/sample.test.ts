@@ -1,4 +1,4 @@
-/** How often tokens are drawn, against the definitions of the settings. */
+/** Frequencies of sampled tokens against the definitions of the settings. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Sampler, type Sampling, greedy } from "../../src/generate/sample.ts";
@@ -11,7 +11,7 @@ const probabilities = (temperature: number) => {
   return all.map((value) => value / sum);
 };
 
-/** How often each token is drawn, by as many seeds. */
+/** The frequency of each token over many seeds. */
 function shares(sampling: Partial<Sampling>, draws = 20_000): number[] {
   const counts = Array(logits.length).fill(0);
   for (let seed = 0; seed < draws; seed++)
@@ -32,8 +32,8 @@ const renormalized = (keep: (p: number, id: number) => boolean, temperature = 1)
   return kept.map((p) => p / sum);
 };
 
-describe("tokens are drawn as often as they are likely", () => {
-  test("with any temperature", () => {
+describe("tokens are drawn with their probabilities", () => {
+  test("at any temperature", () => {
     expectShares(shares({}), probabilities(1));
     expectShares(shares({ temperature: 0.5 }), probabilities(0.5));
     expectShares(shares({ temperature: 3 }), probabilities(3));
@@ -43,7 +43,7 @@ describe("tokens are drawn as often as they are likely", () => {
       shares({ topK: 3 }),
       renormalized((_, id) => [4, 0, 1].includes(id)),
     ));
-  test("among the fewest that hold p", () =>
+  test("among the smallest set with probability p", () =>
     expectShares(
       shares({ topP: 0.8 }),
       renormalized(
@@ -51,10 +51,10 @@ describe("tokens are drawn as often as they are likely", () => {
       ),
     ));
   test("among those with a share of the largest probability", () => {
-    const most = Math.max(...probabilities(1));
+    const top = Math.max(...probabilities(1));
     expectShares(
       shares({ minP: 0.1 }),
-      renormalized((p) => p >= 0.1 * most),
+      renormalized((p) => p >= 0.1 * top),
     );
   });
 });
@@ -64,7 +64,7 @@ test("temperature 0 takes the most likely token; so does k = 1, and a tiny p", (
     expect(shares(sampling, 50)[4]).toBe(1);
 });
 
-test("penalties and biases move tokens as their definitions say", () => {
+test("penalties and biases follow their definitions", () => {
   const pick = (sampling: Partial<Sampling>, prompt: number[] = [], steps = 1) => {
     const sampler = new Sampler({ ...greedy, ...sampling }, prompt);
     return Array.from({ length: steps }, () => sampler.sample(logits));
@@ -79,16 +79,16 @@ test("penalties and biases move tokens as their definitions say", () => {
   expect(pick({ repetitionPenalty: 2 }, [4])).toEqual([0]);
 });
 
-test("the fewest that hold p are those of the k most likely, whose probabilities count among themselves", () => {
+test("topP applies to the renormalized top k", () => {
   const [a, b, c] = [4, 0, 1].map((id) => probabilities(1)[id]);
-  // Of three tokens the first two hold 0.9, though not of all eight.
+  // The first two hold 0.9 of the top three tokens, but not of all eight.
   expect([(a + b) / (a + b + c) > 0.9, a + b > 0.9]).toEqual([true, false]);
   const drawn = shares({ topK: 3, topP: 0.9 }, 500);
   expect(drawn.map((share) => share > 0)).toEqual([true, false, false, false, true, false, false, false]);
 });
 
-describe("all settings together are their definitions one after the other", () => {
-  /** A logit after bias and penalties, from what was in the prompt and what was generated. */
+describe("all settings together apply one after the other", () => {
+  /** A logit after bias and penalties, given the prompt and the generated tokens. */
   function adjusted(id: number, prompt: readonly number[], generated: readonly number[], sampling: Sampling) {
     const { logitBias, repetitionPenalty, frequencyPenalty, presencePenalty } = sampling;
     const times = generated.filter((token) => token === id).length;
@@ -99,7 +99,7 @@ describe("all settings together are their definitions one after the other", () =
     return logit - times * frequencyPenalty - (times > 0 ? presencePenalty : 0);
   }
 
-  /** Ids and probabilities that are left, the most likely first: k, then p, then the share of the largest. */
+  /** The remaining ids and probabilities, the most likely first, after top-k, top-p and min-p. */
   function kept(all: readonly number[], { temperature, topK, topP, minP }: Sampling) {
     const top = Math.max(...all);
     const entries = all
@@ -120,7 +120,7 @@ describe("all settings together are their definitions one after the other", () =
     topP: fc.constantFrom(0.1, 0.5, 0.75, 0.9, 0.97, 1),
     topK: fc.constantFrom(0, 0, 1, 2, 3, 5, 100),
     minP: fc.constantFrom(0, 0, 0.0002, 0.05, 0.3, 1),
-    // Powers of two, so that everything is exact in float32.
+    // Powers of two are exact in float32.
     repetitionPenalty: fc.constantFrom(1, 0.5, 2, 4),
     frequencyPenalty: fc.constantFrom(0, 0.25, 1, -0.5),
     presencePenalty: fc.constantFrom(0, 0.5, 1.5, -1),
@@ -131,7 +131,7 @@ describe("all settings together are their definitions one after the other", () =
   });
   const prompts = fc.array(fc.nat(logits.length - 1), { maxLength: 4 });
 
-  test("whatever was in the prompt, and whatever was generated", () => {
+  test("for any prompt and any generated tokens", () => {
     fc.assert(
       fc.property(sampling, prompts, (sampling, prompt) => {
         const sampler = new Sampler(sampling, prompt);
@@ -143,7 +143,7 @@ describe("all settings together are their definitions one after the other", () =
           if (sampling.temperature === 0) expect(next).toBe(all.indexOf(Math.max(...all)));
           else {
             const left = kept(all, sampling);
-            // Where nothing is left out, the draw is over the ids in their order.
+            // Without truncation the draw is over the ids in order.
             if (sampling.topP === 1 && sampling.topK === 0 && sampling.minP === 0)
               left.sort((a, b) => a.id - b.id);
             let rest = random() * left.reduce((sum, { weight }) => sum + weight, 0);

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { evaluate, hasWebGpu } from "../webgpu.ts";
 import { expectedOrigins } from "./cached-rows.ts";
 
-test.skipIf(!hasWebGpu)("rows on the GPU stay what was stored in them", () => {
+test.skipIf(!hasWebGpu)("rows on the GPU keep their contents", () => {
   const { value, err } = evaluate(`import { checkCache } from "./test/generate/cached-rows.ts";
     console.log(JSON.stringify(await checkCache("webgpu")));
     process.exit(0);`);
@@ -33,7 +33,7 @@ const generation = (device: string) => `
     ({ id, token, logprob: scores ? [...scores.nll].reduce((a, b) => a + b) : logprob })) }));
   process.exit(0);`;
 
-test.skipIf(!hasWebGpu)("sequences that share, swap and grow the cache are those of the CPU", () => {
+test.skipIf(!hasWebGpu)("sequences that share, swap and grow the cache equal those of the CPU", () => {
   const [gpu, cpu] = ["webgpu", "cpu"].map((device) => evaluate(generation(device)).value);
   expect(gpu.cachedTokens).toBe(cpu.cachedTokens);
   expect(cpu.cachedTokens).toBe(2 * 64);

@@ -1,4 +1,4 @@
-/** Hub ids, resolved against a local server that plays the hub. */
+/** Hub ids, resolved against a local server in place of the hub. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -120,7 +120,7 @@ const problem = (id: string) => catchMessage(snapshot(id, quick));
 const read = (path: string) => new Uint8Array(readFileSync(path));
 const blobs = () => readdirSync(join(home, "hub/models--org--model/blobs"));
 
-test("ids and paths are told apart", () => {
+test("hub ids and paths are distinguished", () => {
   for (const id of ["openlm-research/open_llama_7b_v2", "org/name@v1", "org/name@refs/pr/1"])
     expect(isHubId(id)).toBe(true);
   for (const path of ["./org/name", "/org/name", "name", "a/b/c", "../a/b", "org/..", "org/na me"])

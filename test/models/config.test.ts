@@ -71,15 +71,15 @@ describe("a changed config.json is read as in transformers 5, or rejected if it 
       const plain = await computeNll(copy.path, text);
       for (const { change, transformers } of mutations.filter((each) => each.model === model)) {
         writeFileSync(path, JSON.stringify(changed(config, change)));
-        const said = await computeNll(copy.path, text).catch((error: Error) => error.message);
+        const outcome = await computeNll(copy.path, text).catch((error: Error) => error.message);
         const what = JSON.stringify(change);
-        // Nothing that transformers reads as unchanged may be rejected, and nothing may be read differently.
-        if (typeof said === "string") {
-          expect([what, said, transformers === "same"]).toEqual([what, said, false]);
-          expect(said).toStartWith(copy.path);
+        // What transformers reads as unchanged must be accepted, and nothing may be read differently.
+        if (typeof outcome === "string") {
+          expect([what, outcome, transformers === "same"]).toEqual([what, outcome, false]);
+          expect(outcome).toStartWith(copy.path);
         } else if (transformers !== "error") {
           const expected = transformers === "same" ? plain : transformers;
-          expect([what, largestDifference(said, expected) < 1e-4]).toEqual([what, true]);
+          expect([what, largestDifference(outcome, expected) < 1e-4]).toEqual([what, true]);
         } else expect([what, "is loaded"]).toEqual([what, "is refused"]);
       }
     });

@@ -10,7 +10,7 @@ import { readTorchFile } from "../../src/weights/torch-file.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { describeModel } from "../../src/score/describe.ts";
 import { openScorer } from "../../src/score/open.ts";
-import { demoModel } from "../close.ts";
+import { demoModel, largestDifference } from "../close.ts";
 import { catchMessage } from "../failure.ts";
 import { copyFolder, createFolder } from "../folder.ts";
 
@@ -19,21 +19,18 @@ const mptBias = join(import.meta.dir, "../fixtures/mpt-bias");
 
 const options = { rows: 2, rowLength: 64, device: "cpu", threads: 1 } as const;
 
-async function say(folder: string, ids: readonly number[], k = 10, dtype?: OnnxDtype) {
+async function score(folder: string, ids: readonly number[], k = 10, dtype?: OnnxDtype) {
   const { vocabulary } = describeModel(folder, dtype);
   const scorer = await openScorer(folder, dtype, { ...options, k, tokenizerSize: vocabulary });
-  // The second sequence is there to share a row, or a batch.
+  // The second sequence shares the row or batch.
   const [scores] = await scorer.score([Int32Array.from(ids), Int32Array.from(ids.slice(0, 5))]);
   await scorer.close();
   return scores;
 }
 
-const worst = (a: ArrayLike<number>, b: ArrayLike<number>) =>
-  Array.from(a).reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0);
-
 describe("a Llama that PyTorch wrote", async () => {
   const { ids, nll } = await Bun.file(join(torch, "golden.json")).json();
-  // 16-bit weights are rounded, so that their model is another one, if a similar one.
+  // 16-bit weights are rounded, so their scores differ slightly.
   for (const [form, tolerance] of Object.entries({
     safetensors: 1e-5,
     bin: 1e-5,
@@ -42,9 +39,9 @@ describe("a Llama that PyTorch wrote", async () => {
     "bin-bf16": 1e-2,
   }))
     test(`${form}: nll within ${tolerance}`, async () => {
-      const scores = await say(join(torch, form), ids);
+      const scores = await score(join(torch, form), ids);
       expect(scores.nll.length).toBe(ids.length);
-      expect(worst(nll, scores.nll)).toBeLessThan(tolerance);
+      expect(largestDifference(nll, scores.nll)).toBeLessThan(tolerance);
     });
 
   test("16-bit weights score the same read in place as widened in memory", async () => {
@@ -57,9 +54,9 @@ describe("a Llama that PyTorch wrote", async () => {
       for (const tensor of stored.values()) expect(tensor.dtype).toBe(dtype);
       using copy = copyFolder(folder);
       await writeFolder(`${copy.path}-wide`, folder, stored);
-      const [there, wide] = [await say(folder, ids), await say(`${copy.path}-wide`, ids)];
+      const [there, wide] = [await score(folder, ids), await score(`${copy.path}-wide`, ids)];
       expect(there.topIds).toEqual(wide.topIds);
-      expect(worst(there.topLogProbs, wide.topLogProbs)).toBeLessThan(1e-5);
+      expect(largestDifference(there.topLogProbs, wide.topLogProbs)).toBeLessThan(1e-5);
     }
   });
 });
@@ -67,24 +64,24 @@ describe("a Llama that PyTorch wrote", async () => {
 test("an ONNX file exported by PyTorch, with a cache and external weights, scores the same; in 4 bits nearly so", async () => {
   const { ids, nll } = await Bun.file(join(torch, "golden.json")).json();
   const folder = join(import.meta.dir, "../fixtures/onnx");
-  expect(worst(nll, (await say(folder, ids)).nll)).toBeLessThan(1e-5);
-  const coarse = worst(nll, (await say(folder, ids, 10, "q4")).nll);
+  expect(largestDifference(nll, (await score(folder, ids)).nll)).toBeLessThan(1e-5);
+  const coarse = largestDifference(nll, (await score(folder, ids, 10, "q4")).nll);
   expect(coarse).toBeGreaterThan(1e-3);
   expect(coarse).toBeLessThan(0.2);
 });
 
 test("an MPT with biases scores as in PyTorch", async () => {
   const { ids, nll } = await Bun.file(join(mptBias, "golden.json")).json();
-  expect(worst(nll, (await say(mptBias, ids)).nll)).toBeLessThan(1e-5);
+  expect(largestDifference(nll, (await score(mptBias, ids)).nll)).toBeLessThan(1e-5);
 });
 
-test("single file, shards and ONNX give the same top ten tokens within 1e-5", async () => {
+test("a single file, shards and ONNX give the same top ten tokens, within 1e-5", async () => {
   const origin = demoModel("pocket-llama");
   const ids = Array.from({ length: 60 }, (_, i) => (i * 37) % 4999);
   using copy = copyFolder(origin);
   const parts = `${copy.path}-parts`;
   const weights = await readWeights(origin, readDecoder(origin));
-  // Weights beside the ONNX file, as those of larger models are.
+  // External weights, as for larger models.
   await writeFolder(parts, origin, weights, { shardBytes: 1_000_000, onnx: ["fp32"], inlineBytes: 1000 });
   expect(await Bun.file(join(parts, "model.safetensors.index.json")).exists()).toBe(true);
   const onnxOnly = createFolder({
@@ -93,12 +90,16 @@ test("single file, shards and ONNX give the same top ten tokens within 1e-5", as
   });
   for (const file of ["onnx/model.onnx", "onnx/model.onnx_data"])
     await Bun.write(join(onnxOnly.path, file), Bun.file(join(parts, file)));
-  const [one, sharded, onnx] = [await say(origin, ids), await say(parts, ids), await say(onnxOnly.path, ids)];
+  const [one, sharded, onnx] = [
+    await score(origin, ids),
+    await score(parts, ids),
+    await score(onnxOnly.path, ids),
+  ];
   onnxOnly[Symbol.dispose]();
   for (const other of [sharded, onnx]) {
     expect(other.topIds).toEqual(one.topIds);
-    expect(worst(other.topLogProbs, one.topLogProbs)).toBeLessThan(1e-5);
-    expect(worst(other.nll, one.nll)).toBeLessThan(1e-5);
+    expect(largestDifference(other.topLogProbs, one.topLogProbs)).toBeLessThan(1e-5);
+    expect(largestDifference(other.nll, one.nll)).toBeLessThan(1e-5);
   }
 });
 
@@ -122,14 +123,14 @@ test("logits in several chunks equal those in one", async () => {
   );
   for (const i of [0, 1, 2, 3]) {
     expect(all[1][i].topIds).toEqual(all[0][i].topIds);
-    expect(worst(all[1][i].nll, all[0][i].nll)).toBeLessThan(1e-5);
+    expect(largestDifference(all[1][i].nll, all[0][i].nll)).toBeLessThan(1e-5);
   }
 });
 
 test("8-bit weights are close; a missing dtype is rejected with the available ones", async () => {
   const folder = demoModel("pocket-llama");
   const ids = Array.from({ length: 60 }, (_, i) => (i * 37) % 4999);
-  const [exact, coarse] = [await say(folder, ids), await say(folder, ids, 10, "q8")];
+  const [exact, coarse] = [await score(folder, ids), await score(folder, ids, 10, "q8")];
   expect(coarse.nll).not.toEqual(exact.nll);
   const mean = (nll: Float32Array) => nll.reduce((sum, value) => sum + value, 0) / nll.length;
   expect(Math.abs(mean(coarse.nll) / mean(exact.nll) - 1)).toBeLessThan(0.02);
@@ -185,9 +186,9 @@ describe("a head in the file of a model with tied embeddings", () => {
     const origin = demoModel(model);
 
     test(`${model}: an equal copy changes nothing, another one is refused by name`, async () => {
-      const plain = await say(origin, text);
+      const plain = await score(origin, text);
       using copy = await withTensors(origin, (all) => all.set("lm_head.weight", all.get(embedding)!));
-      expect(await say(copy.path, text)).toEqual(plain);
+      expect(await score(copy.path, text)).toEqual(plain);
       using other = await withTensors(origin, (all) =>
         all.set("lm_head.weight", rolled(all.get(embedding)!)),
       );
@@ -197,34 +198,34 @@ describe("a head in the file of a model with tied embeddings", () => {
     });
 
     test(`${model}: with tie_word_embeddings false it counts`, async () => {
-      const plain = await say(origin, text);
+      const plain = await score(origin, text);
       using equal = await withTensors(
         origin,
         (all) => all.set("lm_head.weight", all.get(embedding)!),
         untied,
       );
-      expect(worst((await say(equal.path, text)).nll, plain.nll)).toBeLessThan(1e-6);
+      expect(largestDifference((await score(equal.path, text)).nll, plain.nll)).toBeLessThan(1e-6);
       using other = await withTensors(
         origin,
         (all) => all.set("lm_head.weight", rolled(all.get(embedding)!)),
         untied,
       );
-      const said = await say(other.path, text);
-      expect(worst(said.nll, plain.nll)).toBeGreaterThan(1);
+      const permuted = await score(other.path, text);
+      expect(largestDifference(permuted.nll, plain.nll)).toBeGreaterThan(1);
       // What was the best next token is now the seventh after it.
       const known = plain.topIds.length / text.length;
       for (let t = 0; t < text.length; t++) {
         const best = plain.topIds[t * known];
-        if (best < 4990) expect(said.topIds[t * known]).toBe(best + 7);
+        if (best < 4990) expect(permuted.topIds[t * known]).toBe(best + 7);
       }
     });
 
-    test(`${model}: the embedding may lie under the head's name alone`, async () => {
+    test(`${model}: the embedding may be stored under the head's name only`, async () => {
       using renamed = await withTensors(origin, (all) => {
         all.set("lm_head.weight", all.get(embedding)!);
         all.delete(embedding);
       });
-      expect(await say(renamed.path, text)).toEqual(await say(origin, text));
+      expect(await score(renamed.path, text)).toEqual(await score(origin, text));
     });
   }
 });

@@ -2,14 +2,15 @@
 import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { readDecoder, readParameters } from "../../src/models/folder.ts";
+import { readDecoder } from "../../src/models/folder.ts";
 import { Builder } from "../../src/graph/build.ts";
 import { computeLogits } from "../../src/models/head.ts";
 import { packedTokens, addParameters } from "../../src/models/tokens.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { compile } from "../../src/onnx/session.ts";
-import { type Batch, Trainer } from "../../src/train/trainer.ts";
-import { expectRelative, plainTraining } from "../close.ts";
+import { type Batch } from "../../src/train/trainer.ts";
+import { expectRelative, largestDifference } from "../close.ts";
+import { createTrainer } from "../trainer.ts";
 
 const zoo = join(import.meta.dir, "../fixtures/golden/zoo");
 
@@ -28,15 +29,6 @@ function makeBatch(ids: readonly (readonly number[])[]): { batch: Batch; rows: n
     weights: Float32Array.from({ length: T }, (_, t) => (last(t) ? 0 : 1 / (rows * (length - 1)))),
   };
   return { batch, rows, length };
-}
-
-async function createTrainer(folder: string, rows: number, length: number): Promise<Trainer> {
-  const decoder = readDecoder(folder);
-  return Trainer.create(decoder, await readParameters(folder, decoder), {
-    shape: { rows, length, entries: 1 },
-    ...plainTraining,
-    threads: 1,
-  });
 }
 
 const norm = (values: Float32Array) => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
@@ -60,10 +52,9 @@ for (const name of readdirSync(zoo)) {
     const { logits } = await program.run({ ids, positions, documents });
     await program.close();
     expect(logits.length).toBe(expected.length);
-    const worst = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - logits[i])), 0);
-    expect(worst).toBeLessThan(1e-4);
+    expect(largestDifference(logits, expected)).toBeLessThan(1e-4);
 
-    const trainer = await createTrainer(folder, rows, length);
+    const trainer = await createTrainer(folder, { rows, length, entries: 1 });
     const { loss, gradients } = await trainer.gradients([batch]);
     expectRelative(loss, golden.mean_cross_entropy, 1e-5);
     expect([...gradients.keys()].sort()).toEqual(Object.keys(golden.grad_norms).sort());
@@ -76,13 +67,13 @@ for (const name of readdirSync(zoo)) {
   test(`${name}: the loss changes by each gradient's norm along that gradient`, async () => {
     const { input_ids } = await Bun.file(join(folder, "golden.json")).json();
     const { batch, rows, length } = makeBatch(input_ids.map((row: number[]) => row.slice(0, 24)));
-    const trainer = await createTrainer(folder, rows, length);
+    const trainer = await createTrainer(folder, { rows, length, entries: 1 });
     const { gradients: valid } = await trainer.gradients([batch]);
     const gradients = new Map(Array.from(valid, ([key, gradient]) => [key, gradient.slice()]));
     const loss = async () => (await trainer.gradients([batch])).loss;
     /** Large enough for float32 to resolve the difference, small enough for the loss to be linear. */
     const h = 2e-3;
-    for (const [key, { data }] of trainer.parameters) {
+    for (const [key, { data }] of trainer.weights) {
       const gradient = gradients.get(key)!;
       const size = norm(gradient);
       const at = Float32Array.from(data);

@@ -5,7 +5,7 @@ import { openValues } from "../../src/onnx/open-values.ts";
 import type { Residency } from "../../src/onnx/program.ts";
 import { compile } from "../../src/onnx/session.ts";
 
-/** y = x·weight, next = sum + y, all of two numbers. */
+/** y = x·weight and next = sum + y, with two elements each. */
 export function accumulator() {
   const b = new Builder();
   const [x, weight, sum] = [b.input("x", [1]), b.input("weight", [2]), b.input("sum", [2])];

@@ -1,4 +1,4 @@
-/** Programs on a GPU, against the same on the CPU. */
+/** Programs on a GPU compared with the CPU. */
 import { expect, test } from "bun:test";
 import { evaluate, hasWebGpu } from "../webgpu.ts";
 import { expectedResidents } from "./residents.ts";
@@ -8,13 +8,14 @@ const agreement = (device: string) => `
   import { resolveDevice } from "./src/onnx/resolve-device.ts";
   import { Scorer } from "./src/score/scorer.ts";
   import { Trainer } from "./src/train/trainer.ts";
+  import { readWeights } from "./src/weights/read-weights.ts";
   const device = await resolveDevice(${JSON.stringify(device)});
   const folder = "demo/models/pocket-llama";
   const decoder = readDecoder(folder);
   const [rows, length, entries] = [2, 32, 3];
   const T = rows * length;
   const some = (seed, below) => Int32Array.from({ length: seed }, (_, i) => 3 + ((i * 7919 + seed) % below));
-  const scorer = await Scorer.create(decoder, await readParameters(folder, decoder), { rows, rowLength: length, k: 5, tokenizerSize: 5000, device, threads: 1 });
+  const scorer = await Scorer.create(decoder, { refs: await readWeights(folder, decoder) }, { rows, rowLength: length, k: 5, tokenizerSize: 5000, device, threads: 1 });
   const [first, second] = await scorer.score([some(30, 4000), some(17, 4000)]);
   // The software driver takes seconds for a training step of the demo's model.
   const small = "test/fixtures/golden/zoo/llama";
@@ -33,7 +34,7 @@ const agreement = (device: string) => `
   const steps = [];
   for (let i = 0; i < 2; i++) steps.push(await trainer.step([batch(200), batch(100)], 1e-3));
   const [after] = await trainer.nll([some(20, 200)]);
-  const sums = Array.from(trainer.parameters.values(), ({ data }) => data.reduce((sum, value) => sum + Math.abs(value), 0));
+  const sums = Array.from(trainer.weights.values(), ({ data }) => data.reduce((sum, value) => sum + Math.abs(value), 0));
   console.log(JSON.stringify({ device, nll: [...first.nll, ...second.nll], top: [...first.topLogProbs], ids: [...first.topIds], steps, after: [...after], sums }));
   process.exit(0);`;
 
@@ -58,14 +59,14 @@ test.skipIf(!hasWebGpu)(
   },
 );
 
-test.skipIf(!hasWebGpu)("resident values do on a GPU what they do on the CPU", () => {
+test.skipIf(!hasWebGpu)("resident values behave on a GPU as on the CPU", () => {
   const { value } = evaluate(`import { checkResidents } from "./test/onnx/residents.ts";
     console.log(JSON.stringify(await checkResidents("webgpu")));
     process.exit(0);`);
   expect(value).toEqual(expectedResidents);
 });
 
-test.skipIf(!hasWebGpu)("memory does not grow with runs, writes and reads of resident values", () => {
+test.skipIf(!hasWebGpu)("running, writing and reading resident values does not grow memory", () => {
   const { value } = evaluate(`import { Builder } from "./src/graph/build.ts";
     import { compile } from "./src/onnx/session.ts";
     const size = 2 ** 20;

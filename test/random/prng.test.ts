@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { type Random, mulberry32, splitmix32 } from "../../src/random/prng.ts";
 
-/** The first three numbers in units of 2⁻³², in which they are whole. */
+/** The first three numbers times 2³², which makes them whole. */
 const firstThree = (random: Random) => Array.from({ length: 3 }, () => random() * 2 ** 32);
 
 test.each([

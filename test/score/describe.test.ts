@@ -22,7 +22,7 @@ test("weights are described by their decoder, exact or in 8 bits", () => {
   expect(exact.maxPositions).toBeGreaterThan(0);
 });
 
-test("an ONNX file of any architecture is described by its config.json, also where that nests a language model's", () => {
+test("an ONNX file of any architecture is described by its config.json, also a nested one", () => {
   using plain = onnxFolder({ model_type: "phi9", vocab_size: 97, n_positions: 64 }, "model.onnx");
   expect(describeModel(plain.path)).toEqual({
     form: "onnx",
@@ -53,7 +53,7 @@ test("a config.json without a vocabulary, and a dtype that is unavailable, are e
   );
 });
 
-test("a score that is not finite is explained by a weight, or by the file that computes it", async () => {
+test("a non-finite score is explained by a weight, or by the file that computes it", async () => {
   const folder = demoModel("pocket-llama");
   expect(await explainNonFinite(folder)).toBe(`${folder}: all weights are finite`);
   expect(await explainNonFinite(exported)).toBe(

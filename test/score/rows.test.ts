@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { packRows } from "../../src/score/rows.ts";
 
-test("sequences lie in rows without gaps or overlaps, as first-fit decreasing puts them", () => {
+test("sequences are packed without gaps or overlaps, by first-fit decreasing", () => {
   const rowLength = 12;
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: rowLength }), { maxLength: 20 }), (lengths) => {
@@ -29,7 +29,7 @@ test("sequences lie in rows without gaps or overlaps, as first-fit decreasing pu
   );
 });
 
-test("of equally long sequences the first lies first, and one that is longer than a row is refused", () => {
+test("equally long sequences keep their order, and one longer than a row is refused", () => {
   expect(packRows([2, 3, 2], 5).spans).toEqual([
     { row: 0, start: 3 },
     { row: 0, start: 0 },

@@ -50,7 +50,7 @@ test("a page of another origin may not use a server that does not allow it", asy
   expect(local.model.engine.statistics.promptTokens).toBe(0);
 });
 
-test("curl without a Content-Type, other programs, and the server's own page may use it", async () => {
+test("curl without a Content-Type, other programs and the server's own page may use it", async () => {
   const curl = Bun.spawn(["curl", "-s", `${local.url}/v1/completions`, "-d", body], { stdout: "pipe" });
   expect(JSON.parse(await new Response(curl.stdout).text()).object).toBe("text_completion");
   const accepted: Record<string, string>[] = [
@@ -58,7 +58,7 @@ test("curl without a Content-Type, other programs, and the server's own page may
     { "Content-Type": "text/plain" },
     { Origin: local.url, "Sec-Fetch-Site": "same-origin", "Content-Type": "application/json" },
     { Origin: local.url },
-    // Behind a TLS proxy that has a name of its own.
+    // Behind a TLS proxy with its own name.
     { Origin: "https://models.example.com", "Sec-Fetch-Site": "same-origin" },
     { "Sec-Fetch-Site": "none" },
   ];
@@ -71,7 +71,7 @@ test("the page cannot be framed by another", async () => {
   expect(headers.get("content-security-policy")).toContain("frame-ancestors 'none'");
 });
 
-test("a foreign name that resolves to this machine is not served", async () => {
+test("a foreign host name that resolves to this machine is not served", async () => {
   const { port } = new URL(local.url);
   for (const [host, status] of [
     [`evil.example:${port}`, 421],
@@ -123,7 +123,7 @@ test("an allowed origin has its preflights answered, and may read answers and er
   expect((await preflight(local, page)).headers.get("access-control-allow-origin")).toBeNull();
 });
 
-test("the key is required after the preflight, with the scheme in any case, whatever its characters", async () => {
+test("the key is required after the preflight, with the scheme in any case and any characters in the key", async () => {
   const preflighted = await preflight(locked, page);
   expect([preflighted.status, preflighted.headers.get("access-control-allow-origin")]).toEqual([204, "*"]);
   for (const scheme of ["Bearer", "bearer", "BEARER"])
@@ -137,7 +137,7 @@ test("the key is required after the preflight, with the scheme in any case, what
     const response = await post(locked, { Authorization: wrong, Origin: page });
     expect([wrong, response.status]).toEqual([wrong, 401]);
     expect(response.headers.get("www-authenticate")).toBe("Bearer");
-    // A page can read why.
+    // The page can read the reason.
     expect(response.headers.get("access-control-allow-origin")).toBe("*");
   }
 });

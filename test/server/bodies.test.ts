@@ -53,7 +53,7 @@ test("a small body that inflates beyond the limit is rejected", async () => {
       `body: more than ${bodyBytes} bytes`,
     ]);
   }
-  // A body that fits is accepted, though it is larger than when it was sent.
+  // A body within the limit is accepted after inflation.
   const fits = JSON.stringify({ prompt: "x", max_tokens: 1, user: "x".repeat(bodyBytes - 100) });
   expect((await post(new Uint8Array(gzipSync(fits)), "gzip")).status).toBe(200);
 });

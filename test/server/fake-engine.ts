@@ -22,7 +22,7 @@ export class FakeEngine implements Engine {
   /** The requests so far. */
   readonly requests: Request[] = [];
   active = 0;
-  /** What it waits for before each token. */
+  /** Awaited before each token. */
   gate: Promise<void> = Promise.resolve();
 
   constructor(script: Script, vocabularySize: number) {

@@ -6,17 +6,15 @@ import type { CompletionCreateParamsNonStreaming } from "openai/resources/comple
 import type { ChatCompletionCreateParamsNonStreaming } from "openai/resources/chat/completions";
 import { document } from "../../server/document.ts";
 import { chatFields, completionFields, messageFields, sharedFields } from "../../server/fields.ts";
-import { demoModel } from "../close.ts";
-import { copyFolder, type Folder } from "../folder.ts";
-import { type Serving, serving } from "./serving.ts";
+import { type Folder } from "../folder.ts";
+import { type Serving, createVariant, serving } from "./serving.ts";
 
 let server: Serving;
 let folder: Folder;
 let client: OpenAI;
 beforeAll(async () => {
-  folder = copyFolder(demoModel("pocket-llama"));
   const template = "{{ bos_token }}{% for m in messages %}{{ m.content }}\n{% endfor %}";
-  await Bun.write(`${folder.path}/chat_template.jinja`, template);
+  folder = await createVariant({ "chat_template.jinja": template });
   server = await serving({ folder: folder.path });
   client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "any", maxRetries: 0 });
 });
@@ -99,7 +97,7 @@ const everyParameter = {
   } satisfies Required<ChatCompletionCreateParamsNonStreaming>,
 };
 
-test("every parameter of the official client is accepted at the value that has no effect", async () => {
+test("every parameter of the official client is accepted at its neutral value", async () => {
   const plain = await client.completions.create({ ...completion, model: "any" });
   const full = await client.completions.create(everyParameter.completion);
   expect(full.choices).toEqual(plain.choices);
@@ -160,7 +158,7 @@ test("unsupported fields may be null or at the table's values, in any combinatio
   }
 });
 
-test("any other value of them is rejected by the field's name, with the accepted values", async () => {
+test("their other values are rejected by field name, with the accepted values", async () => {
   for (const [path, body, fields] of routes)
     for (const [name, { support, schema }] of Object.entries(fields)) {
       if (support !== "no-op values only") continue;

@@ -1,4 +1,4 @@
-/** Answers to requests for texts, of an engine whose texts are known. */
+/** Completions and chat answers of an engine with known texts. */
 import { describe, expect, test } from "bun:test";
 import { fakeServer } from "./fake-engine.ts";
 
@@ -28,7 +28,7 @@ describe("a completion", () => {
     });
   });
 
-  test("is streamed: a part per token, then the usage if it is wanted, then [DONE]", async () => {
+  test("is streamed: a part per token, then the usage if requested, then [DONE]", async () => {
     const { events } = await fakeServer(text);
     const stream = await events(completions, {
       prompt: "Look:",
@@ -60,7 +60,7 @@ describe("a completion", () => {
     expect(engine.requests.map(({ sampling }) => sampling.temperature)).toEqual([0.5, 0.5, 0.5, 0.5]);
   });
 
-  test("ends before a stop string, of which nothing is sent, and names it", async () => {
+  test("ends before a stop string, sends none of it, and names it", async () => {
     const { json, events } = await fakeServer(text);
     const body = { prompt: "Look:", stop: ["a is", "never"], logprobs: 0 };
     const { choices } = await json(completions, body);
@@ -71,7 +71,7 @@ describe("a completion", () => {
     expect(stream.at(-1)).toMatchObject({ finish_reason: "stop", stop_reason: "a is" });
   });
 
-  test("ends at its token limit, at a token that the request names, and past the model's own end", async () => {
+  test("ends at its token limit or at a stop token of the request, ignoring the model's own end if asked", async () => {
     const { json, engine, model } = await fakeServer(text);
     const limited = await json(completions, { prompt: "Look:", max_tokens: 2 });
     expect(limited.choices[0]).toMatchObject({ text: " the sea", finish_reason: "length" });
@@ -98,7 +98,7 @@ describe("a completion", () => {
     });
   });
 
-  test("echoes its prompt, scored if log-probabilities are wanted, also without any token", async () => {
+  test("echoes its prompt, scored if log-probabilities are requested, even without generating", async () => {
     const { json, engine } = await fakeServer(text);
     const echo = await json(completions, { prompt: "Look:", max_tokens: 1, echo: true });
     expect(echo.choices[0].text).toBe("Look: the");
@@ -132,7 +132,7 @@ describe("a chat's answer", () => {
     expect(engine.requests[0]).toMatchObject({ stopIds: [7], maxTokens: 62 });
   });
 
-  test("is streamed: for each choice the role alone, then a part per token", async () => {
+  test("is streamed: the role for each choice, then a part per token", async () => {
     const { events } = await fakeServer(text, { settings: chatSettings });
     const stream = await events(chat, { messages, n: 2, max_tokens: 2 });
     expect(stream.pop()).toBe("[DONE]");
@@ -145,7 +145,7 @@ describe("a chat's answer", () => {
     expect(new Set(stream.map(({ object }) => object))).toEqual(new Set(["chat.completion.chunk"]));
   });
 
-  test("names what ended it in whole answers, and has log-probabilities with bytes", async () => {
+  test("names its stop reason in whole answers, and has log-probabilities with bytes", async () => {
     const { json, events } = await fakeServer(text, { settings: chatSettings });
     const body = { messages, stop: " is", logprobs: true, top_logprobs: 1 };
     const [choice] = (await json(chat, body)).choices;
@@ -163,7 +163,7 @@ describe("a chat's answer", () => {
   });
 });
 
-test("what a request leaves out of sampling is the model's own; the model may also be greedy by itself", async () => {
+test("omitted sampling fields take the model's defaults, which may be greedy", async () => {
   const generation = { endIds: [9], doSample: true, temperature: 0.7, topK: -1, topP: 0.9 };
   const { json, engine, model } = await fakeServer(text, { settings: { generation } });
   await json(completions, { prompt: "Look:", top_p: 0.5 });

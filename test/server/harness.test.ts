@@ -10,7 +10,7 @@ interface Logprobs {
 
 const fixture = await Bun.file(join(import.meta.dir, "../fixtures/harness/requests.json")).json();
 
-test("log-likelihoods match a direct forward pass, greedy flags are exact, arrays have the lengths it expects", async () => {
+test("log-likelihoods match a direct forward pass, greedy flags are exact, arrays have the expected lengths", async () => {
   await using server = await serving();
   const ask = async (request: object) => {
     const body = JSON.stringify(request);

@@ -1,17 +1,13 @@
-/** The server around its texts: rejected requests, failures, and that capacity is always released. */
+/** The HTTP server with a fake engine: rejected requests, failures, and released capacity. */
 import { describe, expect, spyOn, test } from "bun:test";
 import { gzipSync } from "node:zlib";
 import { fakeServer } from "./fake-engine.ts";
+import { until } from "../until.ts";
 
 const completions = "/v1/completions";
 const text = " the sea is wide";
 const body = { prompt: "Look:" };
 const aborted = AbortSignal.abort();
-
-/** Waits for a condition that other work brings about, without a clock. */
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
-}
 
 /** Holds the engine before its next token, until the returned function is called. */
 function hold({ engine }: Awaited<ReturnType<typeof fakeServer>>): () => void {
@@ -35,7 +31,7 @@ describe("capacity", () => {
     expect(server.model.capacity.inFlight).toBe(0);
   });
 
-  test("more texts than it can ever hold are a 400, by the field that asks for them", async () => {
+  test("more texts than the capacity are a 400 that names the field", async () => {
     const { post } = await fakeServer(text, { maxTexts: 2 });
     for (const [field, more] of [
       ["n", { n: 3 }],
@@ -181,7 +177,7 @@ describe("a body", () => {
     expect(engine.requests.length).toBe(0);
   });
 
-  test("is limited in size as sent, with or without a length, and as it inflates", async () => {
+  test("is limited in size as sent, with or without a length, and inflated", async () => {
     const { app, post } = await fakeServer(text, { maxBodyBytes: 100 });
     const long = JSON.stringify({ ...body, user: "x".repeat(200) });
     expect((await post(completions, long)).status).toBe(413);
@@ -202,7 +198,7 @@ describe("a body", () => {
     expect(compressed.status).toBe(413);
   });
 
-  test("that is late gets a 408", async () => {
+  test("that arrives late gets a 408", async () => {
     const { app } = await fakeServer(text, { bodyTimeout: 1 });
     const stalled = new ReadableStream({ start: (controller) => controller.enqueue(Buffer.from("{")) });
     const response = await app.request(completions, { method: "POST", body: stalled });
@@ -263,7 +259,7 @@ describe("/openapi.json", () => {
   });
 });
 
-test("a model is found by its name, also if that has a slash", async () => {
+test("a model is found by its name, even with a slash", async () => {
   const { app } = await fakeServer(text, { settings: { name: "org/name" } });
   for (const [path, status] of [
     ["/v1/models/org/name", 200],
@@ -273,7 +269,7 @@ test("a model is found by its name, also if that has a slash", async () => {
     expect([path, (await app.request(path)).status]).toEqual([path, status]);
 });
 
-test("metrics count answers by route and status, and texts that wait", async () => {
+test("metrics count answers by route and status, and waiting texts", async () => {
   const server = await fakeServer(text, { maxTexts: 2 });
   const metrics = async () => (await server.app.request("/metrics")).text();
   const resume = hold(server);

@@ -7,7 +7,7 @@ const clients = 32;
 const [requestsEach, different] = [8, 30];
 const words = "And the sea whale God said people of United States ship Lord".split(" ");
 
-/** The request of a number, with a seed of its own. */
+/** The n-th request, with its own seed. */
 function createRequest(number: number) {
   const random = splitmix32(number);
   const length = 1 + Math.floor(random() ** 3 * 150);

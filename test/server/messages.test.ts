@@ -1,9 +1,7 @@
 /** Messages as clients send them back, and how templates render them. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import OpenAI, { BadRequestError } from "openai";
-import { demoModel } from "../close.ts";
-import { copyFolder } from "../folder.ts";
-import { serving } from "./serving.ts";
+import { createVariant, serving } from "./serving.ts";
 
 const named =
   "{{ bos_token }}{% for m in messages %}{{ m.role }}{% if m.name %} {{ m.name }}{% endif %}: {{ m.content }}\n{% endfor %}";
@@ -15,8 +13,7 @@ const knowing =
 
 /** A server of a model with this template, and the official client. */
 async function chatting(template: string) {
-  const folder = copyFolder(demoModel("pocket-llama"));
-  await Bun.write(`${folder.path}/chat_template.jinja`, template);
+  const folder = await createVariant({ "chat_template.jinja": template });
   const server = await serving({ folder: folder.path, slots: 2 });
   const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "any", maxRetries: 0 });
   return {
@@ -50,7 +47,7 @@ afterAll(async () => {
 
 const user = { role: "user", content: "And God said" };
 
-test("an answer may be sent back as it was received, with whatever clients and servers add to it", async () => {
+test("an answer can be sent back as received, with the fields that clients and servers add", async () => {
   const { choices } = await chat.answer([user]);
   const again = { role: "user", content: "And then" };
   const expected = await chat.answer([
@@ -70,10 +67,10 @@ test("an answer may be sent back as it was received, with whatever clients and s
   for (const variant of variants)
     expect((await chat.answer([user, variant, again])).choices).toEqual(expected.choices);
 
-  const silent = await chat.answer([user, { role: "assistant", content: "" }, again]);
+  const empty = await chat.answer([user, { role: "assistant", content: "" }, again]);
   for (const variant of [{ content: null }, {}, { content: [] }])
     expect((await chat.answer([user, { role: "assistant", ...variant }, again])).choices).toEqual(
-      silent.choices,
+      empty.choices,
     );
 });
 
@@ -110,7 +107,7 @@ test("developer becomes system unless the template knows the role", async () => 
   expect(developer.usage!.prompt_tokens).toBeGreaterThan(system.usage!.prompt_tokens);
 });
 
-test("a template's refusal is reported in its own words, without the server's paths", async () => {
+test("a template's exception is reported in its own words, without the server's paths", async () => {
   const error = await strictChat.answer([{ role: "critic", content: "x" }]).catch((e: BadRequestError) => e);
   expect(error).toBeInstanceOf(BadRequestError);
   const { message, code } = error as BadRequestError;
@@ -119,7 +116,7 @@ test("a template's refusal is reported in its own words, without the server's pa
   expect(message).not.toContain("/");
 });
 
-test("each choice of a streamed answer begins with the role alone; log-probabilities are sent once", async () => {
+test("each choice of a streamed answer begins with only the role; log-probabilities are sent once", async () => {
   const options = { n: 2, logprobs: true, top_logprobs: 1, max_tokens: 6 };
   const whole = await chat.answer([user], options);
   const chunks: OpenAI.ChatCompletionChunk[] = [];

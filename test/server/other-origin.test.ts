@@ -19,7 +19,7 @@ describe.skipIf(!executablePath)("a page of another origin", () => {
     server = await serving({ slots: 1 }, { origins: [`http://localhost:${site.port}`] });
     browser = await chromium.launch({
       executablePath: executablePath!,
-      // A name that its owner resolves to the visitor's own machine.
+      // A name whose owner resolves it to the visitor's own machine.
       args: ["--no-sandbox", "--host-resolver-rules=MAP evil.example 127.0.0.1"],
       headless: true,
     });
@@ -60,7 +60,7 @@ describe.skipIf(!executablePath)("a page of another origin", () => {
     headers: { "Content-Type": "application/json", Authorization: "Bearer any" },
   };
 
-  test("can use the server neither without reading the answer nor by DNS rebinding", async () => {
+  test("cannot use the server blindly or by DNS rebinding", async () => {
     const before = server.model.engine.statistics.promptTokens;
     const completions = `${server.url}/v1/completions`;
     const other = `http://127.0.0.1:${site.port}`;

@@ -2,9 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { type Browser, type BrowserContextOptions, type Page, chromium } from "playwright-core";
-import { demoModel } from "../close.ts";
-import { copyFolder } from "../folder.ts";
-import { type Serving, serving } from "./serving.ts";
+import { type Serving, createVariant, serving } from "./serving.ts";
 
 const executablePath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(
   (path) => existsSync(path),
@@ -178,15 +176,14 @@ describe.skipIf(!executablePath)("the page", () => {
   });
 
   test("with a chat template, sends the conversation so far, until a new chat", async () => {
-    using folder = copyFolder(demoModel("pocket-llama"));
     const template =
       "{% for m in messages %}{% if m.content == 'no' %}{{ raise_exception('not that') }}{% endif %}{{ m.content }}\n{% endfor %}";
-    await Bun.write(`${folder.path}/chat_template.jinja`, template);
+    using folder = await createVariant({ "chat_template.jinja": template });
     await using chat = await serving({ folder: folder.path });
     const { page: own, finished: done } = await open(browser, chat.url);
     await own.locator("#modes").waitFor();
     await own.fill('[name="max_tokens"]', "8");
-    const say = async (text: string) => {
+    const send = async (text: string) => {
       await own.fill("#prompt", text);
       const asked = own.waitForRequest(/chat/);
       await own.keyboard.press("Control+Enter");
@@ -194,10 +191,10 @@ describe.skipIf(!executablePath)("the page", () => {
       return (await asked).postDataJSON();
     };
     const answer = (nth: number) => own.locator(".entry:not(.user) .body").nth(nth).textContent();
-    expect((await say("And God said")).messages).toEqual([{ role: "user", content: "And God said" }]);
+    expect((await send("And God said")).messages).toEqual([{ role: "user", content: "And God said" }]);
     const first = await answer(0);
     await own.fill("#system", "Be brief.");
-    expect((await say("And then?")).messages).toEqual([
+    expect((await send("And then?")).messages).toEqual([
       { role: "system", content: "Be brief." },
       { role: "user", content: "And God said" },
       { role: "assistant", content: first },
@@ -206,13 +203,13 @@ describe.skipIf(!executablePath)("the page", () => {
     await own.hover("#conversation .token >> nth=-2");
     expect(await own.locator("#candidates .chosen").count()).toBe(1);
     // A rejected message can be edited and sent again.
-    await say("no");
+    await send("no");
     expect(await own.innerText("#error")).toEndWith("not that");
     expect(await own.inputValue("#prompt")).toBe("no");
     expect(await own.locator(".entry").count()).toBe(4);
     await own.click("#clear");
     await own.fill("#system", "");
-    expect((await say("Again")).messages).toEqual([{ role: "user", content: "Again" }]);
+    expect((await send("Again")).messages).toEqual([{ role: "user", content: "Again" }]);
     await own.check('[value="text"]');
     expect(await own.innerText("#prompt-label")).toBe("Prompt");
     await own.context().close();

@@ -1,7 +1,8 @@
-/** A server in this process, with a model in its worker. */
+/** @file A server in this process, with a model in its worker. */
 import { type AppOptions, createApp } from "../../server/app.ts";
 import { ModelService, type ModelServiceOptions } from "../../server/model-service.ts";
 import { demoModel } from "../close.ts";
+import { type Folder, copyFolder } from "../folder.ts";
 
 export interface Serving extends AsyncDisposable {
   readonly url: string;
@@ -40,4 +41,15 @@ export async function serving(
       await model.close();
     },
   };
+}
+
+/** A copy of pocket-llama with other files. */
+export async function createVariant(files: Readonly<Record<string, object | string>>): Promise<Folder> {
+  const folder = copyFolder(demoModel("pocket-llama"));
+  for (const [name, content] of Object.entries(files))
+    await Bun.write(
+      `${folder.path}/${name}`,
+      typeof content === "string" ? content : JSON.stringify(content),
+    );
+  return folder;
 }

@@ -53,7 +53,7 @@ test("a signal, even twice at once, lets active texts end and rejects new ones",
   expect(await server.exited).toBe(0);
 });
 
-test("texts that are still active after the grace period are cut off", async () => {
+test("texts still active after the grace period are cut off", async () => {
   const { server, untilOutput, ends } = await busyServer(15, "--grace", "0");
   server.kill("SIGTERM");
   await untilOutput(/stopping/);

@@ -1,9 +1,8 @@
-/** What ends a text, and how it reads: the same whole and streamed, with offsets that index it. */
+/** Where texts end, and that they are the same whole and streamed, with offsets into the text. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { demoModel } from "../close.ts";
-import { copyFolder } from "../folder.ts";
-import { type Serving, serving } from "./serving.ts";
+import { type Serving, createVariant, serving } from "./serving.ts";
 
 interface Choice {
   readonly text: string;
@@ -46,14 +45,6 @@ async function answer({ url }: Serving, request: object) {
   return choices[0];
 }
 
-/** pocket-llama with other files. */
-async function variant(files: Readonly<Record<string, object | string>>) {
-  const folder = copyFolder(demoModel("pocket-llama"));
-  for (const [name, content] of Object.entries(files))
-    await Bun.write(join(folder.path, name), typeof content === "string" ? content : JSON.stringify(content));
-  return folder;
-}
-
 let plain: Serving;
 beforeAll(async () => {
   plain = await serving();
@@ -68,7 +59,7 @@ const cutOff = {
   logit_bias: { 243: 100, 162: 70, 155: 45, 131: 25 },
 };
 
-test("a text that ends inside a character is the same whole, streamed, after its prompt, and before a stop string", async () => {
+test("a text that ends inside a character is the same whole, streamed, echoed, and before a stop string", async () => {
   for (const stream of [false, true]) {
     expect((await complete(plain, cutOff, stream)).text).toBe("😀\uFFFD");
     expect((await complete(plain, { ...cutOff, echo: true, logprobs: 1 }, stream)).text).toBe("hi😀\uFFFD");
@@ -85,7 +76,7 @@ test("a text that ends inside a character is the same whole, streamed, after its
   expect(await response.json()).toEqual({ prompt: "😀\uFFFD" });
 });
 
-test("a character that is begun by a prompt of ids and completed by its text appears once", async () => {
+test("a character started by the prompt's ids and completed by the text appears once", async () => {
   const rest = { max_tokens: 2, repetition_penalty: 10, logit_bias: { 155: 100, 131: 70 } };
   const prompt = [1, 243, 162];
   for (const stream of [false, true])
@@ -94,7 +85,7 @@ test("a character that is begun by a prompt of ids and completed by its text app
   expect((await complete(plain, { prompt, echo: true, max_tokens: 0 })).text).toBe("\uFFFD");
 });
 
-test("text_offset is where a token begins in the choice's text", async () => {
+test("text_offset is a token's start in the choice's text", async () => {
   const echo = { echo: true, logprobs: 1, max_tokens: 4 };
   const begun = await complete(plain, { ...echo, prompt: "And God said" });
   expect(begun.logprobs!.tokens.slice(0, 4)).toEqual(["<s>", " And", " God", " said"]);
@@ -131,13 +122,13 @@ test("text_offset is where a token begins in the choice's text", async () => {
   );
 });
 
-test("every end token of the model's settings ends a text, and is not part of it", async () => {
+test("every end token in the model's settings ends a text, and is not part of it", async () => {
   const whole = await complete(plain, { prompt: "And God said", max_tokens: 20, logprobs: 0 });
   const { tokens, text_offset } = whole.logprobs!;
-  // One that did not occur before.
+  // A token that did not occur before.
   const at = tokens.findLastIndex((token, i) => tokens.indexOf(token) === i);
   const end = plain.model.tokenizer.vocabulary.tokens.indexOf(tokens[at].replace(" ", "▁"));
-  using folder = await variant({ "generation_config.json": { eos_token_id: [2, end] } });
+  using folder = await createVariant({ "generation_config.json": { eos_token_id: [2, end] } });
   for (const generationConfig of ["auto", "off"] as const) {
     await using server = await serving({ folder: folder.path, generationConfig });
     for (const stream of [false, true])
@@ -149,7 +140,7 @@ test("every end token of the model's settings ends a text, and is not part of it
   }
 });
 
-test("an answer ends with the token that the template puts after answers", async () => {
+test("an answer ends at the token that the template puts after answers", async () => {
   const template = "{% for m in messages %}{{ '<s>' + m.content + '\\n<|end|>\\n' }}{% endfor %}";
   const { chat_template: _, ...settings } = await Bun.file(
     join(demoModel("pocket-llama"), "tokenizer_config.json"),
@@ -159,7 +150,7 @@ test("an answer ends with the token that the template puts after answers", async
     3000,
     Object.keys(tokenizer.model.vocab).find((token) => tokenizer.model.vocab[token] === 3000)!,
   ];
-  using folder = await variant({
+  using folder = await createVariant({
     "chat_template.jinja": template.replace("<|end|>", name),
     "tokenizer_config.json": settings,
     "tokenizer.json": {
@@ -181,7 +172,7 @@ test("an answer ends with the token that the template puts after answers", async
   await using server = await serving({ folder: folder.path });
   const request = { max_tokens: 10, logit_bias: { [id]: 100 } };
   expect(await answer(server, request)).toMatchObject({ message: { content: "" }, finish_reason: "stop" });
-  // A completion does not end there.
+  // Completions do not end at that token.
   expect(await complete(server, { prompt: "hi", ...request })).toMatchObject({ finish_reason: "length" });
 });
 
@@ -194,7 +185,7 @@ test("generation_config.json gives the sampling defaults, unless turned off", as
     top_p: 0.9,
     repetition_penalty: 1.3,
   };
-  using folder = await variant({ "generation_config.json": settings });
+  using folder = await createVariant({ "generation_config.json": settings });
   await using server = await serving({ folder: folder.path });
   const request = { prompt: "The sea", max_tokens: 20, seed: 7 };
   const { eos_token_id: _, do_sample: __, ...given } = settings;
@@ -209,7 +200,7 @@ test("generation_config.json gives the sampling defaults, unless turned off", as
   expect((await complete(off, asked)).text).toBe(
     (await complete(plain, { ...request, temperature: 1 })).text,
   );
-  using decided = await variant({
+  using decided = await createVariant({
     "generation_config.json": { do_sample: false, temperature: 0.7, top_k: -1 },
   });
   await using sure = await serving({ folder: decided.path });

@@ -4,7 +4,7 @@ import { align } from "../../streams/stages/align.ts";
 import { rows } from "../fusion/rows.ts";
 import { blockAt } from "./place.ts";
 
-test("each teacher is aligned from its own tokens, and measured by its nats in the unit, per byte, and at each token", async () => {
+test("each teacher is aligned from its own tokens, and measured in the unit, per byte and per token", async () => {
   const encoding = (...ends: number[]) => ({ ids: Int32Array.from(ends), ends: Int32Array.from(ends) });
   const scores = (...nll: number[]) => ({
     nll: Float32Array.from(nll),

@@ -45,10 +45,10 @@ const stateAt = (steps: number): RunState => ({
 });
 const save = (steps: number, keep = 2) =>
   writeCheckpoint(out, stateAt(steps), (path) => writeFile(path, `weights of step ${steps}`), keep);
-const find = (said: string[] = []) => findCheckpoint(out, (reason) => said.push(reason));
+const find = (notes: string[] = []) => findCheckpoint(out, (reason) => notes.push(reason));
 const weights = (steps: number) => join(out, `checkpoint-${steps}`, "state.safetensors");
 
-test("the newest of those that are kept is found, with its state and weights", async () => {
+test("the newest checkpoint is found, with its state and weights", async () => {
   for (const steps of [2, 4, 10]) await save(steps);
   expect(readdirSync(out).sort()).toEqual(["checkpoint-10", "checkpoint-4"]);
   expect(newestStep(out)).toBe(10);
@@ -62,13 +62,13 @@ test("a folder without checkpoints has none", async () => {
   expect(newestStep(join(out, "not there"))).toBeUndefined();
 });
 
-describe("a process that is killed while a checkpoint is written leaves one that is complete", () => {
+describe("a process killed while writing a checkpoint leaves a complete one", () => {
   const kept = async (steps: number, names: readonly string[]) => {
     expect((await find())?.state.resume.steps).toBe(steps);
     await removePartial(out);
     expect(readdirSync(out).sort()).toEqual([...names]);
     expect((await find())?.state.resume.steps).toBe(steps);
-    // And the next one can be written.
+    // The next checkpoint can be written.
     await save(9);
     expect((await find())?.state.resume.steps).toBe(9);
   };
@@ -88,7 +88,7 @@ describe("a process that is killed while a checkpoint is written leaves one that
     }
   });
 
-  test("between taking the place of the last one and removing the oldest", async () => {
+  test("between replacing the last one and removing the oldest", async () => {
     await save(2, 9);
     await save(4, 9);
     await save(6, 9);
@@ -104,7 +104,7 @@ describe("a process that is killed while a checkpoint is written leaves one that
   });
 });
 
-test("a failed write leaves nothing of itself, and those before as they were", async () => {
+test("a failed write leaves nothing behind, and earlier checkpoints unchanged", async () => {
   await save(2, 1);
   const failing = writeCheckpoint(
     out,
@@ -170,11 +170,11 @@ for (const [what, damage, message] of damages) {
     await save(2);
     await save(4);
     damage(join(out, "checkpoint-4"));
-    const said: string[] = [];
-    expect((await find(said))?.state.resume.steps).toBe(2);
-    expect(said).toEqual([expect.stringMatching(message)]);
-    expect(said[0]).toContain("resuming from step 2");
-    // The damaged one does not get in the way of later ones, even if only one is kept.
+    const notes: string[] = [];
+    expect((await find(notes))?.state.resume.steps).toBe(2);
+    expect(notes).toEqual([expect.stringMatching(message)]);
+    expect(notes[0]).toContain("resuming from step 2");
+    // The damaged one does not block later ones, even if only one is kept.
     await save(3, 1);
     expect((await find())?.state.resume.steps).toBe(3);
     await save(4, 1);
@@ -183,7 +183,7 @@ for (const [what, damage, message] of damages) {
   });
 }
 
-test("a checkpoint of another version is refused and kept, whatever else there is", async () => {
+test("a checkpoint of another version is refused and kept, even beside a valid one", async () => {
   await save(2);
   for (const [steps, version, got] of [
     [4, undefined, "1"],
@@ -200,7 +200,7 @@ test("a checkpoint of another version is refused and kept, whatever else there i
   }
 });
 
-test("a limit in the middle of a write is an error, not a short file", async () => {
+test("a size limit hit in the middle of a write is an error, not a short file", async () => {
   const module = new URL("../../src/weights/safetensors.ts", import.meta.url).pathname;
   const script = `
     import { writeSafetensors } from ${JSON.stringify(module)};

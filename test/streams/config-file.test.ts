@@ -1,18 +1,16 @@
-/** What is wrong with a configuration is told all at once, each mistake with its place and what was meant. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+/** All mistakes of a configuration are reported at once, each with its place and a suggestion. */
+import { expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { Config } from "../../streams/config/config.ts";
 import { type Assignment, readConfig, readExperiment } from "../../streams/config/config-file.ts";
+import { useFolder } from "../folder.ts";
+import { demo } from "./small-run.ts";
 
-let folder: string;
-beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-config-"))));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 
 const good = "target: model\ndata: { files: [a.jsonl] }\ntrain: { steps: 3 }\nout: out\n";
-const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
 
 function write(text: string): string {
   writeFileSync(join(folder, "my.yaml"), text);
@@ -64,7 +62,7 @@ out: null
   ]);
 });
 
-test("a misspelt key is not also one that is missing; one that is missing has the place of what is above", () => {
+test("a misspelt key is not also reported missing; a missing key has its parent's place", () => {
   expect(refuse(good.replace("train", "trian"))).toEqual([
     "my.yaml:3:1: trian: there is no such setting; did you mean train?",
   ]);
@@ -123,7 +121,7 @@ test("a mistake in an option is reported for the option, not for the file", () =
   }
 });
 
-test("one file or source may stand where there may be several; paths are of the file, or of the option's user", () => {
+test("one file or source is a list of one; paths are relative to the file, or to the working directory in options", () => {
   const config = readConfig(write(good.replace("[a.jsonl]", "a.jsonl")), [
     "sources=models/b",
     "evaluate.files=c.txt",
@@ -133,7 +131,7 @@ test("one file or source may stand where there may be several; paths are of the 
   expect(config.evaluate?.files).toEqual([join(process.cwd(), "c.txt")]);
 });
 
-test("an experiment's mistakes have the place of the arm that they are in, or of what all have in common", () => {
+test("an experiment's mistakes have the place of their arm, or of the common settings", () => {
   const text = `${good}seeds: [1]\narms:\n  a: null\n  b:\n    fusion:\n      lamda: 1\n`;
   expect(() => readExperiment(write(text))).toThrow(
     `${folder}/my.yaml:10:7: arms.b: fusion.lamda: there is no such setting`,
@@ -143,7 +141,7 @@ test("an experiment's mistakes have the place of the arm that they are in, or of
   ).toThrow(`${folder}/my.yaml:3:10: arms.a: train.steps: expected a number above 0, got 0`);
 });
 
-test("an alignment is its kind, with settings of that kind only, or its kind alone where their defaults do", () => {
+test("an alignment is a kind with its own settings, or just the kind", () => {
   const read = (fusion: string, ...assignments: string[]) =>
     readConfig(write(`${good}fusion: ${fusion}\n`), assignments).fusion;
   const tokens = { kind: "tokens", map: "minED", matchEnds: true, fallback: "none", duplicates: "sum" };
@@ -182,7 +180,7 @@ test("another kind replaces a recipe's settings, the same kind changes them", ()
   expect(read("fusion.align={kind: tokens, map: statistical}").align).toMatchObject(map);
 });
 
-test("a setting of an earlier version is refused in one line, with what it is now", () => {
+test("a setting of an earlier version is refused in one line with its new name", () => {
   const old =
     "fusion: { align: soft, map: exact, fallback: next, duplicates: first, matchEnds: false, unit: token }";
   expect(refuse(`${good}${old}`)).toEqual([

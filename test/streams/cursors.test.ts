@@ -17,7 +17,7 @@ const data = fc.record({
   seed: fc.nat(1000),
 });
 
-/** What files of such lines give, in the order of the files. */
+/** The documents of such files, in file order. */
 function listDocuments(files: readonly (readonly string[])[], epochs: number) {
   return Array.from({ length: epochs }, (_, epoch) =>
     files.flatMap((lines, file) =>
@@ -28,7 +28,7 @@ function listDocuments(files: readonly (readonly string[])[], epochs: number) {
   ).flat();
 }
 
-test("documents come from all files, once per epoch, and reading resumes from any of them", async () => {
+test("documents come from all files, once per epoch, and reading resumes at any of them", async () => {
   await fc.assert(
     fc.asyncProperty(data, async ({ files, epochs, window, seed }) => {
       const writeLine = (line: string, file: number, row: number) =>
@@ -48,7 +48,7 @@ test("documents come from all files, once per epoch, and reading resumes from an
       const plain = await Array.fromAsync(read(options));
       expect(plain.map(({ id, cursor }) => ({ id, cursor }))).toEqual(listDocuments(files, epochs));
       const all = await from(firstCursor);
-      // Each window is of one time through the data, and has the documents that it has unshuffled.
+      // Each window stays within an epoch, and has the same documents as unshuffled.
       for (let epoch = 0, from = 0; epoch < epochs; epoch++) {
         const end = from + plain.filter(({ cursor }) => cursor.epoch === epoch).length;
         for (; from < end; from = Math.min(end, from + (window || end))) {
@@ -64,7 +64,7 @@ test("documents come from all files, once per epoch, and reading resumes from an
   );
 });
 
-test("each time through the data, and each window, has an order of its own", async () => {
+test("each epoch and each window has its own order", async () => {
   const rows = Array.from({ length: 40 }, (_, row) => JSON.stringify({ text: `${row}` }));
   using folder = createFolder({ "a.jsonl": rows.join("\n"), "b.jsonl": rows.join("\n") });
   const files = ["a", "b"].map((name) => join(folder.path, `${name}.jsonl`));

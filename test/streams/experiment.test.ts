@@ -1,7 +1,6 @@
 /** Experiments and inspections with the demo's models, made small. */
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { afterEach, expect, test } from "bun:test";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { liveWorkers } from "../../src/onnx/worker.ts";
 import { readConfig, readExperiment } from "../../streams/config/config-file.ts";
@@ -10,12 +9,11 @@ import { page } from "../../streams/experiment/page.ts";
 import { plot } from "../../streams/experiment/plot.ts";
 import { differences, table } from "../../streams/experiment/table.ts";
 import { run } from "../../streams/run/run.ts";
+import { useFolder } from "../folder.ts";
 
 const root = join(import.meta.dir, "../..");
 const demo = join(root, "demo");
-let folder: string;
-beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-experiment-"))));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 afterEach(() => expect(liveWorkers.size).toBe(0));
 
 const common = `
@@ -39,7 +37,7 @@ arms:
   fusellm: { recipe: fusellm }
 `;
 
-test("an arm ends as a run of its own does, and the text is the same for all", async () => {
+test("an arm ends like a separate run, and the text is the same for all", async () => {
   const path = join(folder, "experiment.yaml");
   writeFileSync(path, `${common}out: ${folder}/out\n${arms}`);
   const read = readExperiment(path);
@@ -57,7 +55,7 @@ test("an arm ends as a run of its own does, and the text is the same for all", a
     "average of all",
   ]);
   expect(results.outcomes.map(({ fusion }) => Object.keys(fusion.teachers).length)).toEqual([0, 3, 1, 3]);
-  // A run without teachers splits text by the target's tokens alone, so its blocks differ.
+  // A run without teachers splits text by the target's tokens only, so its blocks differ.
   for (const arm of ["fused", "fusellm"]) {
     const config = read.arms.find(([name]) => name === arm)![1];
     const { bitsPerByte } = await run({ ...config, out: join(folder, arm) });
@@ -70,7 +68,7 @@ test("an arm ends as a run of its own does, and the text is the same for all", a
   }
 });
 
-test("the command writes a table, a plot and a page, and continues with the missing seeds", async () => {
+test("the command writes a table, a plot and a page, and resumes with the missing seeds", async () => {
   const path = join(folder, "command.yaml");
   writeFileSync(path, `${common}out: ${folder}/command\n${arms.split("\n").slice(0, 5).join("\n")}`);
   const command = (...args: string[]) =>
@@ -97,7 +95,7 @@ test("the command writes a table, a plot and a page, and continues with the miss
   expect(other.exitCode).toBe(1);
 });
 
-test("arms that would not see the same text are refused, and a setting that is not there", () => {
+test("arms that would see different text are refused, and so are unknown settings", () => {
   const refuse = (yaml: string) => {
     const path = join(folder, "bad.yaml");
     writeFileSync(path, `${common}out: ${folder}/bad\nseeds: [1]\narms:\n  a: {}\n  b: ${yaml}\n`);
@@ -107,7 +105,7 @@ test("arms that would not see the same text are refused, and a setting that is n
   expect(refuse("{ fusion: { lambda: 1 } }")).toThrow("arms.b: fusion.lambda: there is no such setting");
 });
 
-test("a recipe is below what a configuration says itself, and above the defaults", () => {
+test("a recipe overrides the defaults, and the configuration overrides the recipe", () => {
   const path = join(folder, "recipe.yaml");
   writeFileSync(path, `${common}out: ${folder}/recipe\nrecipe: fusellm\nfusion: { lmWeight: 0.5 }\n`);
   const { fusion, pack } = readConfig(path);
@@ -170,7 +168,7 @@ test("an arm uses only its own sources, even if another arm has a source in the 
   ]);
 });
 
-test("plot and page take names as text", () => {
+test("plot and page escape names", () => {
   for (const text of [plot(results, "CLM"), page(results, "CLM", "bun run <x>")]) {
     expect(text).not.toContain("<b>");
     expect(text).toContain("&lt;b&gt;");

@@ -1,18 +1,18 @@
-/** An inspection shows the teachers' own predictions, and nothing that was added to them. */
+/** An inspection shows the teachers' own predictions, and nothing added to them. */
 import { beforeAll, expect, test } from "bun:test";
 import { readConfig } from "../../streams/config/config-file.ts";
 import { page } from "../../streams/inspect/page.ts";
 import { terminalTable } from "../../streams/inspect/terminal-table.ts";
 import { type Inspection, inspect } from "../../streams/inspect/inspect.ts";
+import { demo } from "./small-run.ts";
 
-const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
 const text = "And God said, Let there be light: and there was light.";
 const found = (...settings: string[]) => inspect(readConfig(demo, settings), text, 100);
 
 let byText: Inspection;
 beforeAll(async () => void (byText = await found()), 60_000);
 
-test("each teacher's probabilities and what none of its candidates has sum to 1", () => {
+test("each teacher's candidates and the rest sum to 1", () => {
   expect(byText.tokens.length).toBeGreaterThan(10);
   for (const { teachers } of byText.tokens)
     for (const { candidates, rest } of teachers) {
@@ -23,22 +23,22 @@ test("each teacher's probabilities and what none of its candidates has sum to 1"
 });
 
 test("a teacher's own predictions do not depend on the tail, the temperature or the fusion rule", async () => {
-  const saidIn = ({ tokens }: Inspection) =>
+  const listCandidates = ({ tokens }: Inspection) =>
     tokens.map(({ teachers }) => teachers.map(({ candidates }) => candidates));
   const others = await found("fusion.tail=renormalize", "fusion.temperature=2", "fusion.method=avgCE");
-  expect(saidIn(others)).toEqual(saidIn(byText));
+  expect(listCandidates(others)).toEqual(listCandidates(byText));
   expect(others.tokens[3].fused).not.toEqual(byText.tokens[3].fused);
 });
 
-test("where a fallback speaks, the teacher is silent", async () => {
+test("where a fallback applies, the teacher has no candidates", async () => {
   const unlike = "Circumnavigators harpooned Zebulun's leviathans";
   const { tokens } = await inspect(readConfig(demo, ["recipe=fusellm"]), unlike, 100);
-  const silent = tokens.flatMap(({ teachers }) => teachers).filter(({ rest }) => rest === undefined);
-  expect(silent.length).toBeGreaterThan(0);
-  for (const { candidates } of silent) expect(candidates).toEqual([]);
+  const unaligned = tokens.flatMap(({ teachers }) => teachers).filter(({ rest }) => rest === undefined);
+  expect(unaligned.length).toBeGreaterThan(0);
+  for (const { candidates } of unaligned) expect(candidates).toEqual([]);
 });
 
-test("no number is above 100, in the terminal and on the page, and the text's part has a name of its own", () => {
+test("no percentage exceeds 100, in the terminal and on the page, and the text's share has its own name", () => {
   const table = terminalTable(byText, 200);
   const html = page(byText);
   const numbers = [
@@ -46,14 +46,14 @@ test("no number is above 100, in the terminal and on the page, and the text's pa
   ];
   expect(numbers.length).toBeGreaterThan(200);
   for (const [, number] of numbers) expect(Number(number)).toBeLessThanOrEqual(100);
-  // The second teacher does not list the token, and leaves it to the text.
+  // The token is not a candidate of the second teacher, so the text gets the rest.
   const [, line] = table.split("\n");
   expect(line).toMatch(/^·God .*·the 5 .* text 71 /);
   expect(html).toMatch(/<em>left to the text<\/em> 71\s*<\/div>/);
   for (const row of table.split("\n")) expect(Bun.stringWidth(row)).toBeLessThanOrEqual(200);
 });
 
-test("a token cannot command a terminal", () => {
+test("a token cannot send control codes to the terminal", () => {
   const view = { teachers: [], fused: [{ token: "\x1b[2J\r", probability: 1 }], truth: 1, token: "\x07" };
   const shown = terminalTable({ teachers: [], tail: "text", tokens: [view] }, 80);
   expect(shown).toContain("␇");

@@ -1,42 +1,32 @@
-/** The command `fuse` as a process that is stopped, or whose outputs go away. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+/** The command `fuse` as a process that is interrupted, or whose outputs are closed. */
+import { expect, test } from "bun:test";
+import { closeSync, existsSync, openSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { useFolder } from "../folder.ts";
+import { small } from "./small-run.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
-let folder: string;
-beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-interrupt-"))));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 
-const small = [
-  "device=cpu",
-  "blockSize=64",
-  "slack=16",
-  "pack.rowLength=64",
-  "train.rows=1",
-  "evaluate.bytesPerDomain=500",
-  "fusion.lmWeight=1",
-];
 const command = (out: string, ...more: string[]) => [
   process.execPath,
   "streams/commands/fuse.ts",
   "--json",
   "--out",
   join(folder, out),
-  ...[...small, ...more].flatMap((set) => ["--set", set]),
+  ...[...small, "train.rows=1", "fusion.lmWeight=1", ...more].flatMap((set) => ["--set", set]),
 ];
 
 /** Starts a run and waits for one of its events. */
 async function until(event: string, args: readonly string[]) {
   const child = Bun.spawn([...args], { cwd: root, stdout: "pipe", stderr: "pipe" });
   const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  for (let said = ""; !said.includes(`"event":"${event}"`);) {
+  for (let output = ""; !output.includes(`"event":"${event}"`);) {
     const { done, value } = await reader.read();
     if (done) throw new Error(await new Response(child.stderr).text());
-    said += value;
+    output += value;
   }
-  // Its further output must not fill the pipe.
+  // Drained, since a full pipe would block the process.
   void (async () => {
     while (!(await reader.read()).done);
   })();
@@ -59,13 +49,13 @@ for (const [signal, code] of [
     expect(existsSync(join(out, "run.lock"))).toBe(false);
   });
 
-test("a signal while models load ends the run, and nothing is reported that was not measured", async () => {
+test("a signal while models load ends the run, and nothing unmeasured is reported", async () => {
   const child = await until("loading", command("loading", "train.steps=3000"));
   child.kill("SIGINT");
   expect(await child.exited).toBe(130);
-  const said = await new Response(child.stderr).text();
-  expect(said).toContain("fuse: interrupted");
-  expect(said).not.toContain("--resume");
+  const stderr = await new Response(child.stderr).text();
+  expect(stderr).toContain("fuse: interrupted");
+  expect(stderr).not.toContain("--resume");
   expect(existsSync(join(folder, "loading", "model"))).toBe(false);
 });
 
@@ -79,7 +69,7 @@ test.if(existsSync("/dev/full"))("a standard output that is full is an error", a
   );
 });
 
-test("a standard error that nobody reads (any more) is no error: the result decides", async () => {
+test("a closed standard error is no error: the result decides", async () => {
   const args = command("unread", "train.steps=2").filter((arg) => arg !== "--json");
   const script = 'exec 3>&1; { "$@" 2>&1 >/dev/null; echo "exit $?" >&3; } | true';
   const shell = Bun.spawn(["sh", "-c", script, "sh", ...args], { cwd: root, stdout: "pipe" });

@@ -1,37 +1,20 @@
 /** What the numbers of a step mean. */
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { afterEach, expect, test } from "bun:test";
 import { join } from "node:path";
 import { liveWorkers } from "../../src/onnx/worker.ts";
-import { readConfig } from "../../streams/config/config-file.ts";
 import type { Progress } from "../../streams/run/run-log.ts";
-import { run } from "../../streams/run/run.ts";
+import { useFolder } from "../folder.ts";
+import { runSteps, smallConfig } from "./small-run.ts";
 
-const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
-let folder: string;
-beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-losses-"))));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 afterEach(() => expect(liveWorkers.size).toBe(0));
 
 async function firstStep(...settings: string[]): Promise<Progress> {
-  const steps: Progress[] = [];
-  const config = readConfig(demo, [
-    "device=cpu",
-    "blockSize=64",
-    "slack=14",
-    "pack.rowLength=64",
-    "train.rows=2",
-    "train.steps=1",
-    "evaluate.bytesPerDomain=300",
-    ...settings,
-    `out=${join(folder, "out")}`,
-  ]);
-  await run(config, { restart: true, listener: { step: (progress) => void steps.push(progress) } });
+  const { steps } = await runSteps(smallConfig(join(folder, "out"), "train.steps=1", ...settings));
   return steps[0];
 }
 
-test("the language-model loss is the mean nll per token, whatever is fused with whatever weights", async () => {
+test("the language-model loss is the mean nll per token, whatever the fusion", async () => {
   const plain = await firstStep("fusion.lmWeight=1");
   expect(plain.lmLoss).toBeCloseTo(plain.loss, 5);
   expect(plain.fusionLoss).toBeUndefined();

@@ -1,18 +1,16 @@
 /** The command as users run it: a process with arguments, an exit code and two streams. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { beforeAll, expect, test } from "bun:test";
+import { cpSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { useFolder } from "../folder.ts";
 
-let folder: string;
+const folder = useFolder();
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "tributary-main-"));
   for (const name of ["HOME", "TMPDIR", "XDG_CACHE_HOME"]) mkdirSync((home[name] = join(folder, name)));
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 const root = new URL("../..", import.meta.url).pathname;
-/** Where programs leave files; Bun's own transpiler cache is off. */
+/** Where programs write files; Bun's own transpiler cache is off. */
 const home: Record<string, string> = { BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0" };
 function fuse(...args: string[]) {
   const { exitCode, stdout, stderr } = Bun.spawnSync(
@@ -25,7 +23,7 @@ function fuse(...args: string[]) {
   return { exitCode, out: stdout.toString(), err: stderr.toString() };
 }
 
-test("--help teaches", () => {
+test("--help lists the options, files and signals", () => {
   const { exitCode, out } = fuse("--help");
   expect(exitCode).toBe(0);
   for (const word of ["--set path=value", "--max-steps N", "--resume", "summary.json", "Ctrl-C"])

@@ -1,17 +1,14 @@
 /** The names of models in reports. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { describe, expect, test } from "bun:test";
+import { cpSync } from "node:fs";
 import { join } from "node:path";
-import { readConfig } from "../../streams/config/config-file.ts";
 import { run } from "../../streams/run/run.ts";
 import { nameModels } from "../../streams/models/sources.ts";
 import { demoModel } from "../close.ts";
+import { useFolder } from "../folder.ts";
+import { smallConfig } from "./small-run.ts";
 
-const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
-let folder: string;
-beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-names-"))));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 
 describe("a name", () => {
   for (const [paths, names] of [
@@ -38,7 +35,7 @@ describe("a name", () => {
   ] as const)
     test(`tells ${paths.join(", ")} apart`, () => expect(nameModels(paths)).toEqual([...names]));
 
-  test("that is given stays, and what would be called the same gives way", () => {
+  test("that is given stays, and derived names avoid it", () => {
     expect(nameModels(["/m/t", { path: "/a/model", name: "model" }, "/b/model"])).toEqual([
       "t",
       "model",
@@ -81,17 +78,7 @@ test("two models in folders of the same name have different names in all reports
   const [a, b] = ["a", "b"].map((name) => join(folder, name, "model"));
   cpSync(demoModel("pocket-openllama"), a, { recursive: true });
   cpSync(demoModel("pocket-mpt"), b, { recursive: true });
-  const config = readConfig(demo, [
-    "device=cpu",
-    "blockSize=64",
-    "slack=14",
-    "pack.rowLength=64",
-    "train.rows=1",
-    "train.steps=1",
-    "evaluate.bytesPerDomain=300",
-    `sources=[${a}, ${b}]`,
-    `out=${join(folder, "out")}`,
-  ]);
+  const config = smallConfig(join(folder, "out"), "train.steps=1", `sources=[${a}, ${b}]`);
   const summary = await run(config);
   expect(Object.keys(summary.devices)).toEqual([
     "pocket-llama",

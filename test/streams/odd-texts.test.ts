@@ -1,7 +1,6 @@
-/** Edge cases of texts and settings: no division by zero, and no report of what was not measured. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+/** Edge cases of texts and settings: no division by zero, and nothing unmeasured is reported. */
+import { afterEach, describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { byteAligner } from "../../src/fusion/align-bytes.ts";
 import { identityAligner } from "../../src/fusion/align-identity.ts";
@@ -13,38 +12,20 @@ import { align } from "../../streams/stages/align.ts";
 import { readConfig } from "../../streams/config/config-file.ts";
 import { fuse } from "../../streams/stages/fuse.ts";
 import { pack } from "../../streams/stages/pack.ts";
-import type { Progress } from "../../streams/run/run-log.ts";
 import type { Scored } from "../../streams/records.ts";
-import { run } from "../../streams/run/run.ts";
 import { TeacherStatistics } from "../../streams/run/statistics.ts";
 import { demoModel } from "../close.ts";
+import { useFolder } from "../folder.ts";
+import { demo, runSteps, smallConfig } from "./small-run.ts";
 
-const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
-let folder: string;
-beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-odd-"))));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 afterEach(() => expect(liveWorkers.size).toBe(0));
 
 async function runOn(texts: readonly string[], ...settings: string[]) {
   const file = join(folder, "odd.jsonl");
   writeFileSync(file, texts.map((text) => JSON.stringify({ text })).join("\n"));
-  const config = readConfig(demo, [
-    "device=cpu",
-    "blockSize=64",
-    "slack=14",
-    "pack.rowLength=64",
-    "train.rows=1",
-    "train.steps=3",
-    "evaluate.bytesPerDomain=300",
-    ...settings,
-    `out=${join(folder, "out")}`,
-  ]);
-  const steps: Progress[] = [];
-  const summary = await run(
-    { ...config, data: { ...config.data, files: [file], id: undefined, domain: undefined } },
-    { restart: true, listener: { step: (progress) => void steps.push(progress) } },
-  );
-  return { summary, steps };
+  const config = smallConfig(join(folder, "out"), "train.rows=1", "train.steps=3", ...settings);
+  return runSteps({ ...config, data: { ...config.data, files: [file], id: undefined, domain: undefined } });
 }
 
 const odd = ["", " ", "a", "\n\n\n", "\u00a0", "\u200b", "🙂", " ".repeat(900), "\0", "\ufeff", "e\u0301"];
@@ -60,7 +41,7 @@ for (const settings of [
     "fusion.lmWeight=0",
   ],
 ])
-  test(`of odd texts all numbers are finite (${settings.join(" ") || "default"})`, async () => {
+  test(`odd texts give finite numbers (${settings.join(" ") || "default"})`, async () => {
     const { summary, steps } = await runOn(odd, ...settings);
     expect(steps.length).toBeGreaterThan(0);
     for (const { loss, lmLoss, gradientNorm, fusionLoss } of steps)
@@ -87,7 +68,7 @@ test("a teacher without a block has no figures", () => {
   });
 });
 
-test("a document that fills its last block still ends with the token that says so", async () => {
+test("a document that fills its last block still ends with the end token", async () => {
   const tokenizer = readTokenizer(demoModel("pocket-llama"));
   let text = "";
   while ((await tokenizer.encode(text)).ids.length < 64) text += "a ";
@@ -104,7 +85,7 @@ test("rows may be shorter than blocks", async () => {
   for (const bits of Object.values(summary.bitsPerByte.end)) expect(bits).toBeGreaterThan(0);
 });
 
-describe("a teacher whose tokenizer makes nothing of a text", () => {
+describe("a teacher whose tokenizer gives no tokens for a text", () => {
   const [target, source] = ["pocket-llama", "pocket-mpt"].map((name) => readTokenizer(demoModel(name)));
   const options = { temperature: 1, tail: "text", topK: 2 } as const;
   const vocabularies = [source.vocabulary, target.vocabulary] as const;
@@ -127,7 +108,7 @@ describe("a teacher whose tokenizer makes nothing of a text", () => {
     ],
     ["identity", identityAligner(options, target.vocabulary.tokens.length)],
   ] as const)
-    test(`is silent, and nothing is told of it (${name})`, async () => {
+    test(`has no targets and no statistics (${name})`, async () => {
       const text = name === "identity" ? none : await target.encode(" \n ");
       async function* scored(): AsyncGenerator<Scored> {
         yield {

@@ -43,13 +43,13 @@ const packing: fc.Arbitrary<PackOptions> = fc.record({
 const packed = (items: readonly Fused[], options: PackOptions, tokensTaken = 0): Promise<Packed[]> =>
   Array.fromAsync(pack(stream(items), options, { tokensTaken }));
 
-test("rows hold all tokens in their order, each with its own target, and what follows a block only if it may", async () => {
+test("rows hold all tokens in order, each with its target; across blocks only without boundaries", async () => {
   await fc.assert(
     fc.asyncProperty(blocks, packing, async (all, options) => {
       const { rowLength, entries, boundaries } = options;
       const items = all.map(createFused);
       const found = await packed(items, options);
-      // One place after the other: whose token is it, and the how manieth of its block?
+      // Place by place: its item, block and position in the block.
       const places = items.flatMap((item, block) => [...item.ids.keys()].map((t) => ({ item, block, t })));
       expect(found.map(({ tokens }) => tokens).reduce((a, b) => a + b, 0)).toBe(places.length);
       expect(found.length).toBe(Math.ceil(places.length / rowLength));
@@ -78,7 +78,7 @@ test("rows hold all tokens in their order, each with its own target, and what fo
             expect(target.slice(0, to - from)).toEqual(filled(item.targets.ids).slice(0, to - from));
             expect(shares).toEqual(filled(item.targets.values));
           } else {
-            // Without boundaries the next block's first token is what comes next, if it is in the same row.
+            // Without boundaries the next token is the next block's first, if it is in the same row.
             const next = boundaries ? undefined : here[place + 1];
             expect(row.weights[place]).toBe(next ? 1 : 0);
             expect(shares).toEqual([1, ...Array<number>(entries - 1).fill(0)]);
@@ -97,7 +97,7 @@ test("rows hold all tokens in their order, each with its own target, and what fo
   );
 });
 
-test("from where any row says, the rows after it are packed as they were", async () => {
+test("resuming after any row packs the same rows", async () => {
   await fc.assert(
     fc.asyncProperty(blocks, packing, async (all, options) => {
       const items = all.map(createFused);
@@ -111,7 +111,7 @@ test("from where any row says, the rows after it are packed as they were", async
   );
 });
 
-/** What two teachers say of a block: each its own id, known by its nll of the block and of each token. */
+/** A block and its nlls by two teachers, each of which predicts an id of its own. */
 const teaching = fc.record({
   length: fc.integer({ min: 1, max: 9 }),
   nlls: fc.tuple(fc.integer({ min: 0, max: 9 }), fc.integer({ min: 0, max: 9 })),
@@ -156,7 +156,7 @@ const fusing: fc.Arbitrary<FuseOptions & PackOptions> = fc
     tokensPerStep: rowsPerStep * rest.rowLength,
     steps: 100,
   }));
-const trainedOn = (
+const packFused = (
   items: readonly Aligned[],
   options: FuseOptions & PackOptions,
   resume = { steps: 0, tokensTaken: 0 },
@@ -166,19 +166,19 @@ test("a run resumed after any step trains on the targets of an uninterrupted one
   await fc.assert(
     fc.asyncProperty(fc.array(teaching, { minLength: 1, maxLength: 6 }), fusing, async (all, options) => {
       const items = all.map(createAligned);
-      const whole = await trainedOn(items, options);
+      const whole = await packFused(items, options);
       const rowsPerStep = options.tokensPerStep / options.rowLength;
       for (let r = rowsPerStep; r < whole.length; r += rowsPerStep) {
         const { next } = whole[r - 1];
         const left = items.slice(next.cursor.row);
-        expect(await trainedOn(left, options, { ...next, steps: r / rowsPerStep })).toEqual(whole.slice(r));
+        expect(await packFused(left, options, { ...next, steps: r / rowsPerStep })).toEqual(whole.slice(r));
       }
     }),
     { numRuns: 300 },
   );
 });
 
-test("over a row, teachers are compared by the means over its tokens, and λ is that of its step", async () => {
+test("with scope 'row' teachers are compared by their means over the row, and λ is that of its step", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(teaching, { minLength: 1, maxLength: 6 }), fusing, async (all, options) => {
       const items = all.map(createAligned);
@@ -187,26 +187,26 @@ test("over a row, teachers are compared by the means over its tokens, and λ is 
       const owners = items.flatMap(({ target: { ids }, teachers }) =>
         Array.from(ids, (_, t) => ({ teachers, end: t + 1 === ids.length })),
       );
-      for (const [r, row] of (await trainedOn(items, byRow)).entries()) {
+      for (const [r, row] of (await packFused(items, byRow)).entries()) {
         const here = owners.slice(r * rowLength, (r + 1) * rowLength);
         const [one, two] = [0, 1].map(
           (teacher) => here.reduce((sum, { teachers }) => sum + teachers[teacher].nll, 0) / here.length,
         );
         const step = Math.floor((r * rowLength) / tokensPerStep);
         const λ = lmWeight + (1 - lmWeight) * (step / steps);
-        // What a teacher keeps, a half, weighs so much less.
+        // Teachers keep half of their probability.
         const weight = λ + (1 - λ) / 2;
         const second = method === "minCE" ? +(two < one) : 1 / (1 + Math.exp((two - one) / sharpness));
         here.forEach(({ end }, place) => {
           if (end) return;
-          const [next, ...said] = [0, 1, 2].map((i) => ({
+          const [next, ...fused] = [0, 1, 2].map((i) => ({
             id: row.targets[4 * place + i],
             share: row.probabilities[4 * place + i],
           }));
           expect(next.share).toBeCloseTo(λ / weight, 5);
           expect(row.weights[place]).toBeCloseTo(weight, 5);
           for (const [teacher, part] of [1 - second, second].entries()) {
-            const found = said.find(({ id, share }) => id === teacher + 1 && share > 0)?.share ?? 0;
+            const found = fused.find(({ id, share }) => id === teacher + 1 && share > 0)?.share ?? 0;
             expect(found).toBeCloseTo(((1 - λ) * part) / 2 / weight, 5);
           }
         });

@@ -1,4 +1,4 @@
-/** What the stages do together. */
+/** The stages of the pipeline together. */
 import { expect, test } from "bun:test";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { dataFiles } from "../../src/data/files.ts";
@@ -6,10 +6,9 @@ import { readConfig } from "../../streams/config/config-file.ts";
 import { Stages } from "../../src/flow/stages.ts";
 import { teacherScores } from "../../streams/pipeline.ts";
 import { demoModel, demoModels } from "../close.ts";
+import { demo } from "./small-run.ts";
 
-const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
-
-test("no stage prepares more text than the steps need and one call of the teachers besides", async () => {
+test("no stage prepares more text than the steps and one teacher call need", async () => {
   const given = readConfig(demo, [
     "train.steps=3",
     "blockSize=128",
@@ -28,7 +27,7 @@ test("no stage prepares more text than the steps need and one call of the teache
   expect(tokens).toBeLessThan(needed + 128);
   const { read, split, tokenize, forward } = stages.statistics();
   const perBlock = tokens / forward.items;
-  // The group that the last block is in, and what is ready for a call after it: 16 rows each.
+  // The last block's group, and one group ready for the next call: 16 rows each.
   const max = forward.items + (2 * 16 * 128) / (perBlock * 0.8);
   for (const { items } of [split, tokenize]) expect(items).toBeLessThan(max);
   expect(read.items).toBeLessThanOrEqual(split.items);

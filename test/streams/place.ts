@@ -1,6 +1,6 @@
-/** Blocks of a test, and their places in its data. */
+/** @file Blocks for tests, and their places in the data. */
 
-/** A block that is a whole row of the data and a group of its own. */
+/** A block that is a whole row of the data and its own group. */
 export function blockAt(row: number, domain = "all") {
   const cursor = { epoch: 0, file: 0, row };
   return {

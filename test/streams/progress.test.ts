@@ -1,4 +1,4 @@
-/** The line that a person watches, and the report at the end: what matters fits, nothing is made up. */
+/** The progress line and the final report: the important parts fit, and nothing is invented. */
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import type { Progress } from "../../streams/run/run-log.ts";
@@ -26,7 +26,7 @@ const progress = {
   },
 } as unknown as Progress;
 
-test("a line gives up what matters least: stages, long words, the fusion's loss, the other teachers", () => {
+test("a narrow line drops stages first, then long words, the fusion loss, the other teachers", () => {
   expect([200, 150, 110, 80, 60, 40, 20].map((columns) => progressLine(progress, columns))).toEqual([
     "step 12/120 · loss: text 4.326, fusion 3.123 · 2100 tokens/s · 1 min 20 s left · won: pocket-llama 25 %, pocket-openllama 31 %, pocket-mpt 44 % · forward 50 % train 40 % align 5 % fuse 4 % read 1 %",
     "step 12/120 · loss: text 4.326, fusion 3.123 · 2100 tokens/s · 1 min 20 s left · won: pocket-llama 25 %, pocket-openllama 31 %, pocket-mpt 44 %",
@@ -38,7 +38,7 @@ test("a line gives up what matters least: stages, long words, the fusion's loss,
   ]);
 });
 
-test("a long run's line has step, loss, tokens per second, time left and who won in 80 columns", () => {
+test("a long run's line has step, loss, tokens per second, time left and the best teacher in 80 columns", () => {
   const long = { ...progress, step: 123_456, steps: 200_000, eta: 90_061, tokensPerSecond: 123_456 };
   expect(progressLine(long, 79)).toBe(
     "123456/200000 · loss 4.326 · 123456 tok/s · 25:01:01 left · pocket-mpt 44 % won",
@@ -48,7 +48,7 @@ test("a long run's line has step, loss, tokens per second, time left and who won
   );
 });
 
-test("no line is wider than what there is, whatever the names", () => {
+test("no line is wider than the terminal, whatever the names", () => {
   const names = fc.uniqueArray(fc.string({ unit: "grapheme", minLength: 1, maxLength: 30 }), {
     maxLength: 5,
   });
@@ -75,7 +75,7 @@ const summary = {
   finished: true,
 } as unknown as Summary;
 
-test("a report compares what was measured, and says where a measurement is missing", () => {
+test("a report compares measurements, and marks missing ones", () => {
   expect(report(summary, "out").split("\n").slice(0, 3)).toEqual([
     "12 steps, 24576 tokens in 1 min 1 s, 403 tokens/s",
     "bits per byte:",
@@ -91,12 +91,12 @@ test("a report compares what was measured, and says where a measurement is missi
   expect(report({ ...summary, bitsPerByte: { start: {}, end: {} } }, "out")).not.toContain("bits per byte");
 });
 
-test("a run without a step reports none", () => {
+test("a run without steps reports none", () => {
   const none = { ...summary, steps: 0, tokens: 0, tokensPerSecond: 0, bitsPerByte: { start: {}, end: {} } };
   expect(report({ ...none, finished: false }, "out")).toBe("stopped before the first step");
 });
 
-test("a report has the first reasons for rows that were left out, and what else is to be known", () => {
+test("a report has the first reasons for skipped rows, and the notes", () => {
   const lines = report(
     { ...summary, skippedRows: 7, skippedReasons: ["a.jsonl: row 3: not UTF-8"], notes: ["the data ended"] },
     "out",

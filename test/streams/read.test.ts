@@ -1,17 +1,15 @@
-/** Where the values of a document are in a row, and that reading goes on from any row. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+/** Where a row has its text, and that reading resumes from any row. */
+import { expect, test } from "bun:test";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { dataFiles } from "../../src/data/files.ts";
 import { firstCursor } from "../../streams/records.ts";
 import { type ReadOptions, read } from "../../streams/stages/read.ts";
 import { catchMessage } from "../failure.ts";
+import { useFolder } from "../folder.ts";
 
-let folder: string;
-beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-read-"))));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 
 const at = (name: string) => join(folder, name);
 const fixture = (name: string) => new URL(`../data/fixtures/${name}`, import.meta.url).pathname;
@@ -62,7 +60,7 @@ function nested(): string[] {
   ];
 }
 
-test("a column in a column is found by its path, in every format", async () => {
+test("a nested column is found by its path, in every format", async () => {
   const paths: Record<string, string[]> = {
     text: four("text"),
     "meta.source": four("source"),
@@ -87,7 +85,7 @@ test("a column in a column is found by its path, in every format", async () => {
   }
 });
 
-test("a list has no one text, unless it has one; null and numbers are none", async () => {
+test("a list of one text is that text; longer lists, null and numbers are errors", async () => {
   for (const file of nested()) {
     const parquet = file.endsWith(".parquet");
     for (const text of ["messages.content", ...(parquet ? ["messages.list.element.content"] : [])]) {
@@ -118,7 +116,7 @@ test("a missing column is reported with the existing ones, by path", async () =>
   );
 });
 
-test("parquet without rows gives none; bytes that are text are text", async () => {
+test("parquet without rows gives none; byte columns that hold text are text", async () => {
   expect(await texts(fixture("empty.parquet"))).toEqual([]);
   const found = read(options(fixture("nested-v1.parquet"), { text: "bytes", onBadRow: "skip" }));
   expect((await Array.fromAsync(found)).map(({ text }) => text)).toEqual(["bytes 0", "bytes 2", "bytes 3"]);
@@ -162,7 +160,7 @@ test("reading resumes from any row, good or bad, in every format", async () => {
   );
 });
 
-test("names in capitals, folders with the names of files, and links are what they are", async () => {
+test("capitals, folders named like files, and links are handled", async () => {
   const inside = at("shelf.jsonl");
   mkdirSync(inside);
   writeFileSync(join(inside, "A.JSONL.GZ"), Bun.gzipSync(Buffer.from('{"text":"packed"}')));

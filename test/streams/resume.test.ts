@@ -1,16 +1,11 @@
-/** The result of a run does not depend on where it was interrupted, to the last bit. */
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+/** A run's result is bit-identical wherever it was interrupted. */
+import { afterEach, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { writeFolder } from "../../src/export/folder.ts";
-import { readDecoder } from "../../src/models/folder.ts";
-import { readWeights } from "../../src/weights/read-weights.ts";
 import { liveWorkers } from "../../src/onnx/worker.ts";
 import type { Batch } from "../../src/train/trainer.ts";
 import type { Config } from "../../streams/config/config.ts";
-import { readConfig } from "../../streams/config/config-file.ts";
 import { Stages } from "../../src/flow/stages.ts";
 import { createAligners, maxTargetEntries } from "../../streams/models/aligners.ts";
 import { Models } from "../../streams/models/models.ts";
@@ -19,25 +14,15 @@ import type { ResumePoint } from "../../streams/records.ts";
 import { run } from "../../streams/run/run.ts";
 import type { Step } from "../../streams/stages/train.ts";
 import { demoModel } from "../close.ts";
+import { useFolder } from "../folder.ts";
+import { smallConfig } from "./small-run.ts";
+import { writeOnnxOnly } from "../onnx-only.ts";
 
-const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
-let folder: string;
-beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-resume-"))));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 afterEach(() => expect(liveWorkers.size).toBe(0));
 
 const config = (...settings: string[]) =>
-  readConfig(demo, [
-    "device=cpu",
-    "blockSize=64",
-    "slack=14",
-    "pack.rowLength=64",
-    "train.rows=2",
-    "train.steps=12",
-    "data.shuffle=40",
-    ...settings,
-    `out=${join(folder, "out")}`,
-  ]);
+  smallConfig(join(folder, "out"), "train.steps=12", "data.shuffle=40", ...settings);
 
 const hash = (batches: readonly Batch[]) => {
   const sha = createHash("sha256");
@@ -47,7 +32,7 @@ const hash = (batches: readonly Batch[]) => {
   return sha.digest("hex");
 };
 
-/** The teachers of a configuration, and the steps that they give of its text: their batches as hashes, and their ends. */
+/** The teachers of a configuration, and the steps of its stream: batch hashes and resume points. */
 async function openTeachers(given: Config) {
   const models = new Models(given);
   const teachers = await models.openTeachers();
@@ -89,7 +74,7 @@ for (const [every, ...settings] of [
     expect(new Set(whole.ends.map(({ next }) => next.tokensBefore)).size).toBeGreaterThan(6);
   });
 
-test("fewer steps are the beginning of more, and go on to them", async () => {
+test("a shorter run is the beginning of a longer one, and can be extended to it", async () => {
   const given = config();
   await using teachers = await openTeachers(given);
   const whole = await teachers.steps();
@@ -100,11 +85,9 @@ test("fewer steps are the beginning of more, and go on to them", async () => {
   }
 });
 
-test("the number of rows in a batch changes no bit, of weights, in 8 bits or of an ONNX file", async () => {
+test("the batch size changes no bit, for weights, 8-bit weights and ONNX files", async () => {
   const onnx = join(folder, "onnx-only");
-  const origin = demoModel("pocket-openllama");
-  await writeFolder(onnx, origin, await readWeights(origin, readDecoder(origin)), { onnx: ["fp32", "q8"] });
-  rmSync(join(onnx, "model.safetensors"));
+  await writeOnnxOnly(onnx, "pocket-openllama", ["fp32", "q8"]);
   const sources = `sources=[{path: ${demoModel("pocket-mpt")}, dtype: q8}, {path: ${onnx}, name: exact}, {path: ${onnx}, name: q8, dtype: q8}]`;
   const all = [];
   for (const rows of [1, 12]) {
@@ -115,7 +98,7 @@ test("the number of rows in a batch changes no bit, of weights, in 8 bits or of 
 });
 
 test("a run that is interrupted again and again ends with the same weights and figures", async () => {
-  const settings = ["train.steps=6", "evaluate.bytesPerDomain=500", "train.accumulation=2"];
+  const settings = ["train.steps=6", "train.accumulation=2"];
   const weights = () => readFileSync(join(folder, "out", "model", "model.safetensors"));
   const { fusion, fusionByDomain } = await run(config(...settings));
   const whole = weights();

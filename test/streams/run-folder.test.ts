@@ -21,8 +21,8 @@ import { lock } from "../../streams/run/lock.ts";
 import { startOfData } from "../../streams/records.ts";
 import { openRunFolder } from "../../streams/run/run-folder.ts";
 import { catchError, catchMessage } from "../failure.ts";
+import { demo } from "./small-run.ts";
 
-const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
 let parent: string;
 let out: string;
 beforeEach(() => {
@@ -82,7 +82,7 @@ describe("one run at a time", () => {
     expect(existsSync(path)).toBe(true);
   });
 
-  test("of many that find a dead one's lock at the same time, one gets it", async () => {
+  test("of many processes that find a stale lock at once, one gets it", async () => {
     mkdirSync(out);
     const path = join(out, "run.lock");
     writeFileSync(path, JSON.stringify({ pid: 2 ** 22 + 1, host: hostname(), started: "1" }));
@@ -96,7 +96,7 @@ describe("one run at a time", () => {
     const children = Array.from({ length: 6 }, () =>
       Bun.spawn([process.execPath, "-e", script], { stdin: "pipe", stdout: "pipe" }),
     );
-    const said = await Promise.all(
+    const outputs = await Promise.all(
       children.map(async ({ stdout }) => {
         const { value } = await stdout.pipeThrough(new TextDecoderStream()).getReader().read();
         return value!;
@@ -104,8 +104,8 @@ describe("one run at a time", () => {
     );
     for (const child of children) await child.stdin.end();
     await Promise.all(children.map(({ exited }) => exited));
-    expect(said.filter((text) => text === "got it\n").length).toBe(1);
-    expect(said.filter((text) => text.includes("writes to this folder")).length).toBe(5);
+    expect(outputs.filter((text) => text === "got it\n").length).toBe(1);
+    expect(outputs.filter((text) => text.includes("writes to this folder")).length).toBe(5);
   });
 });
 
@@ -124,7 +124,7 @@ describe("what no run wrote is not touched", () => {
         expect(readdirSync(out)).toEqual([name]);
       });
 
-  test("other files may lie beside a run, and stay", async () => {
+  test("other files beside a run stay", async () => {
     mkdirSync(out);
     writeFileSync(join(out, "notes.txt"), "mine");
     (await open()).close();
@@ -135,7 +135,7 @@ describe("what no run wrote is not touched", () => {
     expect(readdirSync(out).sort()).toEqual(["notes.txt", "run.json"]);
   });
 
-  test("what the run reads may not lie in what it replaces, not by another name either", async () => {
+  test("a run's inputs may not be in the folder it replaces, not even through a link", async () => {
     const model = join(out, "model");
     mkdirSync(model, { recursive: true });
     writeFileSync(join(out, "run.json"), JSON.stringify({ finishedAtStep: 3 }));
@@ -179,7 +179,7 @@ describe("an earlier run in the folder", () => {
     expect(readdirSync(out)).toEqual(["run.json"]);
   });
 
-  test("finished: it is extended by more steps, or replaced, or left alone", async () => {
+  test("finished: it is extended, replaced, or left unchanged", async () => {
     const first = await open();
     await checkpoint(120);
     await first.finish(120);
@@ -194,7 +194,7 @@ describe("an earlier run in the folder", () => {
     const more = await open(config("train.steps=150"), { resume: true });
     expect(more.checkpoint?.state.resume.steps).toBe(120);
     more.close();
-    // A run that is refused leaves the earlier one finished.
+    // A refused run leaves the earlier one finished.
     expect(await catchMessage(open())).toMatch("holds a finished run of 120 steps");
     const begun = await open(config("train.steps=150"), { resume: true });
     await begun.begin();
@@ -206,7 +206,7 @@ describe("an earlier run in the folder", () => {
     expect(readdirSync(join(out, "events"))).toEqual(["other"]);
   });
 
-  test("finished, and its checkpoint removed: it is not begun again in place of being extended", async () => {
+  test("finished, but without its checkpoint: it is not restarted instead of extended", async () => {
     const first = await open();
     await first.finish(120);
     first.close();
@@ -215,7 +215,7 @@ describe("an earlier run in the folder", () => {
     );
   });
 
-  test("one that has not begun leaves nothing, and a folder that was there stays", async () => {
+  test("not started: it leaves nothing, and an existing folder stays", async () => {
     const refused = await open();
     refused.discard();
     refused.close();
@@ -237,7 +237,7 @@ describe("an earlier run in the folder", () => {
     (await open()).close();
   });
 
-  test("none: there is nothing to go on with, and no folder is left", async () => {
+  test("none: there is nothing to resume, and no folder is left", async () => {
     expect(await catchMessage(open(config(), { resume: true }))).toMatch(
       `${out}: not found; there is no run to resume`,
     );
@@ -249,7 +249,7 @@ describe("an earlier run in the folder", () => {
     );
   });
 
-  test("parts of a checkpoint that a killed process left are removed", async () => {
+  test("partial checkpoints left by a killed process are removed", async () => {
     (await open()).close();
     mkdirSync(join(out, "checkpoint-9.partial"));
     (await open()).close();

@@ -1,50 +1,34 @@
 /** Whole runs with the demo's models, made small. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readDecoder, readParameters } from "../../src/models/folder.ts";
 import { liveWorkers } from "../../src/onnx/worker.ts";
 import { learningRate } from "../../src/train/schedule.ts";
-import { readConfig } from "../../streams/config/config-file.ts";
 import { Stages } from "../../src/flow/stages.ts";
 import { loadModels } from "../../streams/models/models.ts";
 import { distill, teacherScores } from "../../streams/pipeline.ts";
 import type { Progress } from "../../streams/run/run-log.ts";
 import { run } from "../../streams/run/run.ts";
-
 import { demoModels } from "../close.ts";
-import { copyFolder } from "../folder.ts";
+import { copyFolder, useFolder } from "../folder.ts";
 import { catchMessage } from "../failure.ts";
+import { runSteps, smallConfig } from "./small-run.ts";
 
-const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
-let folder: string;
-beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-run-"))));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 afterEach(() => expect(liveWorkers.size).toBe(0));
 
-const small = [
-  "device=cpu",
+const base = [
   "blockSize=128",
   "slack=28",
   "pack.rowLength=128",
-  "train.rows=2",
   "forward.rows=2",
   "train.steps=4",
   "train.checkpointEvery=2",
   "evaluate.bytesPerDomain=2000",
   "evaluate.every=100",
 ];
-const config = (name: string, ...more: string[]) =>
-  readConfig(demo, [...small, `out=${join(folder, name)}`, ...more]);
+const config = (name: string, ...more: string[]) => smallConfig(join(folder, name), ...base, ...more);
 
 /** SHA-256 of the weights that a run ended with. */
 const hashModel = (name: string) =>
@@ -52,19 +36,11 @@ const hashModel = (name: string) =>
     .update(readFileSync(join(folder, name, "model/model.safetensors")))
     .digest("hex");
 
-/** Runs and keeps the losses of the steps. */
-async function losses(name: string, ...more: string[]) {
-  const steps: Progress[] = [];
-  const summary = await run(config(name, ...more), {
-    restart: true,
-    listener: { step: (progress) => void steps.push(progress) },
-  });
-  return { summary, steps, losses: steps.map(({ loss }) => loss) };
-}
+const listLosses = ({ steps }: { readonly steps: readonly Progress[] }) => steps.map(({ loss }) => loss);
 
 describe("results do not depend on how much runs at the same time", () => {
   let first: number[];
-  beforeAll(async () => void (first = (await losses("plain")).losses));
+  beforeAll(async () => void (first = listLosses(await runSteps(config("plain")))));
 
   for (const settings of [
     ["prefetchBytes=0"],
@@ -74,12 +50,12 @@ describe("results do not depend on how much runs at the same time", () => {
   ])
     test(settings.join(" "), async () => {
       expect(first.length).toBe(4);
-      expect((await losses("other", ...settings)).losses).toEqual(first);
+      expect(listLosses(await runSteps(config("other", ...settings)))).toEqual(first);
     });
 });
 
 test("a finished run leaves a model that loads, events, a summary and its last checkpoint", async () => {
-  const { summary, steps } = await losses("whole", "fusion.method=avgCE");
+  const { summary, steps } = await runSteps(config("whole", "fusion.method=avgCE"));
   const out = join(folder, "whole");
   expect(readdirSync(out).sort()).toEqual(["checkpoint-4", "events", "model", "run.json", "summary.json"]);
   expect(JSON.parse(readFileSync(join(out, "summary.json"), "utf8"))).toEqual(summary);
@@ -130,18 +106,20 @@ test("a finished run leaves a model that loads, events, a summary and its last c
 for (const target of demoModels)
   test(`${target} can be the target, and accumulate micro-batches`, async () => {
     const sources = demoModels.filter((name) => name !== target).map((name) => `demo/models/${name}`);
-    const { summary } = await losses(
-      `to-${target}`,
-      `target=demo/models/${target}`,
-      `sources=[${sources}]`,
-      "train.accumulation=2",
-      "train.steps=2",
+    const { summary } = await runSteps(
+      config(
+        `to-${target}`,
+        `target=demo/models/${target}`,
+        `sources=[${sources}]`,
+        "train.accumulation=2",
+        "train.steps=2",
+      ),
     );
     expect(summary).toMatchObject({ steps: 2, tokens: 1024 });
   });
 
 test("with λ = 1 no teacher runs", async () => {
-  const { summary, steps } = await losses("clm", "fusion.lmWeight=1");
+  const { summary, steps } = await runSteps(config("clm", "fusion.lmWeight=1"));
   expect(summary.fusion).toEqual({ withoutTeacher: 1, teachers: {} });
   expect(summary.devices).toEqual({ "pocket-llama": "cpu" });
   expect(steps[0].fusionLoss).toBeUndefined();
@@ -159,24 +137,24 @@ for (const settings of [
   ["recipe=kd", "sources=[demo/models/pocket-mpt]", "fusion.tail=keep"],
 ])
   test(`a run with ${settings.join(" ")}`, async () => {
-    const { summary, steps } = await losses("variant", ...settings);
+    const { summary, steps } = await runSteps(config("variant", ...settings));
     expect(steps.length).toBe(4);
     for (const { loss, fusionLoss } of steps) expect(loss * fusionLoss!).toBeGreaterThan(0);
     const teachers = Object.values(summary.fusion.teachers);
     expect(teachers.length).toBe(settings[0] === "recipe=kd" ? 1 : 3);
     for (const { aligned } of teachers) expect(aligned).toBeGreaterThan(0.5);
-    const heard = teachers.reduce((sum, { won }) => sum + won!, summary.fusion.withoutTeacher!);
-    expect(heard).toBeCloseTo(1, 2);
+    const credit = teachers.reduce((sum, { won }) => sum + won!, summary.fusion.withoutTeacher!);
+    expect(credit).toBeCloseTo(1, 2);
   });
 
-test("an interrupted run resumes where it stopped, and ends as an uninterrupted one does", async () => {
+test("an interrupted run resumes where it stopped, and ends like an uninterrupted one", async () => {
   const settings = [
     "prefetchBytes=0",
     "data.shuffle=7",
     "fusion.scope=row",
     "fusion.lmSchedule=hard_and_decay",
   ];
-  const whole = await losses("straight", ...settings);
+  const whole = await runSteps(config("straight", ...settings));
   const controller = new AbortController();
   const steps: Progress[] = [];
   const listener = {
@@ -197,11 +175,11 @@ test("an interrupted run resumes where it stopped, and ends as an uninterrupted 
     listener: { step: (progress) => void steps.push(progress) },
   });
   expect(resumed).toMatchObject({ steps: 4, tokens: 1024, finished: true });
-  expect(steps.map(({ loss }) => loss)).toEqual(whole.losses);
+  expect(steps.map(({ loss }) => loss)).toEqual(listLosses(whole));
   expect(hashModel("broken")).toBe(hashModel("straight"));
 });
 
-test("breaking off early stops every stage and every worker", async () => {
+test("stopping early stops every stage and every worker", async () => {
   const controller = new AbortController();
   const stages = new Stages(controller.signal, 1e6);
   const given = config("early");
@@ -232,7 +210,7 @@ function configureText(name: string, rows: readonly string[], ...more: string[])
 }
 const bad = (count: number, at = 20) => [...lines(at), '{"text": 3}', ...lines(count - at - 1)];
 
-test("a bad row is found before the first step, where all of the text is needed", async () => {
+test("a bad row is found before the first step if all of the text is needed", async () => {
   const given = configureText("bad", bad(40), "train.steps=20");
   expect(await catchMessage(run(given))).toMatch(
     /bad\.jsonl: row 20: column "text" is number, expected a string$/,
@@ -251,7 +229,7 @@ test("an error in the data surfaces once, with its place and what is safe, and l
   expect(await catchMessage(run(given))).toMatch(
     /late\.jsonl: row 40: column "text" is number, expected a string \(after step \d+; .*late\/checkpoint-\d+ is safe: continue with --resume\)/,
   );
-  // The steps before the bad row are not lost.
+  // The steps before the bad row are kept.
   const skipping = { ...given, data: { ...given.data, onBadRow: "skip" as const } };
   const summary = await run(skipping, { resume: true });
   expect(summary).toMatchObject({ steps: 20, finished: true, skippedRows: 1 });
@@ -268,7 +246,7 @@ test("a run without any text is an error, before the first step", async () => {
   expect(existsSync(join(folder, "empty", "model"))).toBe(false);
 });
 
-test("where the data have fewer steps, the schedule ends with them, with a note", async () => {
+test("if the data have fewer steps, the schedule ends with them, with a note", async () => {
   const rates: number[] = [];
   const summary = await run(configureText("short", lines(12), "train.steps=1000", "fusion.lmWeight=1"), {
     listener: { step: ({ learningRate }) => void rates.push(learningRate) },
@@ -309,7 +287,7 @@ describe("going on", () => {
     expect(hashModel("last")).toBe(hashModel("last-whole"));
   });
 
-  test("settings that do not rewrite the past may change, others are named", async () => {
+  test("settings that do not affect past steps may change, others are refused by name", async () => {
     await run(config("change", ...clm, "train.steps=8"), stopAt(3));
     const refused: [string[], string][] = [
       [["blockSize=100"], "blockSize was 128, now 100"],
@@ -350,7 +328,7 @@ describe("going on", () => {
     expect(Object.keys(summary.bitsPerByte.end).length).toBe(3);
   });
 
-  test("a finished run is extended, as if it had been that long", async () => {
+  test("a finished run is extended as if it had been that long from the start", async () => {
     const settings = [...clm, "train.warmup=0", "train.floor=1"];
     await run(config("long", ...settings, "train.steps=5"));
     await run(config("extended", ...settings, "train.steps=3"));
@@ -378,7 +356,7 @@ describe("going on", () => {
   });
 });
 
-test("what cannot be saved at the end costs no step: there is a checkpoint, and the run says so", async () => {
+test("a model that cannot be saved at the end costs no step: the error names the checkpoint", async () => {
   using target = copyFolder("demo/models/pocket-llama");
   const given = config("unsaved", "fusion.lmWeight=1", "train.checkpointEvery=1000", `target=${target.path}`);
   const path = join(target.path, "config.json");
@@ -392,7 +370,7 @@ test("what cannot be saved at the end costs no step: there is a checkpoint, and 
   expect(await run(given, { resume: true })).toMatchObject({ steps: 4, finished: true });
 });
 
-test("what the last save needs is looked at before the first step", async () => {
+test("the files that the last save needs are checked before the first step", async () => {
   using target = copyFolder("demo/models/pocket-llama");
   const given = config("companions", "fusion.lmWeight=1", `target=${target.path}`);
   const path = join(target.path, "special_tokens_map.json");
@@ -429,7 +407,7 @@ test("a diverging run keeps its last good checkpoint, and resumes from it with a
   for (const bits of Object.values(rescued.bitsPerByte.end)) expect(bits).toBeLessThan(3);
 });
 
-test("checkpoints are written by time, too", async () => {
+test("checkpoints are also written by time", async () => {
   const out = join(folder, "timed");
   const found: string[][] = [];
   const names = () => readdirSync(out).filter((name) => name.startsWith("checkpoint-"));
@@ -460,7 +438,7 @@ test("a disk without room for what a run writes is refused before the run", asyn
   expect(existsSync(join(folder, "large"))).toBe(false);
 });
 
-test("text for fewer steps than were done is refused, not taken for the end", async () => {
+test("text for fewer steps than were done is refused, not taken as the end", async () => {
   const clm = ["fusion.lmWeight=1", "train.steps=8", "data.epochs=9"];
   const given = configureText("fewer", lines(8), ...clm);
   const controller = new AbortController();

@@ -18,11 +18,11 @@ const ids = async (epochs: number, window: number, from: Cursor = start) =>
   (await Array.fromAsync(shuffle(data(epochs, from), window, 7, from))).map(({ id }) => id);
 
 for (const window of [3, 8, 100])
-  test(`with a window of ${window}, how many times the data are read decides nothing about the first`, async () => {
+  test(`with a window of ${window}, the first epoch does not depend on the number of epochs`, async () => {
     const [once, twice] = [await ids(1, window), await ids(2, window)];
     expect(twice.slice(0, 8)).toEqual(once);
     expect(new Set(twice).size).toBe(16);
-    // So a run may be extended: it goes on in the middle of a window that the end of the data had cut off.
+    // So a run can be extended: it continues inside a window that the end of the data had cut off.
     for await (const { id, cursor } of shuffle(data(1, start), window, 7, start))
       expect(await ids(2, window, cursor)).toEqual(twice.slice(twice.indexOf(id)));
   });

@@ -6,7 +6,7 @@ const place = fc.record({ epoch: fc.nat(1), file: fc.nat(2), row: fc.nat(9) });
 const places = fc.array(place, { maxLength: 30 });
 const order = (a: { epoch: number; file: number; row: number }) => 100 * a.epoch + 10 * a.file + a.row;
 
-test("a resumed run counts each row once, wherever it resumes and however far it had read ahead", () => {
+test("a resumed run counts each skipped row once, wherever it resumes and however far it had read ahead", () => {
   fc.assert(
     fc.property(places, fc.array(place, { maxLength: 4 }), (given, stops) => {
       const rows = given.sort((a, b) => order(a) - order(b));

@@ -1,60 +1,36 @@
-/** Runs whose sources, or whose result, are in other forms than a folder of weights. */
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+/** Runs whose sources or results are not plain folders of weights. */
+import { afterEach, beforeAll, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { writeFolder } from "../../src/export/folder.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { liveWorkers } from "../../src/onnx/worker.ts";
-import { readConfig } from "../../streams/config/config-file.ts";
 import { run } from "../../streams/run/run.ts";
 import { demoModel } from "../close.ts";
 import { catchMessage } from "../failure.ts";
+import { runSteps, smallConfig } from "./small-run.ts";
+import { useFolder } from "../folder.ts";
+import { writeOnnxOnly } from "../onnx-only.ts";
 
-const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
-let folder: string;
-let onnx: string;
-beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), "tributary-sources-"));
-  onnx = join(folder, "onnx-only");
-  const origin = demoModel("pocket-openllama");
-  await writeFolder(onnx, origin, await readWeights(origin, readDecoder(origin)), { onnx: ["fp32", "q8"] });
-  rmSync(join(onnx, "model.safetensors"));
-});
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
+const onnx = join(folder, "onnx-only");
+beforeAll(() => writeOnnxOnly(onnx, "pocket-openllama", ["fp32", "q8"]));
 afterEach(() => expect(liveWorkers.size).toBe(0));
 
 const config = (out: string, ...more: string[]) =>
-  readConfig(demo, [
-    "device=cpu",
-    "blockSize=64",
-    "slack=16",
-    "pack.rowLength=64",
-    "train.rows=2",
-    "forward.rows=2",
-    "train.steps=2",
-    "evaluate.bytesPerDomain=1000",
-    `out=${join(folder, out)}`,
-    ...more,
-  ]);
+  smallConfig(join(folder, out), "forward.rows=2", "train.steps=2", ...more);
 
-const losses = async (given: ReturnType<typeof config>) => {
-  const all: number[] = [];
-  const summary = await run(given, { listener: { step: ({ loss }) => void all.push(loss) } });
-  return { summary, losses: all };
-};
-
-test("a source may be an ONNX file, which says the same as the weights that it was made of", async () => {
-  const weights = await losses(config("weights", `sources=[${demoModel("pocket-openllama")}]`));
-  const exported = await losses(config("exported", `sources=[${onnx}]`));
-  expect(exported.losses.length).toBe(2);
-  exported.losses.forEach((loss, i) => expect(Math.abs(loss - weights.losses[i])).toBeLessThan(1e-5));
+test("a source may be an ONNX file, and gives the same losses as its weights", async () => {
+  const weights = await runSteps(config("weights", `sources=[${demoModel("pocket-openllama")}]`));
+  const exported = await runSteps(config("exported", `sources=[${onnx}]`));
+  expect(exported.steps.length).toBe(2);
+  for (const [i, { loss }] of exported.steps.entries())
+    expect(Math.abs(loss - weights.steps[i].loss)).toBeLessThan(1e-5);
 });
 
-test("a source may have a name and a cheaper dtype, of its weights or of an ONNX file", async () => {
-  const { summary } = await losses(
+test("a source may have a name and a smaller dtype, for weights and ONNX files", async () => {
+  const { summary } = await runSteps(
     config(
       "q8",
       `sources=[{path: ${demoModel("pocket-mpt")}, name: mpt in 8 bits, dtype: q8}, {path: ${onnx}, dtype: q8}]`,
@@ -78,7 +54,7 @@ test("a target needs weights, and is trained in float32", async () => {
   expect(existsSync(join(folder, "never"))).toBe(false);
 });
 
-test("the result is written in the type and the forms that are asked for", async () => {
+test("the result is written in the requested dtype and forms", async () => {
   await run(config("forms", "save.dtype=BF16", "save.shardBytes=1000000", "save.onnx=[q8]", "sources=[]"));
   const model = join(folder, "forms/model");
   expect(JSON.parse(readFileSync(join(model, "config.json"), "utf8")).dtype).toBe("bfloat16");
@@ -86,7 +62,7 @@ test("the result is written in the type and the forms that are asked for", async
   for (const { dtype } of (await readWeights(model, readDecoder(model))).values()) expect(dtype).toBe("BF16");
 });
 
-test("a source may be a hub id; one that does not exist is reported in one line", async () => {
+test("a source may be a hub id; an unknown one is a one-line error", async () => {
   const origin = demoModel("pocket-mpt");
   const names = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"];
   const commit = "d".repeat(40);
@@ -112,11 +88,11 @@ test("a source may be a hub id; one that does not exist is reported in one line"
   const before = { ...process.env };
   Object.assign(process.env, { HF_HOME: join(folder, "hub"), HF_ENDPOINT: server.url.origin });
   try {
-    const { summary } = await losses(config("hub", "sources=[org/mpt]"));
+    const { summary } = await runSteps(config("hub", "sources=[org/mpt]"));
     expect(Object.keys(summary.fusion.teachers)).toEqual(["pocket-llama (frozen)", "org/mpt"]);
     const missing = await run(config("hub2", "sources=[org/none]")).catch(({ message }: Error) => message);
     expect(missing).toBe(
-      "org/none: no such model, or it has no revision main (nor is there a folder of this name)",
+      "org/none: no such model, or it has no revision main (and there is no folder of this name)",
     );
   } finally {
     for (const name of ["HF_HOME", "HF_ENDPOINT"])

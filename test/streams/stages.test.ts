@@ -24,28 +24,13 @@ import type { Batch } from "../../src/train/trainer.ts";
 import { readTokenizer } from "../../src/text/tokenizer.ts";
 import { demoModel, demoModels } from "../close.ts";
 import { catchMessage } from "../failure.ts";
+import { countedItems } from "../flow/counted.ts";
 
 const list = demoModels.map((name) => readTokenizer(demoModel(name)));
 const tokenizers = {
   target: list[0],
   teachers: new Map(list.slice(1).map((one, i) => [demoModels[i + 1], one])),
 };
-
-/** A source that counts what was pulled of it and whether it was closed. */
-function counted<T>(items: readonly T[]) {
-  const seen = { pulled: 0, closed: 0 };
-  async function* all() {
-    try {
-      for (const item of items) {
-        seen.pulled++;
-        yield item;
-      }
-    } finally {
-      seen.closed++;
-    }
-  }
-  return { seen, source: all() };
-}
 
 const cursor = (row: number) => ({ epoch: 0, file: 0, row });
 const document = (text: string, row = 0): Document => ({
@@ -167,8 +152,8 @@ const stages: Record<
 
 for (const [name, { items, run }] of Object.entries(stages))
   describe(name, () => {
-    test("pulls nothing that nobody asked for", async () => {
-      const { seen, source } = counted(items);
+    test("pulls nothing before it is asked", async () => {
+      const { seen, source } = countedItems(items);
       const stage = run(source as AsyncIterable<never>)[Symbol.asyncIterator]();
       await stage.next();
       expect(seen.pulled).toBeLessThanOrEqual(8);
@@ -179,7 +164,7 @@ for (const [name, { items, run }] of Object.entries(stages))
       expect(seen.closed).toBe(1);
     });
 
-    test("passes an error of its source on, once, and closes it", async () => {
+    test("passes on its source's error once, and closes it", async () => {
       let closed = 0;
       async function* broken() {
         try {
@@ -195,25 +180,27 @@ for (const [name, { items, run }] of Object.entries(stages))
       };
       expect(await catchMessage(rest())).toMatch("torn");
       expect(closed).toBe(1);
-      // It is over after that, not broken for ever.
+      // It has ended after that.
       await rest();
     });
   });
 
-test("blocks of a document concatenate to it, and only the last one ends it", async () => {
-  const blocks = await Array.fromAsync(split(counted([document(speech), document("")]).source, list, 100));
+test("a document's blocks concatenate to it, and only the last one is marked last", async () => {
+  const blocks = await Array.fromAsync(
+    split(countedItems([document(speech), document("")]).source, list, 100),
+  );
   expect(blocks.map(({ text }) => text).join("")).toBe(speech);
   expect(blocks.map(({ last }) => last)).toEqual([...blocks.slice(1).map(() => false), true]);
   for (const { text, textOffset } of blocks)
     expect(speech.slice(textOffset, textOffset + text.length)).toBe(text);
   const [, second, third] = blocks;
-  const rest = await Array.fromAsync(split(counted([document(speech)]).source, list, 100, second));
+  const rest = await Array.fromAsync(split(countedItems([document(speech)]).source, list, 100, second));
   expect(rest.slice(0, 2)).toEqual([second, third]);
 });
 
-test("the end of a document is each model's own end-of-text token, and inside of one there is none", async () => {
+test("a document ends with each model's own end-of-text token, and has none inside", async () => {
   const [inside, end] = await Array.fromAsync(
-    tokenize(counted([block("Amen. ", false), block("Amen.")]).source, tokenizers),
+    tokenize(countedItems([block("Amen. ", false), block("Amen.")]).source, tokenizers),
   );
   const all = ({ target, encodings }: Encoded) => [target, ...encodings.values()];
   list.forEach(({ eos }, i) => {
@@ -228,7 +215,7 @@ describe("forward", () => {
   const options = { ...forwardOptions, blockSize: 1 };
   const items = Array.from({ length: 40 }, (_, i) => createEncoded(1 + (i % 7)));
   const asked: string[] = [];
-  /** Says of each text how long it and its whole group are. */
+  /** Its scores are the length of each text and of its whole group. */
   const teacher = {
     ...silent,
     score: async (groups: readonly Group[]) => {
@@ -248,9 +235,9 @@ describe("forward", () => {
     },
   };
   const run = (changes: Partial<ForwardOptions> = {}) =>
-    Array.fromAsync(forward(counted(items).source, [teacher], { ...options, ...changes }));
+    Array.fromAsync(forward(countedItems(items).source, [teacher], { ...options, ...changes }));
 
-  test("gives the same for any number of rows in a batch and of calls under way", async () => {
+  test("gives the same for any batch size and concurrency", async () => {
     const all = await run();
     expect(all.map(({ teachers: [{ scores }] }) => scores.nll[0])).toEqual(
       items.map(({ target }) => target.ids.length),
@@ -259,7 +246,7 @@ describe("forward", () => {
       for (const concurrency of [1, 5]) expect(await run({ rows, concurrency })).toEqual(all);
   });
 
-  test("skips tokens and ends at the maximum, in the same groups as the whole", async () => {
+  test("skips tokens and ends at the maximum, with the same groups", async () => {
     const all = await run();
     const tokens = items.map(({ target }) => target.ids.length);
     const upTo = (n: number) => tokens.slice(0, n).reduce((a, b) => a + b, 0);
@@ -269,7 +256,7 @@ describe("forward", () => {
         expect(await run({ skipTokens: upTo(from), maxTokens: upTo(to) })).toEqual(all.slice(from, to));
   });
 
-  test("asks the teachers for nothing else", async () => {
+  test("scores nothing else", async () => {
     asked.length = 0;
     await run({ skipTokens: 1 + 2 + 3, maxTokens: 1 + 2 + 3 + 4 + 5 + 6 + 7 });
     // The second group is 7, 1, 2, 3, 4.
@@ -279,10 +266,10 @@ describe("forward", () => {
 
 describe("pack", () => {
   const packed = (items: Fused[], options = packOptions, tokensTaken = 0) =>
-    Array.fromAsync(pack(counted(items).source, options, { tokensTaken }));
+    Array.fromAsync(pack(countedItems(items).source, options, { tokensTaken }));
   const items = [createFused([1, 2, 3], 0), createFused([4, 5, 6], 1)];
 
-  test("fills rows; a token sees its own block, positions restart with it, and nothing follows a block's end", async () => {
+  test("with boundaries a token sees its own block, positions restart, and a block's end has no target", async () => {
     const [first, second] = await packed(items);
     expect([...first.ids, ...second.ids]).toEqual([1, 2, 3, 4, 5, 6, 0, 0]);
     expect([...first.documents]).toEqual([0, 0, 0, 1]);
@@ -296,7 +283,7 @@ describe("pack", () => {
     for (let t = 0; t < 4; t++) expect(second.probabilities[2 * t] + second.probabilities[2 * t + 1]).toBe(1);
   });
 
-  test("or concatenates plainly, as the reference: a block's end predicts the next one's begin", async () => {
+  test("without boundaries, as in the reference, a block's end predicts the next block's start", async () => {
     const [first] = await packed(items, { ...packOptions, boundaries: false });
     expect([...first.documents]).toEqual([0, 0, 0, 0]);
     expect([...first.positions]).toEqual([0, 1, 2, 3]);
@@ -304,7 +291,7 @@ describe("pack", () => {
     expect(first.targets[4]).toBe(4);
   });
 
-  test("each row says where the stream resumes after it", async () => {
+  test("each row has the point where the stream resumes after it", async () => {
     const [first, second] = await packed(items);
     expect(first.next).toEqual({ ...origin, tokensBefore: 3, tokensTaken: 1 });
     const [again] = await packed(items.slice(1), packOptions, first.next.tokensTaken);
@@ -334,7 +321,7 @@ describe("train", () => {
     next: { ...origin, cursor: cursor(id), tokensTaken: 0 },
   });
   const run = async (count: number, steps = 0) => {
-    const { seen, source } = counted(Array.from({ length: count }, (_, i) => row(i)));
+    const { seen, source } = countedItems(Array.from({ length: count }, (_, i) => row(i)));
     const got: Batch[][] = [];
     let seconds = 0;
     const trainer = {
@@ -349,7 +336,7 @@ describe("train", () => {
     return { seen, got, steps: done };
   };
 
-  test("takes as many rows as a step needs and no more, each token weighing the same", async () => {
+  test("takes exactly the rows that a step needs, and every token weighs the same", async () => {
     const { seen, got, steps } = await run(100);
     expect(seen).toEqual({ pulled: 12, closed: 1 });
     expect(got[1].map(({ ids }) => [...ids])).toEqual([
@@ -370,8 +357,8 @@ describe("train", () => {
     });
   });
 
-  test("weights of a step add up to 1, however small they are together", async () => {
-    const { source } = counted([{ ...row(0), weights: Float32Array.of(0.125, 0.0625) }]);
+  test("the weights of a step add up to 1, however small", async () => {
+    const { source } = countedItems([{ ...row(0), weights: Float32Array.of(0.125, 0.0625) }]);
     let sum = 0;
     const step = async (batches: readonly Batch[]) => {
       for (const { weights } of batches) for (const weight of weights) sum += weight;
@@ -381,7 +368,7 @@ describe("train", () => {
     expect(sum).toBeCloseTo(1, 6);
   });
 
-  test("a last step may have fewer rows, and steps of an earlier run count", async () => {
+  test("the last step may have fewer rows, and steps of an earlier run count", async () => {
     const { got, steps } = await run(7, 1);
     expect(steps.map(({ step }) => step)).toEqual([2, 3]);
     expect(got[1].map(({ ids }) => ids.length)).toEqual([4, 4]);
@@ -416,7 +403,7 @@ describe("fuse", () => {
   const winners = async (items: readonly Aligned[], changes: Partial<FuseOptions>, tokensTaken = 0) =>
     (
       await Array.fromAsync(
-        fuse(counted(items).source, { ...fuseOptions, ...changes }, { steps: 0, tokensTaken }),
+        fuse(countedItems(items).source, { ...fuseOptions, ...changes }, { steps: 0, tokensTaken }),
       )
     ).map(({ targets: { offsets, ids } }) =>
       Array.from({ length: offsets.length - 2 }, (_, t) => ids[offsets[t] + 1]),
@@ -438,7 +425,7 @@ describe("fuse", () => {
     ]);
   });
 
-  test("minCE takes the better of two that are far behind one that is silent", async () => {
+  test("minCE takes the better of two teachers that are far behind an unaligned one", async () => {
     const item = aligned(3, [40, 30]);
     const silent = { offsets: new Int32Array(4), ids: new Int32Array(0), values: new Float32Array(0) };
     const best = { ...item.teachers[0], rows: silent, nll: 1 };
@@ -447,14 +434,14 @@ describe("fuse", () => {
     expect(await winners([three], { scope: "sequence", sharpness: 0.01 })).toEqual([[2, 2]]);
   });
 
-  test("or row by row, by the means over a row's tokens, also where the stream resumes within a block", async () => {
+  test("compares teachers row by row by their means, also when resuming within a block", async () => {
     // Rows of 4 tokens: 3 of the first block and 1 of the second; 3 of the second and 1 of the third; …
     const items = [aligned(3, [1, 2]), aligned(4, [5, 2]), aligned(4, [0, 2]), aligned(2, [9, 2])];
-    // Row 0: (3·1 + 5)/4 = 2 against 2, and the first of equals wins. Row 1: (3·5 + 0)/4. Row 2: (3·0 + 9)/4.
+    // Row 0: (3·1 + 5)/4 = 2 against 2, a tie for the first. Row 1: (3·5 + 0)/4. Row 2: (3·0 + 9)/4.
     expect(await winners(items, { scope: "row" })).toEqual([[1, 1], [1, 2, 2], [2, 2, 2], [2]]);
     // One token of the first block was in an earlier row: (2·1 + 2·5)/4 against 2.
     expect((await winners(items, { scope: "row" }, 1))[0]).toEqual([2, 2]);
-    // All of them were.
+    // All of its tokens were.
     expect((await winners(items, { scope: "row" }, 3)).slice(1)).toEqual([[2, 2, 2], [1, 1, 1], [2]]);
   });
 
@@ -464,7 +451,7 @@ describe("fuse", () => {
       (
         await Array.fromAsync(
           fuse(
-            counted(items).source,
+            countedItems(items).source,
             { ...fuseOptions, lmWeight: 0.5, lmSchedule: "hard_and_decay", steps: 5 },
             resume,
           ),
@@ -480,9 +467,9 @@ describe("shuffle", () => {
   const documents = Array.from({ length: 10 }, (_, row) => document("x", row));
   const ids = (all: readonly Document[]) => all.map(({ id }) => id);
   const shuffled = (window: number, seed: number, from: Cursor = firstCursor, items = documents) =>
-    Array.fromAsync(shuffle(counted(items).source, window, seed, from));
+    Array.fromAsync(shuffle(countedItems(items).source, window, seed, from));
 
-  test("permutes windows, each seed in its own way and always the same, and 0 leaves the order", async () => {
+  test("permutes windows reproducibly by seed, and a window of 0 keeps the order", async () => {
     const first = await shuffled(6, 1);
     expect(ids(first)).not.toEqual(ids(documents));
     expect(new Set(ids(first.slice(0, 6)))).toEqual(new Set(ids(documents.slice(0, 6))));
@@ -492,7 +479,7 @@ describe("shuffle", () => {
     expect(await shuffled(0, 1)).toEqual(documents);
   });
 
-  test("resumes from any of its documents", async () => {
+  test("resumes at any of its documents", async () => {
     const all = await shuffled(6, 1);
     for (const [i, { cursor }] of all.entries()) {
       const left = documents.filter((document) => document.cursor.row >= cursor.row);

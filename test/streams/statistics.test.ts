@@ -4,7 +4,7 @@ import { TeacherStatistics } from "../../streams/run/statistics.ts";
 import type { Fused } from "../../streams/records.ts";
 import { blockAt } from "./place.ts";
 
-/** A block of so many tokens, and what came of each teacher: won, aligned, multiToken, dropped, tail, nll per byte, bytes. */
+/** A block's token count, and per teacher: credit, aligned, multiToken, dropped, tail, nll per byte, bytes. */
 function fused(domain: string, length: number, unaligned: number, teachers: number[][]): Fused {
   return {
     ...blockAt(0, domain),
@@ -35,7 +35,7 @@ function collectStatistics(blocks: readonly Fused[]): TeacherStatistics {
   return statistics;
 }
 
-/** What is never aligned has nothing to divide by. */
+/** Rounded, with null, where nothing is aligned, as 0. */
 const rounded = (value: number | null) => Number((value ?? 0).toFixed(9));
 
 /** Eight positions and four of the sea, then eight of speech; a teacher whose first tokens are longer predicts less. */
@@ -54,7 +54,7 @@ const blocks = [
   ]),
 ];
 
-test("a summary has shares of the positions with a next token, and means per aligned position and per byte", () => {
+test("a summary has shares of predicted positions, and means per aligned position and per byte", () => {
   const { withoutTeacher, teachers } = collectStatistics(blocks).summary();
   const found = Object.entries(teachers).map(([name, summary]) => [
     name,
@@ -86,7 +86,7 @@ test("a summary has shares of the positions with a next token, and means per ali
   });
 });
 
-test("a block of one token, or of none, of which nothing is predicted, changes nothing", () => {
+test("a block without a predicted token changes nothing", () => {
   const nothing = [0, 1].map(() => [0, 0, 0, 0, 0, 0, 0]);
   for (const length of [1, 0])
     expect(collectStatistics([...blocks, fused("sea", length, 0, nothing)]).summary()).toEqual(
@@ -94,7 +94,7 @@ test("a block of one token, or of none, of which nothing is predicted, changes n
     );
 });
 
-test("each domain has its own, in the order in which they come", () => {
+test("each domain has its own summary, in order of appearance", () => {
   const statistics = collectStatistics(blocks);
   const domains = statistics.byDomain();
   expect(Object.keys(domains)).toEqual(["sea", "speech"]);
@@ -106,7 +106,7 @@ test("each domain has its own, in the order in which they come", () => {
   expect(two).toEqual({ won: 0.5, aligned: 1, spelled: 0.5, dropped: 0.25, tail: 0.5, nllPerByte: 1 });
 });
 
-test("where there was no text nothing is measured", () => {
+test("without text nothing is measured", () => {
   const statistics = collectStatistics([]);
   const { withoutTeacher, teachers } = statistics.summary();
   const all = [withoutTeacher, ...Object.values(teachers).flatMap((teacher) => Object.values(teacher))];

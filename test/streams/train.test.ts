@@ -8,10 +8,10 @@ import { resumeAt } from "./place.ts";
 // T = 3 tokens of a row, K = 4 entries: the true token and three that are fused. V = 10 ids.
 const [T, K, V] = [3, 4, 10];
 
-/** What a model says of each id, whatever came before. */
+/** A model's probability of each id, whatever the context. */
 const p = Array.from({ length: V }, (_, id) => (id + 1) / 55);
 
-/** A token of a row: how much it counts, λ, and the shares of three ids in what is fused. */
+/** A token of a row: its weight, λ, and the fused shares of three ids. */
 interface Token {
   readonly weight: number;
   readonly λ: number;
@@ -72,7 +72,7 @@ const token: fc.Arbitrary<Token> = fc
   });
 const steps = fc.array(fc.array(token, { minLength: T, maxLength: T }), { minLength: 4, maxLength: 4 });
 
-test("the fusion term is a cross-entropy, or a KL divergence, per token that is fused", async () => {
+test("the fusion term is a cross-entropy, or a KL divergence, per fused token", async () => {
   const sums = (rows: readonly Token[][], of: (token: Token) => number) =>
     rows.flat().reduce((sum, token) => sum + token.weight * of(token), 0);
   await fc.assert(
@@ -99,8 +99,8 @@ test("the fusion term is a cross-entropy, or a KL divergence, per token that is 
   );
 });
 
-test("a KL divergence from what was fused is without the entropy that a cross-entropy has", async () => {
-  // Of ids 0, 1 and 2 the model has 1, 2 and 3 parts.
+test("the KL divergence is the cross-entropy less the fused entropy", async () => {
+  // Ids 0, 1 and 2 have 1, 2 and 3 parts of the model's probability.
   const fused = [
     [0, 1 / 6],
     [1, 2 / 6],

@@ -1,28 +1,18 @@
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { afterEach, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
-import { writeFolder } from "../../src/export/folder.ts";
-import { readDecoder } from "../../src/models/folder.ts";
 import { liveWorkers } from "../../src/onnx/worker.ts";
 import { wholeGroup } from "../../src/score/scores.ts";
 import { describeTeacher, openTeacher } from "../../src/teachers/open.ts";
 import { type OpenOptions, type TeacherSpec, checkFinite } from "../../src/teachers/teacher.ts";
 import { WorkerPool } from "../../src/teachers/worker-pool.ts";
-import { readWeights } from "../../src/weights/read-weights.ts";
 import { demoModel } from "../close.ts";
 import { catchMessage } from "../failure.ts";
+import { useFolder } from "../folder.ts";
+import { writeOnnxOnly } from "../onnx-only.ts";
 
-let root: string;
-let onnx: string;
-beforeAll(async () => {
-  root = mkdtempSync(join(tmpdir(), "tributary-teachers-"));
-  onnx = join(root, "onnx-only");
-  const origin = demoModel("pocket-openllama");
-  await writeFolder(onnx, origin, await readWeights(origin, readDecoder(origin)), { onnx: ["fp32"] });
-  rmSync(join(onnx, "model.safetensors"));
-});
-afterAll(() => rmSync(root, { recursive: true }));
+const root = useFolder();
+const onnx = join(root, "onnx-only");
+beforeAll(() => writeOnnxOnly(onnx, "pocket-openllama", ["fp32"]));
 afterEach(() => expect(liveWorkers.size).toBe(0));
 
 const spec = (name: string, folder: string, changes: Partial<TeacherSpec> = {}): TeacherSpec => ({
@@ -69,7 +59,7 @@ test("weights and an ONNX file of the same model are teachers of two kinds, and 
   for (const { close } of teachers) await close();
 });
 
-test("teachers share workers in turn, and a worker ends with the last of its teachers", async () => {
+test("teachers are spread over workers, and a worker ends with its last teacher", async () => {
   const open = options(2);
   const teachers = await Promise.all(
     ["a", "b", "c"].map((name) => openTeacher(describeTeacher(spec(name, demoModel("pocket-mpt"))), open)),
@@ -90,11 +80,11 @@ test("a teacher that cannot be loaded leaves no worker", async () => {
   expect(await catchMessage(missing)).toContain("missing");
 });
 
-test("a folder in a form that it does not have is refused by name", () => {
+test("a dtype that the folder lacks is refused by name", () => {
   expect(() => describeTeacher(spec("onnx", onnx, { dtype: "q4" }))).toThrow(onnx);
 });
 
-test("a score that is no number is refused with its text, its token and the reason", async () => {
+test("a non-finite score is refused with its text, token and reason", async () => {
   const scores = [0.5, NaN].map((nll) => ({
     nll: Float32Array.of(nll, 0),
     topIds: new Int32Array(0),

@@ -45,7 +45,7 @@ const texts = [
 const ids = async (tokenizer: ReturnType<typeof readTokenizer>, list: readonly string[]) =>
   Promise.all(list.map(async (text) => [...(await tokenizer.encode(text)).ids]));
 
-describe("tokenizer.model alone gives the ids of tokenizer.json on 2,000 texts", () => {
+describe("tokenizer.model without other files gives the ids of tokenizer.json on 2,000 texts", () => {
   for (const name of ["pocket-llama", "pocket-openllama"])
     test(name, async () => {
       const from = (file: string) => ({ from: join(demoModel(name), file) });

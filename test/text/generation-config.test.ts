@@ -20,7 +20,7 @@ test("eos_token_id comes from generation_config.json, else from config.json", ()
   expect(readGenerationConfig(demoModel("pocket-llama"))).toEqual({ endIds: [2] });
 });
 
-test("sampling defaults come from generation_config.json alone", () => {
+test("sampling defaults come from generation_config.json only", () => {
   const sampling = { do_sample: true, temperature: 0.6, top_p: 0.9, top_k: 50, min_p: null };
   expect(read({ ...sampling, repetition_penalty: 1.1, max_new_tokens: 9 }, { temperature: 2 })).toEqual({
     endIds: [],

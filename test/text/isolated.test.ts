@@ -1,4 +1,4 @@
-/** Tokenizers on which the native library aborts its process give an error, and this process survives. */
+/** A tokenizer that makes the native library abort is an error, and this process survives. */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { retriesPerCharacter } from "../../src/text/backtracking.ts";

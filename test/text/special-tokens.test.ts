@@ -133,7 +133,7 @@ describe("a token is found wherever it is listed", () => {
     expect(await tokenizer.decode([66, 5022])).toBe("a");
   });
 
-  test("but not if it is only named, and the model has no row for it", async () => {
+  test("but not if it is only named and the model has no row for it", async () => {
     const tokenizer = await changed("pocket-llama", {
       "tokenizer_config.json": (json) => ({ ...json, pad_token: "[PAD]" }),
     });
@@ -182,7 +182,7 @@ describe("eos is found if", () => {
   for (const [name, changes, expected] of cases)
     test(name, async () => expect((await changed("pocket-mpt", changes)).eos).toBe(expected));
 
-  test("no file has it: the error lists every file that may", async () => {
+  test("no file has it: the error lists every file that could", async () => {
     expect(await catchMessage(changed("pocket-mpt", nowhere))).toMatch(
       /tokenizer_config\.json: eos_token is missing, also in special_tokens_map\.json, and eos_token_id in generation_config\.json and config\.json/,
     );

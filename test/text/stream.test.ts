@@ -80,7 +80,7 @@ test("a text that ends inside a character keeps everything before it, as in UTF-
   }
 });
 
-test("an offset is the start of the token in the text, or of the character that it starts in", async () => {
+test("an offset is the start of the token, or of the character that it starts in", async () => {
   await fc.assert(
     fc.asyncProperty(someText, which, async (text, index) => {
       const { ids } = await tokenizers[index].encode(text);
@@ -110,7 +110,7 @@ test("an offset is the start of the token in the text, or of the character that 
   );
 });
 
-test("a text ends at the first complete stop string, however tokens cut it, and no part of that is emitted", async () => {
+test("a text ends at the first complete stop string, however tokens split it, and none of it is emitted", async () => {
   const stops = ["STOP", "é x", "\uFFFD\uFFFD", "OPx", "whalewhale"];
   /** The text before the first complete stop string, the longest of several. */
   const before = (text: string) => {
@@ -136,7 +136,7 @@ test("a text ends at the first complete stop string, however tokens cut it, and 
   );
 });
 
-test("any other type of decoder decodes as it does by itself", async () => {
+test("any other decoder type decodes as the library does", async () => {
   const words = ["[UNK]", "[SEP]", "the", "whale", "##s", "swim", "海"];
   using folder = createFolder({
     "tokenizer.json": JSON.stringify({

@@ -52,7 +52,7 @@ describe("every token ends at a byte of the text", () => {
 });
 
 describe("splitting", () => {
-  test("pieces concatenate to the text and fit every tokenizer, for any text", async () => {
+  test("the pieces of any text concatenate to it and fit every tokenizer", async () => {
     await fc.assert(
       fc.asyncProperty(anyText, fc.integer({ min: 8, max: 40 }), async (text, limit) => {
         const pieces = await Array.fromAsync(splitText(text, tokenizers, limit));
@@ -68,7 +68,7 @@ describe("splitting", () => {
     );
   });
 
-  test("cuts after whitespace, at the end of a line if one is near", async () => {
+  test("cuts after whitespace, at a line end if one is near", async () => {
     const words = `${"And the whale swam on. ".repeat(40)}\n`.repeat(3);
     const pieces = await Array.fromAsync(splitText(words, tokenizers, 200));
     expect(pieces.length).toBeGreaterThan(3);

@@ -29,9 +29,9 @@ test("the kernel is what its text assembles to", async () => {
   expect(await Bun.file(join(folder, "adamw.wasm")).bytes()).toEqual(new Uint8Array(buffer));
 });
 
-test("three steps are the paper's, for tensors of any size", () => {
+test("three steps match the paper's formula, for tensors of any size", () => {
   const gradient = fc.double({ min: -2, max: 2, noNaN: true }).filter((g) => g === 0 || Math.abs(g) > 1e-6);
-  // Sizes about the block of 4096 numbers in which the kernel works.
+  // Sizes around the kernel's block of 4096 numbers.
   const size = fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 4090, max: 8200 }));
   fc.assert(
     fc.property(size, fc.array(gradient, { minLength: 3, maxLength: 3 }), fc.boolean(), (n, gs, decays) => {
@@ -39,7 +39,7 @@ test("three steps are the paper's, for tensors of any size", () => {
       const value = start.slice();
       const state = { exp_avg: new Float32Array(n), exp_avg_sq: new Float32Array(n) };
       const parameter: Parameter = { shape: decays ? [1, n] : [n], value, state };
-      // Each number has its own gradient, and half of it is taken.
+      // Each number has its own gradient, scaled by one half.
       const own = (g: number, i: number) => Math.fround(g * (1 + (i % 7)));
       for (const [i, g] of gs.entries()) {
         const gradient = Float32Array.from(start, (_, j) => own(g, j));
@@ -54,6 +54,6 @@ test("three steps are the paper's, for tensors of any size", () => {
   );
 });
 
-test("its state is two tensors of the weight's shape, named as PyTorch names them", () => {
+test("its state is two tensors of the weight's shape, named as in PyTorch", () => {
   expect(optimizer.state([3, 4])).toEqual({ exp_avg: [3, 4], exp_avg_sq: [3, 4] });
 });

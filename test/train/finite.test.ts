@@ -1,11 +1,10 @@
-/** Numbers that are not finite are found where they enter, and no good state is overwritten with them. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+/** Non-finite numbers are found where they enter, and never overwrite a good state. */
+import { afterEach, describe, expect, test } from "bun:test";
 import {
   closeSync,
   cpSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   openSync,
   readFileSync,
   readdirSync,
@@ -13,7 +12,6 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { writeOnnx } from "../../src/export/onnx.ts";
@@ -22,32 +20,21 @@ import { readDecoder, readParameters } from "../../src/models/folder.ts";
 import { readSafetensors } from "../../src/weights/safetensors.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { liveWorkers, spawn } from "../../src/onnx/worker.ts";
+import { findNonFiniteScore, wholeGroup } from "../../src/score/scores.ts";
 import type { ScorerHandlers } from "../../src/score/worker.ts";
 import { type Batch, Trainer } from "../../src/train/trainer.ts";
-import { readConfig } from "../../streams/config/config-file.ts";
 import { run } from "../../streams/run/run.ts";
-import { demoModel, plainTraining } from "../close.ts";
+import { demoModel } from "../close.ts";
 import { catchMessage } from "../failure.ts";
-import { type Folder, copyFolder } from "../folder.ts";
+import { type Folder, copyFolder, useFolder } from "../folder.ts";
+import { smallConfig } from "../streams/small-run.ts";
+import { plainTraining } from "../trainer.ts";
 
-const demo = new URL("../../demo/fuse.yaml", import.meta.url).pathname;
-let folder: string;
-beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "tributary-finite-"))));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 afterEach(() => expect(liveWorkers.size).toBe(0));
 
 const config = (out: string, ...settings: string[]) =>
-  readConfig(demo, [
-    "device=cpu",
-    "blockSize=64",
-    "slack=14",
-    "pack.rowLength=64",
-    "train.rows=2",
-    "train.steps=4",
-    "evaluate.bytesPerDomain=500",
-    ...settings,
-    `out=${join(folder, out)}`,
-  ]);
+  smallConfig(join(folder, out), "train.steps=4", ...settings);
 
 /** Overwrites element [i, j] of a tensor in a weight file. */
 function poke(path: string, name: string, [i, j]: readonly [number, number], value: number): void {
@@ -110,21 +97,19 @@ test("a target with a weight that is not finite is refused before the first step
   );
 });
 
-test("a score that is not finite names the model and the weight", async () => {
+test("a worker finds the weight behind a score that is not finite", async () => {
   using model = broken("pocket-mpt", up, [0, 1], NaN);
   const worker = spawn<ScorerHandlers>(new URL("../../src/score/worker.ts", import.meta.url));
   const options = { rowLength: 16, rows: 1, k: 0, tokenizerSize: 100, device: "cpu", threads: 1 } as const;
   const { model: number } = await worker.call("load", { folder: model.path, ...options });
-  expect(
-    await catchMessage(worker.call("score", { model: number, sequences: [Int32Array.of(5, 6, 7)] })),
-  ).toContain(
-    `${model.path}: the score of token 1 of a text is NaN: ${model.path}/model.safetensors: ${up}[0, 1]`,
-  );
-  await worker.call("close", undefined);
+  const groups = [wholeGroup([Int32Array.of(5, 6, 7)])];
+  const { scores } = await worker.call("scoreGroups", { model: number, groups });
+  expect(findNonFiniteScore(scores[0])).toEqual({ sequence: 0, token: 1, value: NaN });
+  expect(await worker.call("explain", number)).toBe(`${model.path}/model.safetensors: ${up}[0, 1] is NaN`);
   await worker.close();
 });
 
-test("with far too large a learning rate a run ends at once, says so, and saves nothing", async () => {
+test("a run that diverges at once is an error, and nothing is saved", async () => {
   const settings = ["train.learningRate=1e30", "train.checkpointEvery=1", "sources=[]"];
   expect(await catchMessage(run(config("diverges", ...settings)))).toMatch(
     /^train: \S+\[\d+(, \d+)?\] is -?[\d.e+]+ after step 1: the learning rate of 1e\+30 is too large; lower train\.learningRate/,
@@ -140,7 +125,7 @@ describe("a trainer", () => {
   const target = demoModel("pocket-llama");
   const decoder = readDecoder(target);
   const create = async (parameters = readParameters(target, decoder)) =>
-    Trainer.create(decoder, await parameters, { ...plainTraining, shape, threads: 1 });
+    Trainer.create(decoder, await parameters, { ...plainTraining, shape });
   const ids = Int32Array.from({ length: 8 }, (_, i) => 10 + i);
   const batch: Batch = {
     ids,
@@ -154,12 +139,12 @@ describe("a trainer", () => {
   test("a step whose gradient is not finite changes no weight", async () => {
     const trainer = await create();
     // Each is finite, and their products are not.
-    for (const { data } of trainer.parameters.values()) for (let i = 0; i < data.length; i++) data[i] *= 1e18;
-    const before = Array.from(trainer.parameters.values(), ({ data }) => data.slice());
+    for (const { data } of trainer.weights.values()) for (let i = 0; i < data.length; i++) data[i] *= 1e18;
+    const before = Array.from(trainer.weights.values(), ({ data }) => data.slice());
     expect(await catchMessage(trainer.step([batch], 1e-4))).toMatch(
       /is (NaN|Infinity); no weight was changed/,
     );
-    expect(Array.from(trainer.parameters.values(), ({ data }) => data)).toEqual(before);
+    expect(Array.from(trainer.weights.values(), ({ data }) => data)).toEqual(before);
     await trainer
       .nll([ids])
       .catch(({ message }: Error) => expect(message).toMatch(/^evaluate: −log p of a token is NaN/));
@@ -179,14 +164,14 @@ describe("a trainer", () => {
     await trainer.close();
   });
 
-  test("without a token to train on there is no loss and no gradient", async () => {
+  test("without a token to train on there is neither loss nor gradient", async () => {
     const trainer = await create();
     const result = await trainer.step([{ ...batch, weights: new Float32Array(8) }], 1e-4);
     expect(result).toEqual({ loss: 0, nll: undefined, nllPart: 0, gradientNorm: 0 });
     await trainer.close();
   });
 
-  test("a checkpoint that holds a number that is not finite is not resumed from", async () => {
+  test("a checkpoint with a non-finite number is refused", async () => {
     const trainer = await create();
     const path = join(folder, "damaged.safetensors");
     await trainer.save(path);
@@ -198,7 +183,7 @@ describe("a trainer", () => {
   });
 });
 
-test("the first number that is not finite is found anywhere, and infinities of both signs do not cancel", () => {
+test("the first non-finite number is found anywhere, and infinities of both signs do not cancel", () => {
   fc.assert(
     fc.property(
       fc.float32Array({ noNaN: true, noDefaultInfinity: true, minLength: 1 }),

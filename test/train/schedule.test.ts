@@ -5,12 +5,12 @@ import { type Schedule, learningRate } from "../../src/train/schedule.ts";
 const rates = (schedule: Schedule, ...steps: number[]) =>
   steps.map((step) => Number(learningRate(schedule, step).toFixed(9)));
 
-test("the rate rises in equal parts to its peak, and begins above zero", () => {
+test("the rate warms up linearly to its peak, starting above zero", () => {
   const schedule = { peak: 2, floor: 0.1, warmupSteps: 4, steps: 100 };
   expect(rates(schedule, 0, 1, 2, 3, 4)).toEqual([0.5, 1, 1.5, 2, 2]);
 });
 
-test("then it is half a cosine down to the floor, and stays there", () => {
+test("after the warm-up it follows half a cosine down to the floor, and stays there", () => {
   const schedule = { peak: 2, floor: 0.1, warmupSteps: 10, steps: 110 };
   // floor + (1 − floor)·(1 + cos πp)/2 at p = 0, ¼, ½, ¾, 1, twice since the peak is 2.
   expect(rates(schedule, 10, 35, 60, 85, 110)).toEqual([2, 1.736396103, 1.1, 0.463603897, 0.2]);
@@ -22,17 +22,17 @@ test("without a floor it ends at zero, and a floor of 1 is a constant rate", () 
   expect(rates({ peak: 3, floor: 1, warmupSteps: 0, steps: 8 }, 0, 4, 8)).toEqual([3, 3, 3]);
 });
 
-test("without a warm-up the first step has the peak, also where it is the only one", () => {
+test("without a warm-up the first step has the peak rate, even if it is the only step", () => {
   expect(rates({ peak: 2, floor: 0.5, warmupSteps: 0, steps: 4 }, 0, 2)).toEqual([2, 1.5]);
   expect(rates({ peak: 2, floor: 0.5, warmupSteps: 0, steps: 1 }, 0, 1)).toEqual([2, 1]);
   expect(rates({ peak: 2, floor: 0.5, warmupSteps: 1, steps: 1 }, 0, 1)).toEqual([2, 2]);
 });
 
-test("a warm-up that is longer than the run rises all along", () => {
+test("a warm-up longer than the run rises to the end", () => {
   expect(rates({ peak: 2, floor: 0.1, warmupSteps: 10, steps: 4 }, 0, 1, 2, 3)).toEqual([0.2, 0.4, 0.6, 0.8]);
 });
 
-test("it never falls while it warms up, never rises after, and stays between floor and peak", () => {
+test("the rate never falls during warm-up, never rises after it, and stays between floor and peak", () => {
   const schedules = fc.record({
     peak: fc.double({ min: 1e-6, max: 1, noNaN: true }),
     floor: fc.double({ min: 0, max: 1, noNaN: true }),

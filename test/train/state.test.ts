@@ -1,15 +1,13 @@
-import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { adamw } from "../../src/train/adamw.ts";
 import type { Optimizer } from "../../src/train/optimizer.ts";
 import { TrainingState } from "../../src/train/state.ts";
 import { readSafetensors, writeSafetensors } from "../../src/weights/safetensors.ts";
 import { type Tensor, isWeightRef, readTensor } from "../../src/weights/tensor-ref.ts";
+import { useFolder } from "../folder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "tributary-state-"));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 
 const createWeights = () =>
   new Map<string, Tensor>([
@@ -77,7 +75,7 @@ test("a checkpoint without a tensor of the state, or with one of another size, i
     change(changed);
     return writeSafetensors(join(folder, name), changed).then(() => join(folder, name));
   };
-  // As files of earlier versions had it.
+  // The name used by earlier versions.
   const old = await write("old.safetensors", (all) => {
     all.set("adamw.first.matrix", all.get("exp_avg.matrix")!);
     all.delete("exp_avg.matrix");

@@ -1,19 +1,13 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { readDecoder, readParameters } from "../../src/models/folder.ts";
-import { type Batch, Trainer, type TrainerOptions } from "../../src/train/trainer.ts";
-import { expectRelative, largestDifference, plainTraining } from "../close.ts";
+import { type Batch } from "../../src/train/trainer.ts";
+import { expectRelative, largestDifference } from "../close.ts";
+import { createTrainer } from "../trainer.ts";
 
 const zoo = (name: string) => join(import.meta.dir, "../fixtures/golden/zoo", name);
 const [rows, length, entries] = [2, 8, 2];
+const shape = { rows, length, entries };
 const T = rows * length;
-
-async function createTrainer(options: Partial<TrainerOptions>, folder = zoo("llama")): Promise<Trainer> {
-  const decoder = readDecoder(folder);
-  const shape = { rows, length, entries };
-  const parameters = await readParameters(folder, decoder);
-  return Trainer.create(decoder, parameters, { shape, ...plainTraining, threads: 1, ...options });
-}
 
 /** Rows of pseudo-random tokens; each position has two targets, the first with probability `q`. */
 function createBatch(seed: number, q: number, weight: number): Batch {
@@ -34,7 +28,7 @@ const swapped = (batch: Batch): Batch => ({
 });
 
 test("the loss of a soft target is the mean of its entries' losses, by probability, over all micro-batches", async () => {
-  const trainer = await createTrainer({ accumulate: true });
+  const trainer = await createTrainer(zoo("llama"), shape, { accumulate: true });
   const losses = async (...batches: Batch[]) => {
     const { loss, nll, nllPart } = await trainer.gradients(batches);
     return { loss, nll, nllPart };
@@ -53,7 +47,7 @@ test("the loss of a soft target is the mean of its entries' losses, by probabili
   expectRelative(both.nllPart, 0.75 * first.loss, 1e-5);
   expectRelative(both.loss, 0.75 * first.loss + 0.25 * second.loss, 1e-5);
   expect(Math.abs(first.loss - second.loss)).toBeGreaterThan(1e-3);
-  // Where all tokens count the same, and together 1, the nll is the loss on the true ones.
+  // If all tokens weigh the same and sum to 1, the nll is the loss on the true tokens.
   const alike = only({ ...one, weights: one.weights.map((_, t) => +(t % 4 === 0) / 4) });
   const { loss, nll } = await losses(alike);
   expectRelative(nll!, loss, 1e-5);
@@ -65,7 +59,7 @@ for (const [name, head] of [
   ["gpt2", "transformer.wte.weight"],
 ] as const)
   test(`${name}: the gradients of micro-batches add up, those of the head (${head}) too`, async () => {
-    const trainer = await createTrainer({ accumulate: true }, zoo(name));
+    const trainer = await createTrainer(zoo(name), shape, { accumulate: true });
     const gradients = async (...batches: Batch[]) => {
       const { gradients, gradientNorm } = await trainer.gradients(batches);
       const copies = Array.from(gradients, ([key, gradient]) => [key, gradient.slice()] as const);
@@ -86,13 +80,13 @@ for (const [name, head] of [
   });
 
 test("along the gradient the loss changes by its norm", async () => {
-  const trainer = await createTrainer({ accumulate: false });
+  const trainer = await createTrainer(zoo("llama"), shape, { accumulate: false });
   const batch = [createBatch(1, 0.75, 0.05)];
   const { gradients, gradientNorm } = await trainer.gradients(batch);
-  const start = new Map(Array.from(trainer.parameters, ([name, { data }]) => [name, data.slice()]));
+  const start = new Map(Array.from(trainer.weights, ([name, { data }]) => [name, data.slice()]));
   const direction = new Map(Array.from(gradients, ([name, gradient]) => [name, gradient.slice()]));
   const lossAt = async (distance: number) => {
-    for (const [name, { data }] of trainer.parameters)
+    for (const [name, { data }] of trainer.weights)
       data.forEach(
         (_, i) => (data[i] = start.get(name)![i] + (distance / gradientNorm) * direction.get(name)![i]),
       );
@@ -109,10 +103,14 @@ test("steps are AdamW's on clipped gradients, and only matrices decay", async ()
     [createBatch(3, 0.25, 1e-5), createBatch(4, 1, 2e-5)],
     [createBatch(5, 0.25, 0.1), createBatch(6, 0.5, 0.02)],
   ];
-  const trainer = await createTrainer({ accumulate: true, optimizer: options, clip: 0.01 });
-  const { parameters } = trainer;
+  const trainer = await createTrainer(zoo("llama"), shape, {
+    accumulate: true,
+    optimizer: options,
+    clip: 0.01,
+  });
+  const { weights } = trainer;
   const moments = new Map(
-    Array.from(parameters, ([name, { data }]) => [
+    Array.from(weights, ([name, { data }]) => [
       name,
       { m: new Float64Array(data.length), v: new Float64Array(data.length) },
     ]),
@@ -128,7 +126,7 @@ test("steps are AdamW's on clipped gradients, and only matrices decay", async ()
     clipped.push(norm > 0.01);
     // The paper's algorithm 2, one number after the other.
     const expected = new Map<string, Float64Array>();
-    for (const [name, { data, shape }] of parameters) {
+    for (const [name, { data, shape }] of weights) {
       const { m, v } = moments.get(name)!;
       const next = new Float64Array(data.length);
       gradients.get(name)!.forEach((gradient, j) => {
@@ -143,10 +141,10 @@ test("steps are AdamW's on clipped gradients, and only matrices decay", async ()
       expected.set(name, next);
     }
     await trainer.step(batch, rate);
-    for (const [name, { data }] of parameters)
+    for (const [name, { data }] of weights)
       expect([name, largestDifference(data, expected.get(name)!) < 2e-5]).toEqual([name, true]);
   }
   expect(clipped).toEqual([true, false, true]);
-  expect(new Set(Array.from(parameters.values(), ({ shape }) => shape.length))).toEqual(new Set([1, 2]));
+  expect(new Set(Array.from(weights.values(), ({ shape }) => shape.length))).toEqual(new Set([1, 2]));
   await trainer.close();
 });

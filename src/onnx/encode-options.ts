@@ -1,4 +1,4 @@
-/** @file How a graph is to be encoded. */
+/** @file How to encode a graph, and what its weights are. */
 import type { Shape } from "../graph/ops.ts";
 import type { TensorData } from "./messages.ts";
 
@@ -16,7 +16,7 @@ export interface QuantizedWeight {
   readonly scales: Float32Array;
 }
 
-export interface Encoding {
+export interface EncodeOptions {
   /** Use ONNX Runtime's products of transposed stacks of matrices. */
   readonly fusedProducts?: boolean;
   /** Type of all floating-point numbers. */
