@@ -1,7 +1,7 @@
 /** @file The command `bun run evaluate`. */
 import { resolve } from "node:path";
 import { command } from "../../src/cli/command.ts";
-import { type Options, describe, oneOf, parse, wholeNumber } from "../../src/cli/options.ts";
+import { type Options, describe, parseChoice, parse, parseWholeNumber } from "../../src/cli/options.ts";
 import { UserError, asUserError } from "../../src/cli/user-error.ts";
 import { dataFiles } from "../../src/data/files.ts";
 import { devices } from "../../src/onnx/devices.ts";
@@ -70,9 +70,9 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   if (!values.model) throw new UserError("expected --model MODEL (--help shows how)");
-  const bytesPerDomain = wholeNumber("--bytes", values.bytes);
-  const device = oneOf("--device", devices, values.device);
-  const dtype = values.dtype === undefined ? undefined : oneOf("--dtype", onnxDtypes, values.dtype);
+  const bytesPerDomain = parseWholeNumber("--bytes", values.bytes);
+  const device = parseChoice("--device", devices, values.device);
+  const dtype = values.dtype === undefined ? undefined : parseChoice("--dtype", onnxDtypes, values.dtype);
   const hasFiles = positionals.length > 0;
   const given = hasFiles ? positionals : [resolve(import.meta.dir, "../../demo/data/validation.parquet")];
   const files = dataFiles(given.map((path) => resolve(path)));

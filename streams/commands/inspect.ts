@@ -2,7 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { command } from "../../src/cli/command.ts";
-import { type Options, describe, parse, wholeNumber } from "../../src/cli/options.ts";
+import { type Options, describe, parse, parseWholeNumber } from "../../src/cli/options.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import { readConfig } from "../config/config-file.ts";
 import { inspect } from "../inspect/inspect.ts";
@@ -40,7 +40,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   if (!values.text) throw new UserError('--text: expected a text, such as --text "In the beginning"');
-  const top = wholeNumber("--top", values.top);
+  const top = parseWholeNumber("--top", values.top);
   const [path = resolve(import.meta.dir, "../../demo/fuse.yaml")] = positionals;
   const found = await inspect(readConfig(path, values.set), values.text, top);
   console.log(terminalTable(found, process.stdout.columns || 140));
