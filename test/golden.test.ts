@@ -228,10 +228,10 @@ describe("FuseLLM's alignment", () => {
 function ragged(logits: number[][], indices: number[][], temperature = 1): SparseRows {
   const writer = new RowWriter(logits.length, 0);
   logits.forEach((row, t) => {
-    row.forEach((value, k) => writer.push(indices[t][k], value));
+    row.forEach((value, k) => writer.push(indices[t][k], value / temperature));
     writer.endRow();
   });
-  return softmaxRows(writer.finish(), temperature);
+  return softmaxRows(writer.finish());
 }
 
 /** An empty row falls back to the base model's, as in the reference's collator. */
