@@ -12,7 +12,7 @@ import { page } from "../experiment/page.ts";
 import { plot } from "../experiment/plot.ts";
 import { table } from "../experiment/table.ts";
 import { fetchModels } from "../models/hub.ts";
-import type { Bits } from "../run/summary.ts";
+import { formatBits } from "../run/summary.ts";
 
 const options = {
   set: {
@@ -87,11 +87,6 @@ class ResultsFolder {
     await writeFile(join(this.#path, "report.html"), page(results, this.#baseline, this.#command));
   }
 }
-
-const formatBits = (bits: Bits) =>
-  Object.entries(bits)
-    .map(([domain, value]) => `${domain} ${value.toFixed(4)}`)
-    .join(", ");
 
 /** Reports a seed on stderr. @param toFraction of the whole experiment, from that of the seed. */
 function reportSeed(
