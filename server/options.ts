@@ -1,6 +1,6 @@
 /** @file The options of `bun run serve`. */
 import { existsSync, readFileSync } from "node:fs";
-import { describe, parseChoice, parse, parseWholeNumber } from "../src/cli/options.ts";
+import { describe, helpOption, parse, parseChoice, parseWholeNumber } from "../src/cli/options.ts";
 import { UserError } from "../src/cli/user-error.ts";
 import { isHubId } from "../src/hub/snapshot.ts";
 import { devices } from "../src/onnx/devices.ts";
@@ -69,7 +69,7 @@ const options = {
     value: "N",
     help: "CPU threads; all cores by default, or one for very small models",
   },
-  help: { type: "boolean", short: "h", help: "this text" },
+  help: helpOption,
 } as const;
 
 export const help = `Serves a model over HTTP in OpenAI's shape: completions, chat, log-probabilities, and a page to try it.

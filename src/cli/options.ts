@@ -12,6 +12,14 @@ export type Option = ParseArgsOptions[string] & {
 };
 export type Options = Readonly<Record<string, Option>>;
 
+/** The option of every command that prints its help. */
+export const helpOption = {
+  type: "boolean",
+  short: "h",
+  default: false,
+  help: "prints this help",
+} as const satisfies Option;
+
 /** @throws UserError for an option that does not exist, and for an argument that is not an option unless positionals are allowed. */
 export function parse<T extends Options>(
   args: readonly string[],

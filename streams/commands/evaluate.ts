@@ -1,7 +1,14 @@
 /** @file The command `bun run evaluate`. */
 import { resolve } from "node:path";
 import { command } from "../../src/cli/command.ts";
-import { type Options, describe, parseChoice, parse, parseWholeNumber } from "../../src/cli/options.ts";
+import {
+  type Options,
+  describe,
+  helpOption,
+  parse,
+  parseChoice,
+  parseWholeNumber,
+} from "../../src/cli/options.ts";
 import { UserError, asUserError } from "../../src/cli/user-error.ts";
 import { dataFiles } from "../../src/data/files.ts";
 import { devices } from "../../src/onnx/devices.ts";
@@ -22,7 +29,7 @@ const options = {
   device: { type: "string", value: "DEVICE", default: "auto", help: devices.join(", ") },
   dtype: { type: "string", value: "DTYPE", help: `${onnxDtypes.join(", ")}; without it: unquantized` },
   json: { type: "boolean", default: false, help: "one JSON object on stdout" },
-  help: { type: "boolean", short: "h", default: false, help: "prints this help" },
+  help: helpOption,
 } as const satisfies Options;
 
 const help = `Measures a model on text that it was not trained on: bits per byte of each domain, fewer are better,

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { command, interruptible } from "../../src/cli/command.ts";
-import { type Options, describe, parse } from "../../src/cli/options.ts";
+import { type Options, describe, helpOption, parse } from "../../src/cli/options.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import { type Assignment, readExperiment } from "../config/config-file.ts";
 import { parseValue } from "../config/layers.ts";
@@ -30,7 +30,7 @@ const options = {
   },
   out: { type: "string", value: "DIR", help: "folder of the results" },
   restart: { type: "boolean", default: false, help: "discards finished seeds, which are kept otherwise" },
-  help: { type: "boolean", short: "h", default: false, help: "prints this help" },
+  help: helpOption,
 } as const satisfies Options;
 
 const help = `Trains a target in several ways on the same tokens, and measures what each is worth.
