@@ -1,7 +1,7 @@
 /** @file The command `bun run fuse`. */
 import { relative, resolve } from "node:path";
 import { command, interruptible } from "../../src/cli/command.ts";
-import { type Options, describe, parse } from "../../src/cli/options.ts";
+import { type Options, describe, helpOption, parse } from "../../src/cli/options.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import { type Assignment, readConfig } from "../config/config-file.ts";
 import { progressLines, report } from "../run/progress.ts";
@@ -36,7 +36,7 @@ const options = {
     default: false,
     help: "one JSON object per line on stdout in place of the progress line",
   },
-  help: { type: "boolean", short: "h", default: false, help: "prints this help" },
+  help: helpOption,
 } as const satisfies Options;
 
 const help = `Fuses the knowledge of several language models into one, in one streaming process:
@@ -55,7 +55,7 @@ ${describe(options)}
 
 DIR then holds model/ (a Hugging Face folder), summary.json, events/ (tensorboard --logdir DIR) and the last
 checkpoint. Ctrl-C finishes the step under way and writes a checkpoint; so do SIGTERM and a terminal that
-closes. Settings with their meaning: streams/config/config.ts`;
+closes. Settings with their meaning: docs/configuration.md`;
 
 const print = (text: string) => void process.stdout.write(`${text}\n`);
 const event = (name: string, values: object) => print(JSON.stringify({ event: name, ...values }));

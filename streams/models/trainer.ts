@@ -48,14 +48,13 @@ export async function openTrainer(
   { entries, threads, checkpoint, workers, onLoading }: TrainerOptions,
 ): Promise<LoadedTrainer> {
   const worker = spawn<TrainerHandlers>(new URL("../../src/train/worker.ts", import.meta.url));
-  const { beta1, beta2, epsilon, weightDecay } = train;
   const load = {
     folder,
     device: wanted,
     threads,
     shape: { rows: train.rows, length: pack.rowLength, entries },
     accumulate: train.accumulation > 1,
-    optimizer: { name: "adamw" as const, beta1, beta2, epsilon, weightDecay },
+    optimizer: train.optimizer,
     clip: train.clip,
     ...(checkpoint && { checkpoint }),
   };

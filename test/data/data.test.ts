@@ -93,7 +93,7 @@ describe("positions", () => {
     expect(dataFiles([at("")])).not.toContain(at("z.csv"));
     expect(dataFiles([at("glob*.txt")])).toEqual([at("globbed.txt")]);
     expect(() => dataFiles([at("z.csv")])).toThrow(
-      "z.csv: unknown format; expected .parquet, .jsonl, .json or .txt",
+      "z.csv: unknown format; expected .parquet, .jsonl, .json, .txt; all but .parquet also as .gz or .zst",
     );
     expect(() => dataFiles([at("none")])).toThrow("none: not found");
     expect(() => dataFiles([at("*.none")])).toThrow("no data files found");

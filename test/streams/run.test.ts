@@ -312,7 +312,7 @@ describe("going on", () => {
         ...clm,
         "train.steps=5",
         "train.learningRate=1e-3",
-        "train.weightDecay=0",
+        "train.optimizer={kind: adamw, weightDecay: 0}",
         "train.checkpointEvery=1",
         "train.keep=1",
         "evaluate.bytesPerDomain=1000",
