@@ -3,7 +3,7 @@ import { z } from "zod";
 import { extensionsInWords } from "../../src/data/files.ts";
 import { defaultShardBytes } from "../../src/export/folder.ts";
 import { onnxTypes } from "../../src/export/onnx.ts";
-import { oneKind, oneOf } from "../../src/fusion/choices.ts";
+import { oneKind, oneOf } from "../../src/settings/choices.ts";
 import { devices } from "../../src/onnx/devices.ts";
 import { OptimizerSettings } from "../../src/train/optimizers.ts";
 import { onnxDtypes } from "../../src/weights/onnx-files.ts";
