@@ -20,6 +20,14 @@ export const helpOption = {
   help: "prints this help",
 } as const satisfies Option;
 
+/** The option that overrides settings of a configuration; each command says whose. */
+export const setOption = {
+  type: "string",
+  value: "path=value",
+  multiple: true,
+  default: [] as string[],
+} as const satisfies Omit<Option, "help">;
+
 /** @throws UserError for an option that does not exist, and for an argument that is not an option unless positionals are allowed. */
 export function parse<T extends Options>(
   args: readonly string[],

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { command, interruptible } from "../../src/cli/command.ts";
-import { type Options, describe, helpOption, parse } from "../../src/cli/options.ts";
+import { type Options, describe, helpOption, parse, setOption } from "../../src/cli/options.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import { type Assignment, readExperiment } from "../config/config-file.ts";
 import { parseValue } from "../config/layers.ts";
@@ -15,13 +15,7 @@ import { fetchModels } from "../models/hub.ts";
 import { formatBits } from "../run/summary.ts";
 
 const options = {
-  set: {
-    type: "string",
-    value: "path=value",
-    multiple: true,
-    default: [] as string[],
-    help: "overrides a setting of all arms; repeatable",
-  },
+  set: { ...setOption, help: "overrides a setting of all arms; repeatable" },
   seeds: { type: "string", value: "1,2,3", help: "orders of the text, in place of the file's" },
   baseline: {
     type: "string",

@@ -1,7 +1,7 @@
 /** @file The command `bun run fuse`. */
 import { relative, resolve } from "node:path";
 import { command, interruptible } from "../../src/cli/command.ts";
-import { type Options, describe, helpOption, parse } from "../../src/cli/options.ts";
+import { type Options, describe, helpOption, parse, setOption } from "../../src/cli/options.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import { type Assignment, readConfig } from "../config/config-file.ts";
 import { progressLines, report } from "../run/progress.ts";
@@ -9,13 +9,7 @@ import type { Listener } from "../run/run-log.ts";
 import { run } from "../run/run.ts";
 
 const options = {
-  set: {
-    type: "string",
-    value: "path=value",
-    multiple: true,
-    default: [] as string[],
-    help: "overrides a setting of the config; repeatable",
-  },
+  set: { ...setOption, help: "overrides a setting of the config; repeatable" },
   out: { type: "string", value: "DIR", help: "folder of the result" },
   "max-steps": { type: "string", value: "N", help: "optimizer steps, in place of train.steps" },
   "on-bad-row": {

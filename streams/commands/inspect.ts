@@ -2,7 +2,14 @@
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { command } from "../../src/cli/command.ts";
-import { type Options, describe, helpOption, parse, parseWholeNumber } from "../../src/cli/options.ts";
+import {
+  type Options,
+  describe,
+  helpOption,
+  parse,
+  parseWholeNumber,
+  setOption,
+} from "../../src/cli/options.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import { readConfig } from "../config/config-file.ts";
 import { inspect } from "../inspect/inspect.ts";
@@ -11,13 +18,7 @@ import { terminalTable } from "../inspect/terminal-table.ts";
 
 const options = {
   text: { type: "string", value: "TEXT", help: "the text" },
-  set: {
-    type: "string",
-    value: "path=value",
-    multiple: true,
-    default: [] as string[],
-    help: "overrides a setting of the config; repeatable",
-  },
+  set: { ...setOption, help: "overrides a setting of the config; repeatable" },
   top: { type: "string", value: "N", default: "3", help: "candidates to show of each teacher" },
   html: { type: "string", value: "FILE", help: "also writes a page with colours" },
   help: helpOption,
