@@ -52,8 +52,8 @@ export const areas: Areas = {
   "src/autodiff/recompute.ts": {
     tests: ["test/train/recompute.test.ts"],
     changes: [
-      ["b.barrier(checkpoint, ...finished)", "checkpoint"],
-      ["b.barrier(checkpoint, ...finished)", "b.barrier(checkpoint, finished.at(-1)!)"],
+      ["b.barrier(values.get(entry) ?? entry, ...finished)", "values.get(entry) ?? entry"],
+      ["b.barrier(values.get(entry) ?? entry, ...finished)", "b.barrier(entry, finished.at(-1)!)"],
       ["values.get(input) ?? input", "input"],
     ],
   },

@@ -61,7 +61,7 @@ async function measure(recompute: Recompute) {
     shape,
     accumulate: false,
     recompute,
-    optimizer: { name: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 },
+    optimizer: { kind: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 },
     clip: 1,
     device: "cpu",
     threads: availableParallelism(),

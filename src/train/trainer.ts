@@ -9,7 +9,7 @@ import { Scorer } from "../score/scorer.ts";
 import { findNonFiniteScore } from "../score/scores.ts";
 import type { Tensor } from "../weights/tensor-ref.ts";
 import { type BatchShape, type Recompute, gradientName, gradientSumName, trainingGraph } from "./loss.ts";
-import { type OptimizerOptions, createOptimizer } from "./optimizers.ts";
+import { type OptimizerSettings, createOptimizer } from "./optimizers.ts";
 import { TrainingState } from "./state.ts";
 
 // R rows, L row length, T = R·L tokens, K entries of a soft target.
@@ -32,7 +32,7 @@ export interface TrainerOptions {
   /** Whether a step has more than one micro-batch. */
   readonly accumulate: boolean;
   readonly recompute: Recompute;
-  readonly optimizer: OptimizerOptions;
+  readonly optimizer: OptimizerSettings;
   /** Gradients with a larger global norm are scaled down to it. */
   readonly clip: number;
   readonly device: ResolvedDevice;

@@ -94,7 +94,7 @@ function measureStep(recompute: Recompute): number {
     const weights = new Map(Array.from(decoder.parameters, ([name, shape]) => [name, { shape, data: new Float32Array(sizeOf(shape)).fill(0.01) }]));
     const trainer = await Trainer.create(decoder, weights, {
       shape: { rows: 1, length, entries: 2 }, accumulate: false, recompute: ${JSON.stringify(recompute)},
-      optimizer: { name: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0 }, clip: 1, device: "cpu", threads: 1,
+      optimizer: { kind: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0 }, clip: 1, device: "cpu", threads: 1,
     });
     const before = process.resourceUsage().maxRSS;
     await trainer.step([{
