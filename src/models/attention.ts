@@ -7,7 +7,7 @@ import { softCap } from "./head.ts";
 /** Added to a score, it makes the probability exactly 0. Finite, since infinity · 0 is NaN. */
 export const maskValue = -1e30;
 
-// Positions are counted from the end, which keys and queries share.
+// Positions are counted from the end of the keys, which is that of the queries too unless an offset says otherwise.
 const keyPositions = (b: Builder, keys: number) => b.reshape(b.arange(keys), [1, 1, 1, keys]);
 const queryPositions = (b: Builder, length: number, offset = 0) =>
   b.reshape(b.arange(length, offset), [1, 1, length, 1]);
@@ -48,13 +48,8 @@ export function splitHeads(b: Builder, x: Value, rows: number, length: number, h
 
 /** The part of an axis from `start` up to `end`. */
 export function slice(b: Builder, x: Value, axis: number, start: number, end: number): Value {
-  const sizes = [start, end - start, x.shape[axis] - end];
-  const parts = b.split(
-    x,
-    axis,
-    sizes.filter((size) => size > 0),
-  );
-  return parts[start > 0 ? 1 : 0];
+  const sizes = [start, end - start, x.shape[axis] - end].filter((size) => size > 0);
+  return sizes.length === 1 ? x : b.split(x, axis, sizes)[start > 0 ? 1 : 0];
 }
 
 /**
@@ -74,12 +69,9 @@ export function attention(
   cap?: number,
 ): Value {
   const [R, H, L, E] = q_RHLE.shape;
-  const inBlocks = () => {
-    const queries = b.split(
-      q_RHLE,
-      2,
-      blocks.map(({ start, end }) => end - start),
-    );
+  const mixBlocks = () => {
+    const sizes = blocks.map(({ start, end }) => end - start);
+    const queries = b.split(q_RHLE, 2, sizes);
     const mixed = blocks.map((block, i) =>
       b.recompute([queries[i], k_RGLE, v_RGLE], () => {
         const [keys, values] = [k_RGLE, v_RGLE].map((x) => slice(b, x, 2, block.keyStart, block.keyEnd));
@@ -88,10 +80,11 @@ export function attention(
     );
     return b.concat(mixed, 2);
   };
-  const mixed_RHLE =
-    blocks.length > 1
-      ? inBlocks()
-      : attend(b, q_RHLE, tokens.updateCache?.(k_RGLE, v_RGLE) ?? [[k_RGLE, v_RGLE]], scale, blocks[0], cap);
+  const mixRow = () => {
+    const parts = tokens.updateCache?.(k_RGLE, v_RGLE) ?? [[k_RGLE, v_RGLE]];
+    return attend(b, q_RHLE, parts, scale, blocks[0], cap);
+  };
+  const mixed_RHLE = blocks.length > 1 ? mixBlocks() : mixRow();
   return b.reshape(b.transpose(mixed_RHLE, [0, 2, 1, 3]), [R * L, H * E]);
 }
 

@@ -68,6 +68,31 @@ for (const name of readdirSync(zoo)) {
   });
 }
 
+test("a block leaves out keys that are later or before the window, in few sizes", () => {
+  const ranges = (window?: number) =>
+    packedTokens(new Builder(), 1, 4000)
+      .blocks(window)
+      .map(({ start, end, keyStart, keyEnd }) => [start, end, keyStart, keyEnd]);
+  expect(ranges()).toEqual([
+    [0, 512, 0, 512],
+    [512, 1024, 0, 1024],
+    [1024, 1536, 0, 2048],
+    [1536, 2048, 0, 2048],
+    [2048, 2560, 0, 4000],
+    [2560, 3072, 0, 4000],
+    [3072, 3584, 0, 4000],
+    [3584, 4000, 0, 4000],
+  ]);
+  expect(ranges(100).slice(2)).toEqual([
+    [1024, 1536, 925, 1536],
+    [1536, 2048, 1437, 2048],
+    [2048, 2560, 1949, 2560],
+    [2560, 3072, 2461, 3072],
+    [3072, 3584, 2973, 3584],
+    [3584, 4000, 3389, 4000],
+  ]);
+});
+
 test("rows that fit a block have the graph of whole rows", () => {
   const folder = join(zoo, "gemma2");
   expect(print(buildGraph(folder, length, false))).toBe(print(buildGraph(folder, 512, false)));
