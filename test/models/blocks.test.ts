@@ -68,6 +68,30 @@ for (const name of readdirSync(zoo)) {
   });
 }
 
+test("in blocks, a query may attend to the same keys of its document and window", async () => {
+  const documents = Int32Array.from({ length: T }, (_, t) => Math.floor((t % length) / 23));
+  /** "row query key" of each pair that is not masked. */
+  const pairs = async (size: number, window: number | undefined) => {
+    const b = new Builder();
+    const blocks = packedTokens(b, rows, length, size).blocks(window);
+    for (const [i, { biases }] of blocks.entries()) b.output(`${i}`, biases.reduce(b.add));
+    const program = await compile(b.graph(), "cpu", 1);
+    const masks = await program.run({ documents });
+    await program.close();
+    const found = blocks.flatMap(({ start, end, keyStart, keyEnd }, i) => {
+      const [queries, keys] = [end - start, keyEnd - keyStart];
+      return Array.from(masks[i].entries()).flatMap(([at, mask]) => {
+        const row = Math.floor(at / (queries * keys));
+        const query = start + (Math.floor(at / keys) % queries);
+        return mask === 0 ? [`${row} ${query} ${keyStart + (at % keys)}`] : [];
+      });
+    });
+    return found.sort();
+  };
+  for (const window of [undefined, 3, 12, 20])
+    for (const size of [5, 8]) expect(await pairs(size, window)).toEqual(await pairs(length, window));
+});
+
 test("a block leaves out keys that are later or before the window, in few sizes", () => {
   const ranges = (window?: number) =>
     packedTokens(new Builder(), 1, 4000)
