@@ -2,7 +2,8 @@
 import { z } from "zod";
 import { defaultShardBytes } from "../../src/export/folder.ts";
 import { onnxTypes } from "../../src/export/onnx.ts";
-import { oneOf } from "../../src/fusion/choices.ts";
+import { Method } from "../../src/adapters/method.ts";
+import { oneKind, oneOf } from "../../src/fusion/choices.ts";
 import { devices } from "../../src/onnx/devices.ts";
 import { onnxDtypes } from "../../src/weights/onnx-files.ts";
 import { Fusion } from "./fusion.ts";
@@ -85,6 +86,7 @@ const Pack = z.strictObject({
 
 const Train = z.strictObject({
   steps: count.describe("optimizer steps; a run ends earlier if the data does"),
+  method: oneKind(Method, "full", "what is trained"),
   rows: count.default(4).describe("rows of a micro-batch"),
   accumulation: count.default(1).describe("micro-batches of a step"),
   learningRate: z.number().positive().default(1e-4).describe("peak learning rate; it falls as a cosine"),
@@ -103,7 +105,7 @@ const Train = z.strictObject({
     .default(200)
     .describe("steps between checkpoints; one more comes before the model is saved"),
   checkpointMinutes: z.number().positive().default(10).describe("minutes between checkpoints"),
-  keep: count.default(2).describe("newest checkpoints kept, of 12 bytes per parameter each"),
+  keep: count.default(2).describe("newest checkpoints kept, of 12 bytes per trained parameter each"),
 });
 
 const Evaluate = z.strictObject({
@@ -115,6 +117,10 @@ const Evaluate = z.strictObject({
 });
 
 const Save = z.strictObject({
+  merge: z
+    .boolean()
+    .default(true)
+    .describe("with train.method lora: also write the merged model, not only the adapter"),
   dtype: z.enum(["F32", "F16", "BF16"]).default("F32").describe("type of the saved weights"),
   shardBytes: count
     .default(defaultShardBytes)

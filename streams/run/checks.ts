@@ -41,11 +41,12 @@ export function checkResumable({ folder, state }: Checkpoint, now: Inputs): void
 }
 
 /** What the last save needs is checked before the first step. */
-export function checkSave({ out, target }: Config): void {
+export function checkSave({ out, target, train }: Config): void {
   const folder = expandModel(target).path;
   asUserError(() => {
     checkCompanions(folder);
     checkReplaceable(join(out, "model"), folder);
+    if (train.method.kind === "lora") checkReplaceable(join(out, "adapter"), folder);
   });
 }
 
