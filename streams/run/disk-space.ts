@@ -6,7 +6,7 @@ import { type Shape, sizeOf } from "../../src/graph/ops.ts";
 import { openLora } from "../../src/train/target.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { checkpointFolders } from "./checkpoint.ts";
-import { UserError } from "../../src/cli/user-error.ts";
+import { UserError, asUserError } from "../../src/cli/user-error.ts";
 import { type Config, expandModel } from "../config/config.ts";
 
 const gigabytes = (bytes: number) => `${(bytes / 1e9).toPrecision(3)} GB`;
@@ -21,7 +21,7 @@ export async function checkSpace({ out, target, train, save }: Config): Promise<
     [...shapes.values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
   const elements = count(decoder.parameters);
   const { method } = train;
-  const lora = method.kind === "lora" ? openLora(decoder, method).lora : undefined;
+  const lora = method.kind === "lora" ? asUserError(() => openLora(decoder, method)).lora : undefined;
   const trained = lora ? count(trainedShapes(decoder, lora)) : elements;
   const models = lora && !save.merge ? 0 : 1 + save.onnx.length;
   const checkpoints = Math.max(1, train.keep + 1 - checkpointFolders(out).length);
