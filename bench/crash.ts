@@ -178,7 +178,7 @@ export interface Outcome {
 export async function crash(
   { name, set }: Kind,
   { kills, fills, seed }: { kills: number; fills: number; seed: number },
-  say: (text: string) => void = () => {},
+  log: (text: string) => void = () => {},
 ): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), "tributary-crash-"));
   const random = splitmix32(seed);
@@ -209,7 +209,7 @@ export async function crash(
       else if (code !== 0) throw new Error(`${name}: it ended with ${code}: ${stderr}`);
       // A kill may come after the end of the run.
       finished = code === 0 || isFinished(out);
-      say(
+      log(
         `${name}: ${code === null ? "killed" : code === 0 ? "finished" : "disk full"} ${killed}/${kills} (${moment?.what ?? "time"})`,
       );
       // A run that finished before its kill is restarted, so that every kill counts.

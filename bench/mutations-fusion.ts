@@ -107,7 +107,6 @@ export const fusion: Areas = {
   "src/fusion/sparse.ts": {
     tests: ["test/fusion/sparse.test.ts", "test/fusion/fuser.test.ts"],
     changes: [
-      ["(values[i] - top) / temperature", "values[i] - top"],
       ["values[b] - values[a]", "values[a] - values[b]"],
       ["known + value", "value"],
       ["index >= this.#offsets[this.#rows] && ", ""],

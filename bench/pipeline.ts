@@ -41,7 +41,7 @@ async function* from<T>(items: readonly T[]): AsyncGenerator<T> {
 
 const seconds: Record<string, number> = {};
 /** Runs a stage until its items weigh `tokens`, twice, and keeps the faster time. */
-async function alone<T>(
+async function measureStage<T>(
   name: string,
   stage: () => AsyncGenerator<T>,
   weigh: (item: T) => number,
@@ -62,42 +62,42 @@ async function alone<T>(
 }
 
 // A block of the demo has 400 tokens or more, except the last of a document.
-const documents = await alone(
+const documents = await measureStage(
   "read",
   () => read(config.data),
   ({ text }) => text.length / 4,
 );
-const blocks = await alone(
+const blocks = await measureStage(
   "split",
   () => split(from(documents), listTokenizers(tokenizers), maxBlockTokens(config)),
   ({ text }) => text.length / 3.5,
 );
-const encoded = await alone(
+const encoded = await measureStage(
   "tokenize",
   () => tokenize(from(blocks), tokenizers),
   ({ target }) => target.ids.length,
 );
-const scored = await alone(
+const scored = await measureStage(
   "forward",
   () => forward(from(encoded), teachers, { ...batchSizes(config), skipTokens: 0, maxTokens: Infinity }),
   ({ target }) => target.ids.length,
 );
-const aligned = await alone(
+const aligned = await measureStage(
   "align",
   () => align(from(scored), aligners, comparisonUnit(config.fusion.scope)),
   ({ target }) => target.ids.length,
 );
-const fused = await alone(
+const fused = await measureStage(
   "fuse",
   () => fuse(from(aligned), fuseOptions(config, { vocabulary, entries })),
   ({ ids }) => ids.length,
 );
-const rows = await alone(
+const rows = await measureStage(
   "pack",
   () => pack(from(fused), packOptions(config, entries)),
   (row) => row.tokens,
 );
-await alone(
+await measureStage(
   "train",
   () => train(from(rows), trainOptions(config), trainer),
   (step) => step.tokens,

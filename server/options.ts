@@ -1,6 +1,6 @@
 /** @file The options of `bun run serve`. */
 import { existsSync, readFileSync } from "node:fs";
-import { describe, oneOf, parse, wholeNumber } from "../src/cli/options.ts";
+import { describe, helpOption, parse, parseChoice, parseWholeNumber } from "../src/cli/options.ts";
 import { UserError } from "../src/cli/user-error.ts";
 import { isHubId } from "../src/hub/snapshot.ts";
 import { devices } from "../src/onnx/devices.ts";
@@ -69,7 +69,7 @@ const options = {
     value: "N",
     help: "CPU threads; all cores by default, or one for very small models",
   },
-  help: { type: "boolean", short: "h", help: "this text" },
+  help: helpOption,
 } as const;
 
 export const help = `Serves a model over HTTP in OpenAI's shape: completions, chat, log-probabilities, and a page to try it.
@@ -96,18 +96,18 @@ export function readSettings(args: readonly string[]) {
   if (!model)
     throw new UserError("--model: expected a folder or an id of the Hub (--help lists the options)");
   const number = (name: "port" | "slots" | "cache" | "queue" | "ping" | "max-body" | "grace", min?: number) =>
-    wholeNumber(`--${name}`, values[name], min);
+    parseWholeNumber(`--${name}`, values[name], min);
   return {
     model: {
       id: model,
       name: values.name ?? (isHubId(model) ? model : undefined),
-      device: oneOf("--device", devices, values.device),
-      dtype: values.dtype === undefined ? undefined : oneOf("--dtype", ["fp32", "q8"], values.dtype),
-      generationConfig: oneOf("--generation-config", ["auto", "off"], values["generation-config"]),
+      device: parseChoice("--device", devices, values.device),
+      dtype: values.dtype === undefined ? undefined : parseChoice("--dtype", ["fp32", "q8"], values.dtype),
+      generationConfig: parseChoice("--generation-config", ["auto", "off"], values["generation-config"]),
       slots: number("slots"),
       cacheBytes: number("cache") * 2 ** 20,
       queue: number("queue", 0),
-      threads: threads === undefined ? undefined : wholeNumber("--threads", threads),
+      threads: threads === undefined ? undefined : parseWholeNumber("--threads", threads),
     },
     app: {
       apiKey: readApiKey(values["api-key"], values["api-key-file"]),

@@ -5,7 +5,7 @@ import { comparisonUnit } from "../src/fusion/scope.ts";
 import type { Aligner } from "../src/fusion/targets.ts";
 import type { Config } from "./config/config.ts";
 import { type BlockStatistics, type Cursor, type ResumePoint, type Scored, startOfData } from "./records.ts";
-import { batchSizes, fuseOptions, packOptions, tokensPerStep, trainOptions } from "./stage-options.ts";
+import { forwardOptions, fuseOptions, packOptions, trainOptions } from "./stage-options.ts";
 import { align } from "./stages/align.ts";
 import { type ForwardTeacher, countTokens, forward, tokensInFlight } from "./stages/forward.ts";
 import { fuse } from "./stages/fuse.ts";
@@ -37,20 +37,18 @@ export function teacherScores(
   { tokenizers, teachers }: { readonly tokenizers: Tokenizers; readonly teachers: readonly ForwardTeacher[] },
   { stages, resume = startOfData, onSkip }: Execution,
 ): AsyncGenerator<Scored> {
-  const { data, train } = config;
-  const sizes = batchSizes(config);
-  const skipTokens = resume.tokensBefore + resume.tokensTaken;
-  const maxTokens = skipTokens + (train.steps - resume.steps) * tokensPerStep(config);
+  const { data } = config;
+  const options = forwardOptions(config, resume);
 
   // Text is made ready for the teachers' next call and no further.
   const documents = stages.run("read", read(data, resume.cursor, onSkip, stages.signal), 0);
   const shuffled = shuffle(documents, data.shuffle, data.seed, resume.cursor);
   const texts = split(shuffled, listTokenizers(tokenizers), maxBlockTokens(config), resume);
   const blocks = stages.run("split", texts, 0);
-  const ahead = { weigh: countTokens, max: tokensInFlight(sizes) };
+  const ahead = { weigh: countTokens, max: tokensInFlight(options) };
   const encoded = stages.run("tokenize", tokenize(blocks, tokenizers), undefined, ahead);
   const addSeconds = (seconds: number) => stages.addSeconds("forward", seconds);
-  return stages.run("forward", forward(encoded, teachers, { ...sizes, skipTokens, maxTokens }, addSeconds));
+  return stages.run("forward", forward(encoded, teachers, options, addSeconds));
 }
 
 /**

@@ -1,5 +1,7 @@
 /** @file What each stage is given of a configuration, field by field. */
 import type { Config } from "./config/config.ts";
+import type { ResumePoint } from "./records.ts";
+import type { ForwardOptions } from "./stages/forward.ts";
 import type { FuseOptions } from "./stages/fuse.ts";
 import type { PackOptions } from "./stages/pack.ts";
 import type { TrainOptions } from "./stages/train.ts";
@@ -12,6 +14,13 @@ export const batchSizes = ({ blockSize, forward: { rows, concurrency } }: Config
   rows,
   concurrency,
 });
+
+/** @param resume what is trained on already is scored again, with its group, and dropped. */
+export function forwardOptions(config: Config, resume: ResumePoint): ForwardOptions {
+  const skipTokens = resume.tokensBefore + resume.tokensTaken;
+  const maxTokens = skipTokens + (config.train.steps - resume.steps) * tokensPerStep(config);
+  return { ...batchSizes(config), skipTokens, maxTokens };
+}
 
 /** @param student tokens of its vocabulary, and max ids of its soft targets. */
 export function fuseOptions(

@@ -129,7 +129,7 @@ describe("the training step", () => {
         shape: { rows, length, entries },
         accumulate: false,
         optimizer: {
-          name: "adamw",
+          kind: "adamw",
           beta1: data.adamw.beta1,
           beta2: data.adamw.beta2,
           epsilon: data.adamw.eps,
@@ -228,10 +228,10 @@ describe("FuseLLM's alignment", () => {
 function ragged(logits: number[][], indices: number[][], temperature = 1): SparseRows {
   const writer = new RowWriter(logits.length, 0);
   logits.forEach((row, t) => {
-    row.forEach((value, k) => writer.push(indices[t][k], value));
+    row.forEach((value, k) => writer.push(indices[t][k], value / temperature));
     writer.endRow();
   });
-  return softmaxRows(writer.finish(), temperature);
+  return softmaxRows(writer.finish());
 }
 
 /** An empty row falls back to the base model's, as in the reference's collator. */

@@ -3,7 +3,7 @@ import { type StopSignal, toExitCode, onStop } from "./stop.ts";
 import { UserError } from "./user-error.ts";
 
 /** A command was stopped by a signal; its exit code is the signal's. */
-export class Interrupted extends UserError {
+class Interrupted extends UserError {
   readonly signal: StopSignal;
 
   constructor(signal: StopSignal) {

@@ -12,6 +12,22 @@ export type Option = ParseArgsOptions[string] & {
 };
 export type Options = Readonly<Record<string, Option>>;
 
+/** The option of every command that prints its help. */
+export const helpOption = {
+  type: "boolean",
+  short: "h",
+  default: false,
+  help: "prints this help",
+} as const satisfies Option;
+
+/** The option that overrides settings of a configuration; each command says whose. */
+export const setOption = {
+  type: "string",
+  value: "path=value",
+  multiple: true,
+  default: [] as string[],
+} as const satisfies Omit<Option, "help">;
+
 /** @throws UserError for an option that does not exist, and for an argument that is not an option unless positionals are allowed. */
 export function parse<T extends Options>(
   args: readonly string[],
@@ -30,7 +46,7 @@ export function parse<T extends Options>(
  * @param option as it is typed: --device
  * @throws UserError
  */
-export function oneOf<T extends string>(option: string, allowed: readonly T[], value: string): T {
+export function parseChoice<T extends string>(option: string, allowed: readonly T[], value: string): T {
   const found = allowed.find((one) => one === value);
   if (found !== undefined) return found;
   throw new UserError(`${option}: expected ${allowed.join(", ")}, got ${value}`);
@@ -41,7 +57,7 @@ export function oneOf<T extends string>(option: string, allowed: readonly T[], v
  * @param option as it is typed: --port
  * @throws UserError
  */
-export function wholeNumber(option: string, value: string, min = 1): number {
+export function parseWholeNumber(option: string, value: string, min = 1): number {
   const number = value.trim() === "" ? NaN : Number(value);
   if (Number.isSafeInteger(number) && number >= min) return number;
   throw new UserError(`${option}: expected a whole number, at least ${min}, got ${value || "nothing"}`);

@@ -3,7 +3,6 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress, zstdCompressSync } from "node:zlib";
-import { detectCompression } from "./files.ts";
 
 type Bytes = AsyncIterable<Uint8Array>;
 
@@ -95,7 +94,7 @@ async function* stripEndMark(bytes: Bytes): AsyncGenerator<Uint8Array> {
  * @throws once it cannot be read further, after yielding everything before.
  */
 export async function* readBytes(path: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-  const compression = detectCompression(path);
+  const compression = /\.(gz|zst)$/i.exec(path)?.[1].toLowerCase();
   const { size } = await stat(path);
   const file = createReadStream(path, {
     ...(signal && { signal }),

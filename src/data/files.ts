@@ -1,31 +1,20 @@
 /** @file Expands paths, folders and globs to data files, and detects their formats. */
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { type Format, formats } from "./formats.ts";
 
-export type Format = "parquet" | "jsonl" | "json" | "text";
-export type Compression = "gz" | "zst";
+const names = Object.keys(formats) as Format[];
 
-const extensions: Readonly<Record<string, Format>> = {
-  parquet: "parquet",
-  jsonl: "jsonl",
-  ndjson: "jsonl",
-  json: "json",
-  txt: "text",
-  md: "text",
-};
+const list = (of: readonly Format[]) => of.map((name) => `.${formats[name].extensions[0]}`).join(", ");
 
-const expected = "expected .parquet, .jsonl, .json or .txt";
-
-/** Detects a file's compression by its name. */
-export function detectCompression(path: string): Compression | undefined {
-  return /\.(gz|zst)$/i.exec(path)?.[1].toLowerCase() as Compression | undefined;
-}
+/** The usual extensions of data files, in words. */
+export const extensionsInWords = `${list(names)}; all but ${list(names.filter((name) => !formats[name].compressible))} also as .gz or .zst`;
 
 /** Detects a file's format by its name, ignoring a final `.gz` or `.zst`; undefined if it is no data file. */
 export function detectFormat(path: string): Format | undefined {
   const [, extension, compression] = /\.([^.]+?)(\.gz|\.zst)?$/i.exec(path) ?? [];
-  const format = extensions[extension?.toLowerCase()];
-  return format === "parquet" && compression ? undefined : format;
+  const format = names.find((name) => formats[name].extensions.includes(extension?.toLowerCase()));
+  return format && compression && !formats[format].compressible ? undefined : format;
 }
 
 const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
@@ -36,10 +25,12 @@ function expand(path: string): string[] {
     return [...new Bun.Glob(path).scanSync({ absolute: path.startsWith("/") })].sort();
   if (!stat) throw new Error(`${path}: not found`);
   if (!stat.isDirectory()) return [path];
-  const names = readdirSync(path, { recursive: true, encoding: "utf8" }).sort();
-  // A .json file in a data folder is metadata, such as dataset_info.json.
-  const isData = (file: string) => !["json", undefined].includes(detectFormat(file)) && isFile(file);
-  return names.map((name) => join(path, name)).filter(isData);
+  const entries = readdirSync(path, { recursive: true, encoding: "utf8" }).sort();
+  const isData = (file: string) => {
+    const format = detectFormat(file);
+    return format !== undefined && formats[format].inFolders && isFile(file);
+  };
+  return entries.map((name) => join(path, name)).filter(isData);
 }
 
 /**
@@ -49,10 +40,9 @@ function expand(path: string): string[] {
 export function dataFiles(paths: readonly string[]): string[] {
   return paths.flatMap((path) => {
     const files = expand(path);
-    if (files.length === 0) throw new Error(`${path}: no data files found; ${expected}`);
+    if (files.length === 0) throw new Error(`${path}: no data files found; expected ${extensionsInWords}`);
     for (const file of files) {
-      if (!detectFormat(file))
-        throw new Error(`${file}: unknown format; ${expected}, all but .parquet also as .gz or .zst`);
+      if (!detectFormat(file)) throw new Error(`${file}: unknown format; expected ${extensionsInWords}`);
       if (!isFile(file)) throw new Error(`${file}: expected a file, got a pipe, a device or a broken link`);
     }
     return files;

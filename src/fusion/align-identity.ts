@@ -7,8 +7,9 @@ import type { AlignOptions, Aligner } from "./targets.ts";
 export function identityAligner(options: AlignOptions, vocabulary: number): Aligner {
   const indexOfId = new Int32Array(vocabulary);
   return (_, { ids }, candidates) => {
-    const { topIds, topLogProbs, nll } = selectCandidates(candidates, ids.length, options);
-    const k = countCandidates({ topIds, topLogProbs, nll }, ids.length);
+    const selected = selectCandidates(candidates, ids.length, options);
+    const { topIds, topLogProbs } = selected;
+    const k = countCandidates(selected, ids.length);
     const writer = new RowWriter(ids.length, topIds.length + ids.length, indexOfId);
     let tail = 0;
     for (let t = 0; t < ids.length; t++) {

@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Vocabulary } from "../text/vocabulary.ts";
 import type { Alignment } from "./alignment.ts";
 import { applyTail, countCandidates, selectCandidates } from "./candidates.ts";
-import { oneOf } from "./choices.ts";
+import { oneOf } from "../settings/choices.ts";
 import { TimeWarp } from "./dtw.ts";
 import { RowWriter, softmaxRows } from "./sparse.ts";
 import type { AlignOptions, Aligner } from "./targets.ts";

@@ -6,7 +6,7 @@ import { tokens } from "./align-tokens.ts";
 import type { AlignContext } from "./alignment.ts";
 import type { Aligner } from "./targets.ts";
 
-export const alignments = { bytes, tokens };
+const alignments = { bytes, tokens };
 
 type Settings = (typeof alignments)[keyof typeof alignments]["settings"];
 export const Align = z.discriminatedUnion(

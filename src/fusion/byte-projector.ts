@@ -8,6 +8,7 @@
  * predicted what comes next; elsewhere it is dropped.
  */
 import type { Encoding } from "../text/tokenizer.ts";
+import { countCandidates } from "./candidates.ts";
 import { MultiTokenTrie } from "./multi-token.ts";
 import { RowWriter } from "./sparse.ts";
 import type { Candidates, Tail, TeacherTargets, TokenSpace } from "./targets.ts";
@@ -44,7 +45,7 @@ export class ByteProjector {
     const { targetToken, root } = this.#trie;
     const sourceLength = countTextTokens(source, this.#source.eos);
     const targetLength = countTextTokens(target, this.#target.eos);
-    const k = topIds.length / source.ids.length;
+    const k = countCandidates(candidates, source.ids.length);
     const writer = new RowWriter(target.ids.length, target.ids.length * k, this.#indexOfId);
     let [aligned, multiToken, tail, s] = [0, 0, 0, 0];
     this.#dropped = 0;
@@ -93,15 +94,16 @@ export class ByteProjector {
     writer: RowWriter,
     source: Encoding,
     target: Encoding,
-    { topIds, topLogProbs, nll }: Candidates,
+    candidates: Candidates,
     t: number,
     s: number,
     mass: number,
   ): void {
+    const { topIds, topLogProbs, nll } = candidates;
     const trie = this.#trie;
     const byText = this.#tail === "text";
     const token = target.ids[t + 1];
-    const k = topIds.length / source.ids.length;
+    const k = countCandidates(candidates, source.ids.length);
     let node = trie.root[source.ids[s + 1]];
     let reading = trie.read(undefined, source.ids[s + 1]);
     let weight = byText && node >= 0 ? 1 : mass;

@@ -4,7 +4,7 @@ import type { AlignOptions, Candidates, Tail } from "./targets.ts";
 
 // S source positions, K candidates.
 
-/** K of some candidates. */
+/** K, the candidates of each position; 0 without positions. */
 export const countCandidates = ({ topIds }: Candidates, positions: number) =>
   positions > 0 ? topIds.length / positions : 0;
 
@@ -34,8 +34,9 @@ export function selectCandidates(
 }
 
 /** f32[S]: −log p of the true next tokens; of those among the candidates, as the candidates have it. */
-export function readNll(ids: Int32Array, { topIds, topLogProbs, nll }: Candidates): Float32Array {
-  const k = topIds.length / ids.length;
+export function readNll(ids: Int32Array, candidates: Candidates): Float32Array {
+  const { topIds, topLogProbs, nll } = candidates;
+  const k = countCandidates(candidates, ids.length);
   return nll.map((value, s) => {
     const index = topIds.subarray(s * k, (s + 1) * k).indexOf(ids[s + 1]);
     return index < 0 ? value : -topLogProbs[s * k + index];

@@ -15,7 +15,7 @@ export interface Contributions {
 
 export interface FusionRule {
   readonly description: string;
-  /** Most ids of one fused target: the true token, and those of `teachers` rows with k ids each. */
+  /** Max ids of a fused target: the true token, and those of `teachers` rows with k ids each. */
   readonly maxEntries: (teachers: number, k: number) => number;
   /** Weights of the teachers from their mean nlls; larger is better. */
   readonly weigh: (nlls: readonly number[], options: WeightOptions) => number[];

@@ -1,7 +1,7 @@
 /** @file Over which stretch of text teachers are compared, and in which unit. */
 import { z } from "zod";
 import { type Unit, units } from "./nll.ts";
-import { oneOf } from "./choices.ts";
+import { oneOf } from "../settings/choices.ts";
 
 const unit = oneOf(units, "byte", "unit of the mean −log p that teachers are compared by");
 

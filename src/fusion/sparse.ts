@@ -79,14 +79,13 @@ export class RowWriter {
   }
 }
 
-/** Softmax of each row's scores at a temperature. */
-export function softmaxRows({ offsets, ids, values }: SparseRows, temperature = 1): SparseRows {
+/** Softmax of each row's scores. */
+export function softmaxRows({ offsets, ids, values }: SparseRows): SparseRows {
   const probabilities = new Float32Array(values.length);
   for (let t = 0; t + 1 < offsets.length; t++) {
     let [top, sum] = [-Infinity, 0];
     for (let i = offsets[t]; i < offsets[t + 1]; i++) top = Math.max(top, values[i]);
-    for (let i = offsets[t]; i < offsets[t + 1]; i++)
-      sum += probabilities[i] = Math.exp((values[i] - top) / temperature);
+    for (let i = offsets[t]; i < offsets[t + 1]; i++) sum += probabilities[i] = Math.exp(values[i] - top);
     for (let i = offsets[t]; i < offsets[t + 1]; i++) probabilities[i] /= sum;
   }
   return { offsets, ids, values: probabilities };

@@ -16,7 +16,7 @@ export interface RunnerOptions {
   readonly threads: number;
   /** Rows of the cache. */
   readonly slots: number;
-  /** Whether prefill, too, has prepacked weights: a second copy, of use to small models only. */
+  /** Whether prefill, too, has prepacked weights: a second copy in memory, for small models. */
   readonly prepackedPrefill?: boolean;
   /** Candidates that are scored with each token, and the ids below which they are. */
   readonly k: number;

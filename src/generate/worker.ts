@@ -29,7 +29,7 @@ export interface ModelOptions {
 
 /** Parameters of a model that generates as fast with one thread as with two (measured: 1.4 and 4 million, not 10). */
 const smallModel = 6e6;
-/** Min milliseconds of steps per message: worth a message, and a new request waits no longer than for a long step. */
+/** Min milliseconds of short steps per message; a new request waits no longer than it would for one long step. */
 const minTurn = 3;
 
 let engine: Engine;
@@ -60,11 +60,10 @@ const handlers = {
     const parameters = [...decoder.parameters.values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
     const small = parameters < smallModel;
     const threads = options.threads ?? (small ? 1 : availableParallelism());
-    // Chunks have many tokens: the weights of larger models serve them as they lie in their files.
-    const prepackedPrefill = small;
     const k = Math.min(maxLogprobs, tokenizerSize);
     const weights = { refs, int8, onQuantized: report };
-    const settings = { device, threads, slots, prepackedPrefill, k, tokenizerSize };
+    // A chunk has many tokens, for which the weights of larger models are good as they lie in their files.
+    const settings = { device, threads, slots, prepackedPrefill: small, k, tokenizerSize };
     runner = await GraphRunner.create(decoder, weights, settings);
     engine = new Engine(runner, slots, (event) => events.push(event));
     return { context: maxContext(runner.cacheShape, slots, cacheBytes, cacheContext(decoder)), device };

@@ -24,7 +24,7 @@ const statusProblems: Readonly<Record<number, string>> = {
 };
 
 /** @throws with a remedy, unless the response is a success. */
-export function checkStatus(response: Response, subject: string): void {
+function checkStatus(response: Response, subject: string): void {
   if (response.ok) return;
   const problem = statusProblems[response.status] ?? response.statusText;
   const message = `${subject}: status ${response.status}: ${problem}`;

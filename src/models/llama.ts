@@ -63,10 +63,13 @@ export interface Variant {
   readonly sliding?: readonly boolean[];
 }
 
-/** @param json the config.json that `config` was parsed from. */
+/**
+ * @param json the config.json that `config` was parsed from.
+ * @param config of which the variant's MLP has the activation.
+ */
 export function llamaLike(
   json: JsonObject,
-  config: z.infer<typeof Common>,
+  config: Omit<z.infer<typeof Common>, "hidden_act">,
   { rope, biases, mlp, headNorm, window, sliding }: Variant,
 ): DecoderSpec {
   const D = config.hidden_size;

@@ -2,6 +2,7 @@
  * @file Resident rows in buffers of the GPU. Each tensor is a table of entries, the vectors of width E. A row's
  * layout is an index on the host: moving rows and changing the capacity only edits it, and the graphs that select
  * rows and store new tokens gather by it. An index of integers crosses the bus at each run, no key and no value.
+ * Storing writes new tables beside the old ones, so that the GPU needs memory for twice the rows and those selected.
  */
 import { Builder } from "../graph/build.ts";
 import type { Graph } from "../graph/ops.ts";

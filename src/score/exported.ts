@@ -32,7 +32,7 @@ export class ExportedScorer {
     const { k, tokenizerSize, device, threads } = options;
     const decoder = await openExported(path, device, threads);
     try {
-      const { vocabulary, data } = await decoder.run(1, new Int32Array(1), new Int32Array([1]));
+      const { vocabulary, data } = await decoder.run(new Int32Array(1));
       free([data]);
       if (tokenizerSize > vocabulary)
         throw new Error(`${path}: logits cover ${vocabulary} tokens, but the tokenizer has ${tokenizerSize}`);
@@ -68,11 +68,7 @@ export class ExportedScorer {
       throw new Error(
         `${this.#path}: a text of ${tokens} tokens exceeds the limit of ${this.#maxPositions} in its config.json (max_position_embeddings)`,
       );
-    const { data: logits } = await this.#decoder
-      .run(1, ids, new Int32Array(tokens).fill(1))
-      .catch((cause: Error) => {
-        throw new Error(`${this.#path}: a text of ${tokens} tokens: ${cause.message}`, { cause });
-      });
+    const { data: logits } = await this.#decoder.run(ids);
     const next = new Int32Array(tokens);
     next.set(ids.subarray(1));
     const outputs = await this.#program.run({ logits, next }, { tokens });

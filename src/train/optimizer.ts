@@ -1,4 +1,5 @@
 /** @file What an optimizer is. The trainer and its checkpoints know no more of one than this. */
+import type { z } from "zod";
 import type { Shape } from "../graph/ops.ts";
 
 /** A weight being trained. */
@@ -22,4 +23,10 @@ export interface Optimizer {
   state(shape: Shape): Readonly<Record<string, Shape>>;
   /** Updates a weight and its state in place. */
   step(parameter: Parameter, gradient: Float32Array, options: StepOptions): void;
+}
+
+export interface OptimizerKind<S extends z.ZodObject> {
+  /** Its settings, with `kind` naming it in the table of optimizers.ts. */
+  readonly settings: S;
+  readonly create: (settings: z.infer<S>) => Optimizer;
 }

@@ -1,17 +1,17 @@
-/** @file Every optimizer, by the name it is configured with. */
+/** @file The optimizers by kind. A new one is a file with its settings, and a row here. */
+import { z } from "zod";
 import { adamw } from "./adamw.ts";
 import type { Optimizer } from "./optimizer.ts";
 
-const optimizers = { adamw } satisfies Record<string, (options: never) => Optimizer>;
+const optimizers = { adamw };
 
-type Optimizers = typeof optimizers;
+type Settings = (typeof optimizers)[keyof typeof optimizers]["settings"];
+export const OptimizerSettings = z.discriminatedUnion(
+  "kind",
+  Object.values(optimizers).map(({ settings }) => settings) as [Settings, ...Settings[]],
+);
+export type OptimizerSettings = z.infer<typeof OptimizerSettings>;
 
-/** The name of an optimizer with its own settings. */
-export type OptimizerOptions = {
-  [Name in keyof Optimizers]: { readonly name: Name } & Parameters<Optimizers[Name]>[0];
-}[keyof Optimizers];
-
-/** The optimizer of this name, with these settings. */
-export function createOptimizer(options: OptimizerOptions): Optimizer {
-  return optimizers[options.name](options);
-}
+/** The optimizer of this kind, with these settings. */
+export const createOptimizer = (settings: OptimizerSettings): Optimizer =>
+  optimizers[settings.kind].create(settings as never);

@@ -1,11 +1,12 @@
 /** @file The model to train, by its method: what is trained, what stays frozen, and how the result is written. */
 import { join } from "node:path";
 import { initializeLora } from "../adapters/initial.ts";
-import { type Lora, adaptDecoder, planLora } from "../adapters/lora.ts";
+import { type Lora, adaptDecoder, planLora, trainedShapes } from "../adapters/lora.ts";
 import { mergeLora } from "../adapters/merge.ts";
 import type { LoraSettings, Method } from "../adapters/method.ts";
 import { readPeft, writePeft } from "../adapters/peft.ts";
 import { type ExportOptions, writeFolder } from "../export/folder.ts";
+import type { Shape } from "../graph/ops.ts";
 import type { Decoder } from "../models/decoder.ts";
 import { readDecoder, readParameters } from "../models/folder.ts";
 import { describeNonFinite } from "../weights/finite.ts";
@@ -31,13 +32,20 @@ export interface Target {
  * The adapters of a decoder: those of a PEFT folder, else new ones.
  * @throws naming the setting, the file and what does not fit the decoder.
  */
-export function openLora(
+function openLora(
   decoder: Decoder,
   settings: LoraSettings,
 ): { lora: Lora; tensors: Map<string, Tensor> | undefined } {
   if (settings.adapter !== undefined) return readPeft(settings.adapter, decoder);
   return { lora: planLora(decoder, settings), tensors: undefined };
 }
+
+/**
+ * Shapes of what a method trains, by name.
+ * @throws as `openLora` does.
+ */
+export const readTrainedShapes = (decoder: Decoder, method: Method): ReadonlyMap<string, Shape> =>
+  method.kind === "lora" ? trainedShapes(decoder, openLora(decoder, method).lora) : decoder.parameters;
 
 async function openAdapted(folder: string, settings: LoraSettings): Promise<Target> {
   const base = readDecoder(folder);

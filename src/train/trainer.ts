@@ -9,7 +9,7 @@ import { Scorer } from "../score/scorer.ts";
 import { findNonFiniteScore } from "../score/scores.ts";
 import type { Tensor } from "../weights/tensor-ref.ts";
 import { type BatchShape, gradientName, gradientSumName, trainingGraph } from "./loss.ts";
-import { type OptimizerOptions, createOptimizer } from "./optimizers.ts";
+import { type OptimizerSettings, createOptimizer } from "./optimizers.ts";
 import { TrainingState } from "./state.ts";
 
 // R rows, L row length, T = R·L tokens, K entries of a soft target.
@@ -31,7 +31,7 @@ export interface TrainerOptions {
   readonly shape: BatchShape;
   /** Whether a step has more than one micro-batch. */
   readonly accumulate: boolean;
-  readonly optimizer: OptimizerOptions;
+  readonly optimizer: OptimizerSettings;
   /** Gradients with a larger global norm are scaled down to it. */
   readonly clip: number;
   readonly device: ResolvedDevice;

@@ -1,7 +1,14 @@
 /** @file The command `bun run evaluate`. */
 import { resolve } from "node:path";
 import { command } from "../../src/cli/command.ts";
-import { type Options, describe, oneOf, parse, wholeNumber } from "../../src/cli/options.ts";
+import {
+  type Options,
+  describe,
+  helpOption,
+  parse,
+  parseChoice,
+  parseWholeNumber,
+} from "../../src/cli/options.ts";
 import { UserError, asUserError } from "../../src/cli/user-error.ts";
 import { dataFiles } from "../../src/data/files.ts";
 import { devices } from "../../src/onnx/devices.ts";
@@ -22,7 +29,7 @@ const options = {
   device: { type: "string", value: "DEVICE", default: "auto", help: devices.join(", ") },
   dtype: { type: "string", value: "DTYPE", help: `${onnxDtypes.join(", ")}; without it: unquantized` },
   json: { type: "boolean", default: false, help: "one JSON object on stdout" },
-  help: { type: "boolean", short: "h", default: false, help: "prints this help" },
+  help: helpOption,
 } as const satisfies Options;
 
 const help = `Measures a model on text that it was not trained on: bits per byte of each domain, fewer are better,
@@ -70,9 +77,9 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   if (!values.model) throw new UserError("expected --model MODEL (--help shows how)");
-  const bytesPerDomain = wholeNumber("--bytes", values.bytes);
-  const device = oneOf("--device", devices, values.device);
-  const dtype = values.dtype === undefined ? undefined : oneOf("--dtype", onnxDtypes, values.dtype);
+  const bytesPerDomain = parseWholeNumber("--bytes", values.bytes);
+  const device = parseChoice("--device", devices, values.device);
+  const dtype = values.dtype === undefined ? undefined : parseChoice("--dtype", onnxDtypes, values.dtype);
   const hasFiles = positionals.length > 0;
   const given = hasFiles ? positionals : [resolve(import.meta.dir, "../../demo/data/validation.parquet")];
   const files = dataFiles(given.map((path) => resolve(path)));

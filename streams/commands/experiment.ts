@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { command, interruptible } from "../../src/cli/command.ts";
-import { type Options, describe, parse } from "../../src/cli/options.ts";
+import { type Options, describe, helpOption, parse, setOption } from "../../src/cli/options.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import { type Assignment, readExperiment } from "../config/config-file.ts";
 import { parseValue } from "../config/layers.ts";
@@ -12,16 +12,10 @@ import { page } from "../experiment/page.ts";
 import { plot } from "../experiment/plot.ts";
 import { table } from "../experiment/table.ts";
 import { fetchModels } from "../models/hub.ts";
-import type { Bits } from "../run/summary.ts";
+import { formatBits } from "../run/summary.ts";
 
 const options = {
-  set: {
-    type: "string",
-    value: "path=value",
-    multiple: true,
-    default: [] as string[],
-    help: "overrides a setting of all arms; repeatable",
-  },
+  set: { ...setOption, help: "overrides a setting of all arms; repeatable" },
   seeds: { type: "string", value: "1,2,3", help: "orders of the text, in place of the file's" },
   baseline: {
     type: "string",
@@ -30,7 +24,7 @@ const options = {
   },
   out: { type: "string", value: "DIR", help: "folder of the results" },
   restart: { type: "boolean", default: false, help: "discards finished seeds, which are kept otherwise" },
-  help: { type: "boolean", short: "h", default: false, help: "prints this help" },
+  help: helpOption,
 } as const satisfies Options;
 
 const help = `Trains a target in several ways on the same tokens, and measures what each is worth.
@@ -87,11 +81,6 @@ class ResultsFolder {
     await writeFile(join(this.#path, "report.html"), page(results, this.#baseline, this.#command));
   }
 }
-
-const formatBits = (bits: Bits) =>
-  Object.entries(bits)
-    .map(([domain, value]) => `${domain} ${value.toFixed(4)}`)
-    .join(", ");
 
 /** Reports a seed on stderr. @param toFraction of the whole experiment, from that of the seed. */
 function reportSeed(

@@ -9,7 +9,7 @@ import { resolveModelFolder } from "../../src/hub/snapshot.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { command } from "../../src/cli/command.ts";
-import { type Options, describe, oneOf, parse } from "../../src/cli/options.ts";
+import { type Options, describe, helpOption, parse, parseChoice } from "../../src/cli/options.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import { progressLines } from "../run/progress.ts";
 
@@ -37,7 +37,7 @@ const options = {
     default: false,
     help: "replaces a model that an export or a run wrote into DIR",
   },
-  help: { type: "boolean", short: "h", default: false, help: "prints this help" },
+  help: helpOption,
 } as const satisfies Options;
 
 const help = `Writes a model in another form: a Hugging Face folder that Python's transformers loads, and with --onnx
@@ -67,11 +67,11 @@ async function main(args: readonly string[]): Promise<number> {
   const [model, ...rest] = positionals;
   if (!model || rest.length || !values.out)
     throw new UserError("expected one MODEL and --out DIR (--help shows how)");
-  const dtype = oneOf("--dtype", weightDtypes, values.dtype.toUpperCase());
+  const dtype = parseChoice("--dtype", weightDtypes, values.dtype.toUpperCase());
   const onnx = (values.onnx ?? "")
     .split(",")
     .filter(Boolean)
-    .map((type) => oneOf("--onnx", onnxTypes, type));
+    .map((type) => parseChoice("--onnx", onnxTypes, type));
   const shardBytes = parseBytes(values["shard-size"]);
   const out = resolve(values.out);
   if (

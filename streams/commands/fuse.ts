@@ -1,7 +1,7 @@
 /** @file The command `bun run fuse`. */
 import { relative, resolve } from "node:path";
 import { command, interruptible } from "../../src/cli/command.ts";
-import { type Options, describe, parse } from "../../src/cli/options.ts";
+import { type Options, describe, helpOption, parse, setOption } from "../../src/cli/options.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import { type Assignment, readConfig } from "../config/config-file.ts";
 import { progressLines, report } from "../run/progress.ts";
@@ -10,13 +10,7 @@ import { listResults } from "../run/summary.ts";
 import { run } from "../run/run.ts";
 
 const options = {
-  set: {
-    type: "string",
-    value: "path=value",
-    multiple: true,
-    default: [] as string[],
-    help: "overrides a setting of the config; repeatable",
-  },
+  set: { ...setOption, help: "overrides a setting of the config; repeatable" },
   out: { type: "string", value: "DIR", help: "folder of the result" },
   "max-steps": { type: "string", value: "N", help: "optimizer steps, in place of train.steps" },
   "on-bad-row": {
@@ -37,7 +31,7 @@ const options = {
     default: false,
     help: "one JSON object per line on stdout in place of the progress line",
   },
-  help: { type: "boolean", short: "h", default: false, help: "prints this help" },
+  help: helpOption,
 } as const satisfies Options;
 
 const help = `Fuses the knowledge of several language models into one, in one streaming process:
@@ -57,7 +51,7 @@ ${describe(options)}
 
 DIR then holds model/ (a Hugging Face folder), with train.method lora adapter/ (a PEFT folder), summary.json, events/ (tensorboard --logdir DIR) and the last
 checkpoint. Ctrl-C finishes the step under way and writes a checkpoint; so do SIGTERM and a terminal that
-closes. Settings with their meaning: streams/config/config.ts`;
+closes. Settings with their meaning: docs/configuration.md`;
 
 const print = (text: string) => void process.stdout.write(`${text}\n`);
 const event = (name: string, values: object) => print(JSON.stringify({ event: name, ...values }));

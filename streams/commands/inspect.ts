@@ -2,7 +2,14 @@
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { command } from "../../src/cli/command.ts";
-import { type Options, describe, parse, wholeNumber } from "../../src/cli/options.ts";
+import {
+  type Options,
+  describe,
+  helpOption,
+  parse,
+  parseWholeNumber,
+  setOption,
+} from "../../src/cli/options.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import { readConfig } from "../config/config-file.ts";
 import { inspect } from "../inspect/inspect.ts";
@@ -11,16 +18,10 @@ import { terminalTable } from "../inspect/terminal-table.ts";
 
 const options = {
   text: { type: "string", value: "TEXT", help: "the text" },
-  set: {
-    type: "string",
-    value: "path=value",
-    multiple: true,
-    default: [] as string[],
-    help: "overrides a setting of the config; repeatable",
-  },
+  set: { ...setOption, help: "overrides a setting of the config; repeatable" },
   top: { type: "string", value: "N", default: "3", help: "candidates to show of each teacher" },
   html: { type: "string", value: "FILE", help: "also writes a page with colours" },
-  help: { type: "boolean", short: "h", default: false, help: "prints this help" },
+  help: helpOption,
 } as const satisfies Options;
 
 const help = `Shows what each teacher predicts of a text, token by token, and what is fused of it.
@@ -40,7 +41,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   if (!values.text) throw new UserError('--text: expected a text, such as --text "In the beginning"');
-  const top = wholeNumber("--top", values.top);
+  const top = parseWholeNumber("--top", values.top);
   const [path = resolve(import.meta.dir, "../../demo/fuse.yaml")] = positionals;
   const found = await inspect(readConfig(path, values.set), values.text, top);
   console.log(terminalTable(found, process.stdout.columns || 140));

@@ -5,8 +5,17 @@ import { z } from "zod";
 import { isHubId } from "../../src/hub/snapshot.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import { Config } from "./config.ts";
-import { type Layer, type Path, type Location, type Tree } from "./layers.ts";
-import { isTree, merge, parseValue, readLayer, valueAt } from "./layers.ts";
+import {
+  type Layer,
+  type Location,
+  type Path,
+  type Tree,
+  isTree,
+  merge,
+  parseValue,
+  readLayer,
+  valueAt,
+} from "./layers.ts";
 import { findMistakes } from "./mistakes.ts";
 import { recipes } from "./recipes.ts";
 

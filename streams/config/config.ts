@@ -1,10 +1,12 @@
 /** @file The configuration of a run: every setting with its meaning and default. */
 import { z } from "zod";
+import { extensionsInWords } from "../../src/data/files.ts";
 import { defaultShardBytes } from "../../src/export/folder.ts";
 import { onnxTypes } from "../../src/export/onnx.ts";
 import { Method } from "../../src/adapters/method.ts";
-import { oneKind, oneOf } from "../../src/fusion/choices.ts";
+import { oneKind, oneOf } from "../../src/settings/choices.ts";
 import { devices } from "../../src/onnx/devices.ts";
+import { OptimizerSettings } from "../../src/train/optimizers.ts";
 import { onnxDtypes } from "../../src/weights/onnx-files.ts";
 import { Fusion } from "./fusion.ts";
 import { recipes } from "./recipes.ts";
@@ -38,9 +40,7 @@ const columns = {
   files: z
     .array(z.string())
     .min(1)
-    .describe(
-      "files, folders or globs, one alone or a list: .parquet, .jsonl, .json, .txt; all but .parquet may end in .gz or .zst",
-    ),
+    .describe(`files, folders or globs, one alone or a list: ${extensionsInWords}`),
   text: z
     .string()
     .default("text")
@@ -92,20 +92,15 @@ const Train = z.strictObject({
   learningRate: z.number().positive().default(1e-4).describe("peak learning rate; it falls as a cosine"),
   warmup: fraction.default(0.05).describe("fraction of the steps in which the learning rate rises"),
   floor: fraction.default(0.1).describe("final learning rate, as a fraction of the peak"),
-  beta1: fraction.default(0.9).describe("AdamW: decay of the mean of gradients"),
-  beta2: fraction.default(0.95).describe("AdamW: decay of the mean of squared gradients"),
-  epsilon: z.number().positive().default(1e-8).describe("AdamW: added to the denominator"),
-  weightDecay: z
-    .number()
-    .nonnegative()
-    .default(0.1)
-    .describe("AdamW: decoupled weight decay, of matrices only"),
+  optimizer: oneKind(OptimizerSettings, "adamw", "how gradients change the weights"),
   clip: z.number().positive().default(1).describe("max norm of a step's gradient"),
   checkpointEvery: count
     .default(200)
     .describe("steps between checkpoints; one more comes before the model is saved"),
   checkpointMinutes: z.number().positive().default(10).describe("minutes between checkpoints"),
-  keep: count.default(2).describe("newest checkpoints kept, of 12 bytes per trained parameter each"),
+  keep: count
+    .default(2)
+    .describe("newest checkpoints kept; with AdamW each has 12 bytes per trained parameter"),
 });
 
 const Evaluate = z.strictObject({

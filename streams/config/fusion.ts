@@ -4,7 +4,7 @@ import { Align } from "../../src/fusion/alignments.ts";
 import { lmSchedules } from "../../src/fusion/lm-schedule.ts";
 import { rules } from "../../src/fusion/rules.ts";
 import { Scope } from "../../src/fusion/scope.ts";
-import { oneKind, oneOf } from "../../src/fusion/choices.ts";
+import { oneKind, oneOf } from "../../src/settings/choices.ts";
 import { tails } from "../../src/fusion/targets.ts";
 import { weightings } from "../../src/fusion/teacher-weights.ts";
 

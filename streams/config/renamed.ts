@@ -9,5 +9,9 @@ export const renamed: Readonly<Record<string, string>> = {
   "fusion.fallback": "fusion.align: {kind: tokens, fallback: …}",
   "fusion.duplicates": "fusion.align: {kind: tokens, duplicates: …}",
   "fusion.matchEnds": "fusion.align: {kind: tokens, matchEnds: …}",
+  "train.beta1": "train.optimizer: {kind: adamw, beta1: …}",
+  "train.beta2": "train.optimizer: {kind: adamw, beta2: …}",
+  "train.epsilon": "train.optimizer: {kind: adamw, epsilon: …}",
+  "train.weightDecay": "train.optimizer: {kind: adamw, weightDecay: …}",
   "fusion.unit": "fusion.scope: {kind: sequence or row, unit: …}",
 };

@@ -2,7 +2,7 @@
 import { html, raw } from "hono/html";
 import type { Results } from "./experiment.ts";
 import { plot } from "./plot.ts";
-import { table } from "./table.ts";
+import { tableCells } from "./table.ts";
 
 const style = html`<style>
   body {
@@ -30,9 +30,7 @@ const style = html`<style>
 
 /** One HTML page that needs nothing else. */
 export function page(results: Results, baseline: string, command: string): string {
-  const [head, , ...rows] = table(results, baseline)
-    .split("\n")
-    .map((line) => line.slice(2, -2).replaceAll("*", "").split(" | "));
+  const { head, arms, bounds } = tableCells(results, baseline);
   const seeds = new Set(results.outcomes.map(({ seed }) => seed)).size;
   const content = html`<!doctype html>
     <html lang="en">
@@ -50,7 +48,7 @@ export function page(results: Results, baseline: string, command: string): strin
         <tr>
           ${head.map((cell) => html`<th>${cell}</th>`)}
         </tr>
-        ${rows.map(
+        ${[...arms, ...bounds].map(
           (row) =>
             html`<tr>
               ${row.map((cell) => html`<td>${cell}</td>`)}

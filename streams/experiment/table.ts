@@ -26,8 +26,8 @@ export function differences({ outcomes }: Results, arm: string, baseline: string
 
 export const formatSigned = (value: number) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(4)}`;
 
-/** Bits per byte as a Markdown table: mean ± deviation over the seeds, and the mean of the paired differences. */
-export function table(results: Results, baseline: string): string {
+/** Bits per byte as cells: mean ± deviation over the seeds, and the mean of the paired differences. */
+export function tableCells(results: Results, baseline: string) {
   const domains = listDomains(results);
   const plain = (bits: Bits) => domains.map((domain) => bits[domain].toFixed(4));
   const rows = listArms(results).map((arm) => [
@@ -40,12 +40,17 @@ export function table(results: Results, baseline: string): string {
       return `${mean(bits).toFixed(4)}${spread}${difference}`;
     }),
   ]);
-  const lines = [
-    ["", ...domains],
-    ["---", ...domains.map(() => "---")],
-    ["no training", ...plain(results.untrained)],
-    ...rows,
-    ...Object.entries(results.bounds).map(([name, bits]) => [`*${name}*`, ...plain(bits)]),
-  ];
+  return {
+    head: ["", ...domains],
+    arms: [["no training", ...plain(results.untrained)], ...rows],
+    bounds: Object.entries(results.bounds).map(([name, bits]) => [name, ...plain(bits)]),
+  };
+}
+
+/** The same as a Markdown table. */
+export function table(results: Results, baseline: string): string {
+  const { head, arms, bounds } = tableCells(results, baseline);
+  const italic = bounds.map(([name, ...cells]) => [`*${name}*`, ...cells]);
+  const lines = [head, head.map(() => "---"), ...arms, ...italic];
   return lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }

@@ -3,7 +3,7 @@ import { UserError, asUserError } from "../../src/cli/user-error.ts";
 import { type DescribedTeacher, type TeacherSpec } from "../../src/teachers/teacher.ts";
 import { describeTeacher } from "../../src/teachers/open.ts";
 import { readDecoder } from "../../src/models/folder.ts";
-import { openLora } from "../../src/train/target.ts";
+import { readTrainedShapes } from "../../src/train/target.ts";
 import { hasWeights } from "../../src/weights/read-weights.ts";
 import { type Config, type Model, expandModel } from "../config/config.ts";
 import { maxBlockTokens } from "../stages/split.ts";
@@ -86,7 +86,7 @@ function checkTarget({ dtype, folder, maxPositions }: RunModel, { pack, train }:
     throw new UserError(
       `pack.rowLength: ${pack.rowLength} is more than the ${maxPositions} tokens that ${folder} takes`,
     );
-  if (train.method.kind === "lora") openLora(readDecoder(folder), train.method);
+  readTrainedShapes(readDecoder(folder), train.method);
 }
 
 /**

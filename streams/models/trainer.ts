@@ -48,7 +48,6 @@ export async function openTrainer(
   { entries, threads, checkpoint, workers, onLoading }: TrainerOptions,
 ): Promise<LoadedTrainer> {
   const worker = spawn<TrainerHandlers>(new URL("../../src/train/worker.ts", import.meta.url));
-  const { beta1, beta2, epsilon, weightDecay } = train;
   const load = {
     folder,
     method: train.method,
@@ -56,7 +55,7 @@ export async function openTrainer(
     threads,
     shape: { rows: train.rows, length: pack.rowLength, entries },
     accumulate: train.accumulation > 1,
-    optimizer: { name: "adamw" as const, beta1, beta2, epsilon, weightDecay },
+    optimizer: train.optimizer,
     clip: train.clip,
     ...(checkpoint && { checkpoint }),
   };

@@ -19,7 +19,7 @@ const bits = z.record(z.string(), z.number());
 const natural = z.int().nonnegative();
 
 /** Of the state's format; it changes with everything in it that an earlier version could not resume from. */
-export const stateVersion = 2;
+const stateVersion = 2;
 
 const RunState = z.object({
   /** Where the stream resumes, and after how many steps. */

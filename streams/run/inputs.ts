@@ -53,9 +53,10 @@ async function hashFile(path: string, name: string, signal?: AbortSignal) {
 }
 
 /** Hashes all of the models and data: gigabytes take seconds. */
-export async function readInputs(config: Config, signal?: AbortSignal): Promise<Inputs> {
+async function readInputs(config: Config, signal?: AbortSignal): Promise<Inputs> {
   const models: Inputs["models"] = [];
   for (const { path } of [config.target, ...config.sources].map(expandModel)) {
+    // A folder without a config.json is no model: this says so before anything is hashed.
     readConfig(path);
     const names = ["", "onnx/"].flatMap((below) =>
       existsSync(join(path, below)) ? readdirSync(join(path, below)).map((name) => below + name) : [],

@@ -1,6 +1,6 @@
 /** @file What a person sees of a run: one live line on a terminal, a line now and then elsewhere, and a report. */
 import type { Listener, Progress } from "./run-log.ts";
-import type { Summary } from "./summary.ts";
+import { type Summary, formatBits } from "./summary.ts";
 
 /** Seconds between lines where the output is not a terminal. */
 const quietSeconds = 10;
@@ -83,11 +83,6 @@ export function progressLine(progress: Progress, columns: number): string {
   return best && room >= 4 && Bun.stringWidth(named) <= columns ? named : fit(bare, columns);
 }
 
-const bits = (values: Readonly<Record<string, number>>) =>
-  Object.entries(values)
-    .map(([domain, value]) => `${domain} ${value.toFixed(4)}`)
-    .join(", ");
-
 /** Writes progress to a stream such as stderr. */
 export function progressLines(stream: NodeJS.WriteStream): Listener & { end(): void } {
   const live = stream.isTTY;
@@ -120,7 +115,7 @@ export function progressLines(stream: NodeJS.WriteStream): Listener & { end(): v
     },
     evaluation(step, bitsPerByte) {
       clear();
-      stream.write(`step ${step}: bits per byte: ${bits(bitsPerByte)}\n`);
+      stream.write(`step ${step}: bits per byte: ${formatBits(bitsPerByte)}\n`);
     },
     step(progress) {
       if (live) {

@@ -8,6 +8,11 @@ import type { FusionSummary } from "./statistics.ts";
 /** Bits per byte per domain. */
 export type Bits = Readonly<Record<string, number>>;
 
+export const formatBits = (bits: Bits): string =>
+  Object.entries(bits)
+    .map(([domain, value]) => `${domain} ${value.toFixed(4)}`)
+    .join(", ");
+
 export interface Summary {
   readonly steps: number;
   readonly tokens: number;

@@ -1,4 +1,4 @@
-/** @file Stage 4: every teacher's scores of every position, each teacher in a worker or a service of its own. */
+/** @file Stage 4: every teacher's scores of every position, wherever the teacher runs. */
 import { batch } from "../../src/flow/operators.ts";
 import { parallelMap } from "../../src/flow/parallel.ts";
 import type { Group, Scores } from "../../src/score/scores.ts";

@@ -1,7 +1,6 @@
 /** @file Stage 1: files to documents. */
 import { detectFormat } from "../../src/data/files.ts";
-import { readJson, readJsonl, readText } from "../../src/data/lines.ts";
-import { readParquet } from "../../src/data/parquet.ts";
+import { formats } from "../../src/data/formats.ts";
 import { type Row, type RowOptions, getValue, listPaths, missingColumn } from "../../src/data/row.ts";
 import { type Cursor, type Document, firstCursor } from "../records.ts";
 
@@ -27,16 +26,7 @@ function readRows(
   options: RowOptions,
 ): AsyncGenerator<Row> {
   const columns = [text, domain, id].filter((name) => name !== undefined);
-  switch (detectFormat(path)) {
-    case "jsonl":
-      return readJsonl(path, from, options);
-    case "json":
-      return readJson(path, from, options);
-    case "text":
-      return readText(path, from, text, options);
-    default:
-      return readParquet(path, from, columns, options);
-  }
+  return formats[detectFormat(path)!].read(path, from, columns, options);
 }
 
 const toLabel = (value: unknown) =>

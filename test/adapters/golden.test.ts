@@ -47,7 +47,7 @@ for (const name of ["pocket-llama", "pocket-mpt"])
     const trainer = await Trainer.create(adaptDecoder(decoder, lora), tensors, {
       ...plainTraining,
       shape,
-      optimizer: { name: "adamw", beta1, beta2, epsilon: eps, weightDecay: weight_decay },
+      optimizer: { kind: "adamw", beta1, beta2, epsilon: eps, weightDecay: weight_decay },
       clip,
       frozen: { refs },
     });

@@ -32,7 +32,7 @@ test("renders the template of tokenizer_config.json, the default one of several,
     }),
   });
   const other = JSON.stringify({ ...tokens, chat_template: "other" });
-  using alone = createFolder({
+  using inFile = createFolder({
     "tokenizer_config.json": other,
     "chat_template.json": JSON.stringify({ chat_template: "another" }),
     "chat_template.jinja": template,
@@ -45,7 +45,7 @@ test("renders the template of tokenizer_config.json, the default one of several,
     "chat_template.jinja": template,
     "special_tokens_map.json": JSON.stringify(tokens),
   });
-  for (const { path } of [inSettings, named, alone, ofProcessor, tokensInMap])
+  for (const { path } of [inSettings, named, inFile, ofProcessor, tokensInMap])
     expect(await (await readChatTemplate(path))!(messages)).toBe(rendered);
 });
 

@@ -1,6 +1,6 @@
 /** The options of a command: what is parsed, refused, and printed as help. */
 import { expect, test } from "bun:test";
-import { describe, oneOf, parse, wholeNumber } from "../../src/cli/options.ts";
+import { describe, parseChoice, parse, parseWholeNumber } from "../../src/cli/options.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 
 const options = {
@@ -24,18 +24,20 @@ test("a misspelt option, a missing value and a stray argument are the user's mis
 });
 
 test("oneOf accepts the listed values and nothing else", () => {
-  expect(oneOf("--device", ["cpu", "cuda"], "cuda")).toBe("cuda");
-  expect(() => oneOf("--device", ["cpu", "cuda"], "tpu")).toThrow("--device: expected cpu, cuda, got tpu");
+  expect(parseChoice("--device", ["cpu", "cuda"], "cuda")).toBe("cuda");
+  expect(() => parseChoice("--device", ["cpu", "cuda"], "tpu")).toThrow(
+    "--device: expected cpu, cuda, got tpu",
+  );
 });
 
 test("wholeNumber accepts whole numbers from its minimum and nothing else", () => {
-  expect(wholeNumber("--port", "0", 0)).toBe(0);
-  expect(wholeNumber("--slots", "16")).toBe(16);
+  expect(parseWholeNumber("--port", "0", 0)).toBe(0);
+  expect(parseWholeNumber("--slots", "16")).toBe(16);
   for (const value of ["0", "-1", "1.5", "ten", "1e99", "NaN", "Infinity"])
-    expect(() => wholeNumber("--slots", value)).toThrow(
+    expect(() => parseWholeNumber("--slots", value)).toThrow(
       `--slots: expected a whole number, at least 1, got ${value}`,
     );
-  for (const value of ["", " "]) expect(() => wholeNumber("--port", value, 0)).toThrow(UserError);
+  for (const value of ["", " "]) expect(() => parseWholeNumber("--port", value, 0)).toThrow(UserError);
 });
 
 test("help lists every option with its value, its default and its text, in lines of one width", () => {

@@ -1,5 +1,5 @@
 /** Reads every data format, from the start and from a cursor. */
-import { describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { dataFiles, detectFormat } from "../../src/data/files.ts";
 import { firstCursor } from "../../streams/records.ts";
@@ -89,10 +89,11 @@ describe("positions", () => {
     expect(detectFormat("a/b.JSONL.gz")).toBe("jsonl");
     expect(detectFormat("b.parquet.gz")).toBeUndefined();
     writeFileSync(at("z.csv"), "");
+    writeFileSync(at("globbed.txt"), "one");
     expect(dataFiles([at("")])).not.toContain(at("z.csv"));
-    expect(dataFiles([at("*.txt")])).toEqual([at("short.txt")]);
+    expect(dataFiles([at("glob*.txt")])).toEqual([at("globbed.txt")]);
     expect(() => dataFiles([at("z.csv")])).toThrow(
-      "z.csv: unknown format; expected .parquet, .jsonl, .json or .txt",
+      "z.csv: unknown format; expected .parquet, .jsonl, .json, .txt; all but .parquet also as .gz or .zst",
     );
     expect(() => dataFiles([at("none")])).toThrow("none: not found");
     expect(() => dataFiles([at("*.none")])).toThrow("no data files found");
@@ -110,8 +111,9 @@ describe("bad rows and files", () => {
     '{"text": "b"}',
   ].join("\n");
 
+  beforeAll(() => writeFileSync(at("bad.jsonl"), bad));
+
   test("stop the run with file, row and reason", async () => {
-    writeFileSync(at("bad.jsonl"), bad);
     expect(await catchMessage(documents(options([at("bad.jsonl")])))).toMatch(/bad\.jsonl: row 1: not JSON/);
     const rest = documents(options([at("bad.jsonl")]), { epoch: 0, file: 0, row: 2 });
     expect(await catchMessage(rest)).toMatch('bad.jsonl: row 2: column "text" is number, expected a string');
@@ -123,8 +125,9 @@ describe("bad rows and files", () => {
   test("are skipped and counted, and the others are read", async () => {
     writeFileSync(at("truncated.parquet"), (await Bun.file(demo).bytes()).slice(0, 5000));
     writeFileSync(at("truncated.jsonl.gz"), Bun.gzipSync(Buffer.from(bad)).slice(0, 40));
+    writeFileSync(at("good.jsonl"), JSON.stringify({ text: "d" }));
     const reasons: string[] = [];
-    const files = [at("truncated.parquet"), at("bad.jsonl"), at("truncated.jsonl.gz"), at("y.jsonl")];
+    const files = ["truncated.parquet", "bad.jsonl", "truncated.jsonl.gz", "good.jsonl"].map(at);
     const list = await documents(
       options(files, { onBadRow: "skip" }),
       firstCursor,

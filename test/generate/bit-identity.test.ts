@@ -62,10 +62,10 @@ test("a sequence is bit-identical alone and batched, for any number of slots", a
   const requests = Array.from({ length: 14 }, (_, id) => request(id, { logprobs: 3 }));
   const [few, many] = [await run(requests, 3), await run(requests, 16)];
   for (const one of requests) {
-    const alone = (await run([one], 4)).events;
-    expect(alone.length).toBe(one.maxTokens);
-    expect(selectEvents(few.events, one.id)).toEqual(alone as TokenGenerated[]);
-    expect(selectEvents(many.events, one.id)).toEqual(alone as TokenGenerated[]);
+    const single = (await run([one], 4)).events;
+    expect(single.length).toBe(one.maxTokens);
+    expect(selectEvents(few.events, one.id)).toEqual(single as TokenGenerated[]);
+    expect(selectEvents(many.events, one.id)).toEqual(single as TokenGenerated[]);
   }
   expect(few.statistics).toMatchObject({ slots: 3, active: 0, queued: 0 });
 });
@@ -96,9 +96,9 @@ test("a reused prefix changes no bit, whether cached before or computed meanwhil
   expect(engine.statistics().cachedTokens).toBe(3 * 192);
   expect(together.statistics.cachedTokens).toBe(3 * 192);
   for (const one of requests) {
-    const alone = selectEvents((await run([one], 2)).events, one.id);
-    expect(selectEvents(events, one.id)).toEqual(alone);
-    expect(selectEvents(together.events, one.id)).toEqual(alone);
+    const single = selectEvents((await run([one], 2)).events, one.id);
+    expect(selectEvents(events, one.id)).toEqual(single);
+    expect(selectEvents(together.events, one.id)).toEqual(single);
   }
 });
 

@@ -52,7 +52,7 @@ describe.skipIf(!executablePath)("the page", () => {
   const tokens = () => page.locator("#text .token").allInnerTexts();
   const status = () => page.innerText("#text .status");
 
-  test("shows the model's name, streams a text token by token, and says why it ended", async () => {
+  test("shows the model's name, streams a text token by token, and shows why it ended", async () => {
     await page.locator("#model", { hasText: "pocket-llama" }).waitFor();
     await page.fill("#prompt", "And God said");
     await page.fill('[name="temperature"]', "0");
@@ -109,7 +109,7 @@ describe.skipIf(!executablePath)("the page", () => {
     expect(await status()).toMatch(/^3 tokens/);
   });
 
-  test("a stopped text says so", async () => {
+  test("shows that a text was stopped", async () => {
     await page.fill('[name="max_tokens"]', "400");
     await page.click("#go");
     await page.locator("#text .token").first().waitFor();

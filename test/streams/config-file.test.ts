@@ -7,6 +7,7 @@ import { Config } from "../../streams/config/config.ts";
 import { type Assignment, readConfig, readExperiment } from "../../streams/config/config-file.ts";
 import { useFolder } from "../folder.ts";
 import { demo } from "./small-run.ts";
+import { renamed } from "../../streams/config/renamed.ts";
 
 const folder = useFolder();
 
@@ -192,9 +193,11 @@ test("a setting of an earlier version is refused in one line with its new name",
     "  my.yaml:5:71: fusion.matchEnds: is now fusion.align: {kind: tokens, matchEnds: …}",
     "  my.yaml:5:89: fusion.unit: is now fusion.scope: {kind: sequence or row, unit: …}",
   ]);
-  expect(refuse(good, ["fusion.align=hard"])).toEqual([
-    "--set fusion.align=hard: fusion.align: hard is now fusion.align: {kind: tokens, map: exact, matchEnds: false}",
-  ]);
+  for (const [old, now] of Object.entries(renamed)) {
+    const [path, value = "1"] = old.split("=");
+    const was = old.includes("=") ? `${path}: ${value}` : `${path}:`;
+    expect(refuse(good, [`${path}=${value}`])).toEqual([`--set ${path}=${value}: ${was} is now ${now}`]);
+  }
 });
 
 test("every setting has a description", () => {

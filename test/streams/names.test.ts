@@ -33,7 +33,7 @@ describe("a name", () => {
       ["llama", "m/llama (frozen)"],
     ],
   ] as const)
-    test(`tells ${paths.join(", ")} apart`, () => expect(nameModels(paths)).toEqual([...names]));
+    test(`distinguishes ${paths.join(", ")}`, () => expect(nameModels(paths)).toEqual([...names]));
 
   test("that is given stays, and derived names avoid it", () => {
     expect(nameModels(["/m/t", { path: "/a/model", name: "model" }, "/b/model"])).toEqual([

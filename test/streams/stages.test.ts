@@ -55,7 +55,7 @@ const createEncoded = (length: number): Encoded => {
     ids: new Int32Array(length).fill(5),
     ends: Int32Array.from({ length }, (_, i) => i + 1),
   };
-  return { block: block("x"), target, encodings: new Map([[silent.name, target]]) };
+  return { block: block("x"), target, encodings: new Map([[stub.name, target]]) };
 };
 /** One soft target per position but the last: the token after it. */
 function createFused(ids: number[], row = 0): Fused {
@@ -97,7 +97,7 @@ const nothing = {
   topIds: new Int32Array(0),
   topLogProbs: new Float32Array(0),
 };
-const silent = { name: "silent", explain: async () => "it is silent" };
+const stub = { name: "stub", explain: async () => "unexplained" };
 
 const stages: Record<
   string,
@@ -118,7 +118,7 @@ const stages: Record<
         source,
         [
           {
-            ...silent,
+            ...stub,
             score: async (all) => ({
               scores: all.map(({ from, to }) => Array.from({ length: to - from }, () => nothing)),
               seconds: 0,
@@ -217,7 +217,7 @@ describe("forward", () => {
   const asked: string[] = [];
   /** Its scores are the length of each text and of its whole group. */
   const teacher = {
-    ...silent,
+    ...stub,
     score: async (groups: readonly Group[]) => {
       for (const { sequences, from, to } of groups) asked.push(`${sequences.length}: ${from}-${to}`);
       await new Promise((resolve) => setImmediate(resolve));
@@ -427,8 +427,8 @@ describe("fuse", () => {
 
   test("minCE takes the better of two teachers that are far behind an unaligned one", async () => {
     const item = aligned(3, [40, 30]);
-    const silent = { offsets: new Int32Array(4), ids: new Int32Array(0), values: new Float32Array(0) };
-    const best = { ...item.teachers[0], rows: silent, nll: 1 };
+    const noRows = { offsets: new Int32Array(4), ids: new Int32Array(0), values: new Float32Array(0) };
+    const best = { ...item.teachers[0], rows: noRows, nll: 1 };
     const three = { ...item, teachers: [best, ...item.teachers] };
     // exp(−29/0.01) and exp(−39/0.01) are both 0.
     expect(await winners([three], { scope: "sequence", sharpness: 0.01 })).toEqual([[2, 2]]);

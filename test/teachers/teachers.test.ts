@@ -7,8 +7,9 @@ import { type OpenOptions, type TeacherSpec, checkFinite } from "../../src/teach
 import { WorkerPool } from "../../src/teachers/worker-pool.ts";
 import { demoModel } from "../close.ts";
 import { catchMessage } from "../failure.ts";
-import { useFolder } from "../folder.ts";
+import { createFolder, useFolder } from "../folder.ts";
 import { writeOnnxOnly } from "../onnx-only.ts";
+import type { OnnxDtype } from "../../src/weights/onnx-files.ts";
 
 const root = useFolder();
 const onnx = join(root, "onnx-only");
@@ -80,8 +81,18 @@ test("a teacher that cannot be loaded leaves no worker", async () => {
   expect(await catchMessage(missing)).toContain("missing");
 });
 
-test("a dtype that the folder lacks is refused by name", () => {
-  expect(() => describeTeacher(spec("onnx", onnx, { dtype: "q4" }))).toThrow(onnx);
+test("a folder that is no model, and a dtype or architecture it cannot serve, are refused by name", () => {
+  using empty = createFolder({});
+  using rwkv = createFolder({ "config.json": JSON.stringify({ model_type: "rwkv", vocab_size: 10 }) });
+  const describe = (folder: string, dtype?: OnnxDtype) => () => describeTeacher(spec("t", folder, { dtype }));
+  expect(describe(empty.path)).toThrow(
+    `${empty.path}/config.json: not found; expected a Hugging Face model folder`,
+  );
+  expect(describe(rwkv.path)).toThrow(`${rwkv.path}/config.json: model_type "rwkv" is not supported`);
+  expect(describe(demoModel("pocket-mpt"), "q4")).toThrow(
+    `${demoModel("pocket-mpt")}: dtype q4 is unavailable (available: fp32, q8)`,
+  );
+  expect(describe(onnx, "q4")).toThrow(`${onnx}: dtype q4 is unavailable (available: fp32)`);
 });
 
 test("a non-finite score is refused with its text, token and reason", async () => {

@@ -49,11 +49,11 @@ describe("tokenizer.model without other files gives the ids of tokenizer.json on
   for (const name of ["pocket-llama", "pocket-openllama"])
     test(name, async () => {
       const from = (file: string) => ({ from: join(demoModel(name), file) });
-      using alone = createFolder({
+      using folder = createFolder({
         "tokenizer.model": from("tokenizer.model"),
         "tokenizer_config.json": from("tokenizer_config.json"),
       });
-      const [whole, model] = [readTokenizer(demoModel(name)), readTokenizer(alone.path)];
+      const [whole, model] = [readTokenizer(demoModel(name)), readTokenizer(folder.path)];
       expect(texts.length).toBe(2000);
       expect(await ids(model, texts)).toEqual(await ids(whole, texts));
       expect(await model.prompt("And God said")).toEqual(await whole.prompt("And God said"));
@@ -64,18 +64,18 @@ describe("tokenizer.model without other files gives the ids of tokenizer.json on
 describe("tokenizer.model gives the ids of SentencePiece itself", () => {
   for (const name of ["unigram", "bpe"] as const)
     test(name, async () => {
-      using alone = createFolder({
+      using folder = createFolder({
         "tokenizer.model": { from: join(fixtures, `${name}.model`) },
         "tokenizer_config.json": JSON.stringify({ eos_token: "</s>" }),
       });
-      expect(await ids(readTokenizer(alone.path), golden.texts)).toEqual(golden[name]);
+      expect(await ids(readTokenizer(folder.path), golden.texts)).toEqual(golden[name]);
     });
 });
 
 test("vocab.json and merges.txt give the ids of tokenizer.json", async () => {
   const path = demoModel("pocket-mpt");
   const { model } = await Bun.file(join(path, "tokenizer.json")).json();
-  using alone = createFolder({
+  using folder = createFolder({
     "vocab.json": JSON.stringify(model.vocab),
     "merges.txt": [
       "#version: 0.2",
@@ -83,11 +83,11 @@ test("vocab.json and merges.txt give the ids of tokenizer.json", async () => {
     ].join("\n"),
     "tokenizer_config.json": { from: join(path, "tokenizer_config.json") },
   });
-  expect(await ids(readTokenizer(alone.path), texts)).toEqual(await ids(readTokenizer(path), texts));
+  expect(await ids(readTokenizer(folder.path), texts)).toEqual(await ids(readTokenizer(path), texts));
 });
 
 test("a prompt starts with the special tokens that the config asks for, and ends with none", async () => {
-  using alone = createFolder({
+  using folder = createFolder({
     "tokenizer.model": { from: join(fixtures, "bpe.model") },
     "tokenizer_config.json": JSON.stringify({
       bos_token: { content: "<s>", special: true },
@@ -100,7 +100,7 @@ test("a prompt starts with the special tokens that the config asks for, and ends
       },
     }),
   });
-  const tokenizer = readTokenizer(alone.path);
+  const tokenizer = readTokenizer(folder.path);
   const prompt = [...(await tokenizer.prompt("<|user|>hi [note]"))];
   expect([prompt[0], prompt[1], prompt.includes(2)]).toEqual([1, 700, false]);
   expect(prompt).toContain(701);

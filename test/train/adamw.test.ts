@@ -6,8 +6,8 @@ import { adamw } from "../../src/train/adamw.ts";
 import type { Parameter } from "../../src/train/optimizer.ts";
 
 const folder = join(import.meta.dir, "../../src/train");
-const options = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 };
-const optimizer = adamw(options);
+const options = { kind: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 } as const;
+const optimizer = adamw.create(options);
 
 /** The paper's algorithm 2 for one number, in float64. */
 function reference(value: number, gradients: readonly number[], rate: number, decays: boolean): number {

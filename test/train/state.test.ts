@@ -19,7 +19,7 @@ const gradients = new Map([
   ["matrix", Float32Array.of(1, 2, 3, 4)],
 ]);
 const options = { learningRate: 0.01, gradientScale: 1 };
-const adam = adamw({ beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 });
+const adam = adamw.create({ kind: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 });
 
 /** SGD with momentum over rows: a state of another shape than the weight's. */
 const rowMomentum: Optimizer = {

@@ -97,7 +97,7 @@ test("along the gradient the loss changes by its norm", async () => {
 });
 
 test("steps are AdamW's on clipped gradients, and only matrices decay", async () => {
-  const options = { name: "adamw", beta1: 0.8, beta2: 0.9, epsilon: 1e-6, weightDecay: 0.3 } as const;
+  const options = { kind: "adamw", beta1: 0.8, beta2: 0.9, epsilon: 1e-6, weightDecay: 0.3 } as const;
   const batches = [
     [createBatch(1, 0.75, 0.05), createBatch(2, 0.5, 0.05)],
     [createBatch(3, 0.25, 1e-5), createBatch(4, 1, 2e-5)],
