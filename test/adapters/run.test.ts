@@ -51,6 +51,7 @@ test("a run evaluates and writes an adapter and the model merged with it, and it
 });
 
 test("a run that is interrupted ends with the same adapter, bit for bit", async () => {
+  await runSteps(lora("whole", ", rank: 4", "train.steps=6"));
   const config = lora("stopped", ", rank: 4", "train.steps=6");
   const controller = new AbortController();
   const step = (done: { step: number }) => {
@@ -65,14 +66,31 @@ test("a run that is interrupted ends with the same adapter, bit for bit", async 
 });
 
 test("a run starts from an adapter, and leaves the merged model out if asked to", async () => {
+  const before = await runSteps(lora("whole", ", rank: 4", "train.steps=6"));
   const from = join(folder, "whole", "adapter");
   const { summary } = await runSteps(
     lora("further", `, adapter: ${from}`, "train.steps=1", "train.warmup=0", "save.merge=false"),
   );
-  const before = await runSteps(lora("whole", ", rank: 4", "train.steps=6"));
   expect(summary.bitsPerByte.start).toEqual(before.summary.bitsPerByte.end);
   expect(readdirSync(join(folder, "further")).sort()).not.toContain("model");
   expect(bytes("further").equals(bytes("whole"))).toBe(false);
+});
+
+test("merge-adapter writes the model that the run has merged itself", async () => {
+  await runSteps(lora("whole", ", rank: 4", "train.steps=6"));
+  const out = join(folder, "merged");
+  const merge = (model: string, ...more: string[]) =>
+    Bun.spawnSync([process.execPath, "streams/commands/merge-adapter.ts", "--model", model, ...more], {
+      cwd: join(import.meta.dir, "../.."),
+    });
+  const adapter = join(folder, "whole", "adapter");
+  const { exitCode, stderr } = merge(base, "--adapter", adapter, "--out", out);
+  expect([exitCode, stderr.toString()]).toEqual([0, `the model is in ${out}\n`]);
+  const file = "model.safetensors";
+  expect(readFileSync(join(out, file)).equals(readFileSync(join(folder, "whole", "model", file)))).toBe(true);
+  expect(merge(base, "--adapter", adapter, "--out", out).stderr.toString()).toContain("is not empty");
+  const other = merge(demoModel("pocket-mpt"), "--adapter", adapter, "--out", join(folder, "none"));
+  expect(other.stderr.toString()).toMatch(/^merge-adapter: .* belongs to no linear layer of the target\n$/);
 });
 
 test("modules are trained whole, and saved under their names in the adapter", async () => {
