@@ -49,6 +49,7 @@ const allowed: Record<string, readonly string[]> = {
   "src/adapters": ["src/export", "src/files", "src/graph", "src/models", "src/random", "src/weights"],
   "src/score": ["src/graph", "src/models", "src/onnx", "src/weights"],
   "src/generate": [
+    "src/adapters",
     "src/flow",
     "src/graph",
     "src/models",

@@ -9,7 +9,7 @@ import { readJson } from "../files/read.ts";
 import { sameShape } from "../graph/ops.ts";
 import type { Decoder } from "../models/decoder.ts";
 import { readSafetensors, writeSafetensors } from "../weights/safetensors.ts";
-import { type Tensor, isWeightRef, readTensor } from "../weights/tensor-ref.ts";
+import { type Tensor, type WeightRef, isWeightRef, readTensor } from "../weights/tensor-ref.ts";
 import { findModules, moduleName } from "./linears.ts";
 import { type Lora, createLora, nameA, trainedShapes } from "./lora.ts";
 
@@ -55,11 +55,11 @@ function readConfig(folder: string): z.infer<typeof Config> {
 }
 
 /**
- * Reads an adapter of a decoder.
- * @returns also its tensors by the names of `trainedShapes`.
+ * Reads where an adapter of a decoder has its tensors.
+ * @returns also their locations by the names of `trainedShapes`.
  * @throws naming the file and what does not fit the decoder.
  */
-export function readPeft(folder: string, decoder: Decoder): { lora: Lora; tensors: Map<string, Tensor> } {
+export function locatePeft(folder: string, decoder: Decoder): { lora: Lora; refs: Map<string, WeightRef> } {
   const { r, lora_alpha, use_rslora } = readConfig(folder);
   const path = join(folder, weightsFile);
   if (!existsSync(path)) throw new Error(`${path}: not found; expected the adapter's weights`);
@@ -79,7 +79,7 @@ export function readPeft(folder: string, decoder: Decoder): { lora: Lora; tensor
   const unknown = names.find((name) => !shapes.has(name));
   if (unknown !== undefined)
     throw new Error(`${path}: tensor ${prefix}${unknown} belongs to no linear layer of the target`);
-  const tensors = new Map<string, Tensor>();
+  const refs = new Map<string, WeightRef>();
   for (const [name, shape] of shapes) {
     const tensor = stored.get(prefix + name) ?? stored.get(name);
     if (!tensor) throw new Error(`${path}: tensor ${prefix}${name} is missing`);
@@ -87,9 +87,15 @@ export function readPeft(folder: string, decoder: Decoder): { lora: Lora; tensor
       throw new Error(
         `${path}: tensor ${prefix}${name} is ${tensor.dtype} of shape [${tensor.shape}], expected numbers of shape [${shape}] for the target`,
       );
-    tensors.set(name, readTensor(tensor));
+    refs.set(name, tensor);
   }
-  return { lora, tensors };
+  return { lora, refs };
+}
+
+/** Reads an adapter and its tensors into memory. @throws as `locatePeft` does. */
+export function readPeft(folder: string, decoder: Decoder): { lora: Lora; tensors: Map<string, Tensor> } {
+  const { lora, refs } = locatePeft(folder, decoder);
+  return { lora, tensors: new Map(Array.from(refs, ([name, ref]) => [name, readTensor(ref)])) };
 }
 
 const lastPart = (module: string) => module.slice(module.lastIndexOf(".") + 1);
