@@ -13,6 +13,24 @@ export const areas: Areas = {
       ["((1 - floor) *", "(1 *"],
     ],
   },
+  "src/adapters/lora.ts": {
+    tests: ["test/adapters/golden.test.ts"],
+    changes: [
+      ["Math.sqrt(rank) : rank", "rank : rank"],
+      ["b.mul(narrow_Tr, b.scalar(scale))", "narrow_Tr"],
+    ],
+  },
+  "src/adapters/merge.ts": {
+    tests: ["test/adapters/golden.test.ts", "test/adapters/zoo.test.ts"],
+    changes: [
+      ["transposed ? [1, to] : [from, 1]", "[from, 1]"],
+      ["+= scale * delta_K[k]", "+= delta_K[k]"],
+    ],
+  },
+  "src/adapters/initial.ts": {
+    tests: ["test/adapters/zoo.test.ts"],
+    changes: [["1 / Math.sqrt(shape[1])", "1 / shape[1]"]],
+  },
   "src/train/adamw.ts": {
     tests: ["test/train/adamw.test.ts"],
     changes: [

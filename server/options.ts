@@ -12,6 +12,11 @@ const options = {
     value: "MODEL",
     help: "a folder, or an id of the Hugging Face Hub: org/name[@revision]",
   },
+  adapter: {
+    type: "string",
+    value: "DIR",
+    help: "a LoRA adapter of the model, as a run or PEFT writes it; it stays beside the model's weights",
+  },
   host: { type: "string", value: "ADDRESS", default: "127.0.0.1", help: "address to listen on" },
   port: { type: "string", value: "N", default: "8000", help: "port to listen on; 0 picks a free one" },
   name: {
@@ -79,6 +84,7 @@ export const help = `Serves a model over HTTP in OpenAI's shape: completions, ch
 ${describe(options)}
 
   bun run serve --model runs/demo/model
+  bun run serve --model org/name --adapter runs/mine/adapter
   curl localhost:8000/v1/completions -H 'Content-Type: application/json' -d '{"prompt": "And God said"}'
 
 GET /openapi.json describes the routes, GET /metrics is for Prometheus, GET / is the page.`;
@@ -100,6 +106,7 @@ export function readSettings(args: readonly string[]) {
   return {
     model: {
       id: model,
+      adapter: values.adapter,
       name: values.name ?? (isHubId(model) ? model : undefined),
       device: parseChoice("--device", devices, values.device),
       dtype: values.dtype === undefined ? undefined : parseChoice("--dtype", ["fp32", "q8"], values.dtype),

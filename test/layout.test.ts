@@ -46,8 +46,10 @@ const allowed: Record<string, readonly string[]> = {
   "src/evaluate": ["src/text"],
   "src/hub": ["src/files", "src/weights"],
   "src/export": ["src/files", "src/graph", "src/models", "src/onnx", "src/text", "src/weights"],
+  "src/adapters": ["src/export", "src/files", "src/graph", "src/models", "src/random", "src/weights"],
   "src/score": ["src/graph", "src/models", "src/onnx", "src/weights"],
   "src/generate": [
+    "src/adapters",
     "src/flow",
     "src/graph",
     "src/models",
@@ -57,6 +59,7 @@ const allowed: Record<string, readonly string[]> = {
     "src/weights",
   ],
   "src/train": [
+    "src/adapters",
     "src/graph",
     "src/autodiff",
     "src/export",

@@ -27,7 +27,7 @@ test("every golden file is named in its maker, and the README states the command
       return (names ?? "").split(/, (?![^{]*})| and /).filter((name) => /[./]/.test(name));
     }),
   );
-  const pattern = (name: string) => (name.endsWith("/") ? `${name}**` : name.replace(/{\w+}/g, "*"));
+  const pattern = (name: string) => (name.endsWith("/") ? `${name}**` : name).replace(/{\w+}/g, "*");
   const globs = named.flat().map((name) => new Bun.Glob(pattern(name)));
   const given = ["README.md", "texts.json", "make.py", ...parts];
   const orphans = listFiles("golden").filter(

@@ -1,7 +1,7 @@
 /** @file Writes Hugging Face folders: weights, single or sharded, the tokenizer, and ONNX files for transformers.js. */
 import { existsSync } from "node:fs";
-import { mkdir, rm, writeFile } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { mkdir, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { formatJson } from "../files/json.ts";
 import { tokenizerFiles } from "../files/model-files.ts";
 import type { WeightDtype, Weights } from "../weights/tensor-ref.ts";
@@ -11,7 +11,7 @@ import { readTokenizerJson } from "../text/tokenizer-json.ts";
 import { copyCompanions } from "./companions.ts";
 import { exportConfig } from "./config.ts";
 import { type OnnxType, defaultInlineBytes, writeOnnx } from "./onnx.ts";
-import { checkReplaceable, nextPath, recoverReplaced, replaceFolder } from "./replace.ts";
+import { writeReplacing } from "./replace.ts";
 import { writeWeights } from "./weights.ts";
 
 export interface ExportOptions {
@@ -67,23 +67,10 @@ async function writeContents(
  * @throws naming the folder, if `origin` is not a model folder, if a weight is not finite, if writing fails, or
  *   if the folder holds anything but an earlier export (`checkReplaceable`).
  */
-export async function writeFolder(
+export const writeFolder = (
   folder: string,
   origin: string,
   weights: Weights,
   options: ExportOptions = {},
-): Promise<void> {
-  const path = resolve(folder);
-  const next = nextPath(path);
-  await recoverReplaced(path);
-  checkReplaceable(path, origin);
-  try {
-    await rm(next, { recursive: true, force: true });
-    await mkdir(next, { recursive: true });
-    await writeContents(next, origin, weights, options);
-    await replaceFolder(next, path);
-  } catch (cause) {
-    await rm(next, { recursive: true, force: true });
-    throw new Error(`${folder}: cannot write the model: ${(cause as Error).message}`, { cause });
-  }
-}
+): Promise<void> =>
+  writeReplacing(folder, origin, "the model", (next) => writeContents(next, origin, weights, options));

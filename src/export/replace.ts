@@ -1,7 +1,7 @@
 /** @file Replaces an exported folder by a new one, once that is complete and on disk. */
 import { existsSync, readdirSync, realpathSync, statSync } from "node:fs";
-import { readdir, rename, rm } from "node:fs/promises";
-import { dirname, join, sep } from "node:path";
+import { mkdir, readdir, rename, rm } from "node:fs/promises";
+import { dirname, join, resolve, sep } from "node:path";
 import { sync } from "../files/durable.ts";
 import { companions } from "../files/model-files.ts";
 
@@ -9,6 +9,7 @@ const exportedFiles = [
   /^model(-\d{5}-of-\d{5})?\.safetensors$/,
   /^model\.safetensors\.index\.json$/,
   /^onnx(\/model\w*\.onnx(_data)?)?$/,
+  /^adapter_(config\.json|model\.safetensors)$/,
 ];
 
 const isExported = (name: string) =>
@@ -62,4 +63,34 @@ export async function replaceFolder(next: string, folder: string): Promise<void>
   });
   await sync(dirname(folder));
   if (replaces) await rm(replaced, { recursive: true });
+}
+
+/**
+ * Writes a folder, which replaces an earlier export once it is complete and on disk; on failure, nothing of it is
+ * left and the earlier one stays.
+ *
+ * @param origin the model that the export is made of.
+ * @param what is written, for a message.
+ * @param write fills an empty folder.
+ * @throws naming the folder, if writing fails, or if it holds anything but an earlier export (`checkReplaceable`).
+ */
+export async function writeReplacing(
+  folder: string,
+  origin: string,
+  what: string,
+  write: (next: string) => Promise<void>,
+): Promise<void> {
+  const path = resolve(folder);
+  const next = nextPath(path);
+  await recoverReplaced(path);
+  checkReplaceable(path, origin);
+  try {
+    await rm(next, { recursive: true, force: true });
+    await mkdir(next, { recursive: true });
+    await write(next);
+    await replaceFolder(next, path);
+  } catch (cause) {
+    await rm(next, { recursive: true, force: true });
+    throw new Error(`${folder}: cannot write ${what}: ${(cause as Error).message}`, { cause });
+  }
 }

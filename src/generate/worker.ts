@@ -1,9 +1,13 @@
 /** @file The worker that holds an engine and its model: whoever asks it never waits on a run. */
 import { availableParallelism } from "node:os";
+import { adaptDecoder } from "../adapters/lora.ts";
+import { locatePeft } from "../adapters/peft.ts";
 import { sizeOf } from "../graph/ops.ts";
+import type { Decoder } from "../models/decoder.ts";
 import { readDecoder } from "../models/folder.ts";
 import { cacheContext } from "../models/tokens.ts";
 import { readWeights } from "../weights/read-weights.ts";
+import type { WeightRef } from "../weights/tensor-ref.ts";
 import type { Device, ResolvedDevice } from "../onnx/devices.ts";
 import { resolveDevice } from "../onnx/resolve-device.ts";
 import { type Report, serve } from "../onnx/worker.ts";
@@ -15,6 +19,8 @@ import { type EngineEvent, type EngineStatistics, type GenerationRequest, maxLog
 
 export interface ModelOptions {
   readonly folder: string;
+  /** Folder of a PEFT adapter of the model. */
+  readonly adapter?: string | undefined;
   readonly dtype?: Extract<OnnxDtype, "fp32" | "q8"> | undefined;
   readonly device: Device;
   /** Default: all cores, or one for a model too small to gain from a second. */
@@ -49,13 +55,25 @@ export interface StepReply {
   readonly statistics: EngineStatistics;
 }
 
+/** The decoder of a folder and where its weights are; with an adapter, whose weights stay in its own file. */
+async function locateModel(
+  folder: string,
+  adapter: string | undefined,
+): Promise<{ decoder: Decoder; refs: ReadonlyMap<string, WeightRef> }> {
+  const base = readDecoder(folder);
+  const refs = await readWeights(folder, base);
+  if (adapter === undefined) return { decoder: base, refs };
+  const adapted = locatePeft(adapter, base);
+  // A parameter that was trained whole replaces the folder's.
+  return { decoder: adaptDecoder(base, adapted.lora), refs: new Map([...refs, ...adapted.refs]) };
+}
+
 const handlers = {
   /** @returns max tokens of a prompt with its continuation, and the device in use */
   async load(options: ModelOptions, report: Report): Promise<{ context: number; device: ResolvedDevice }> {
-    const { folder, dtype, slots, cacheBytes, tokenizerSize } = options;
+    const { folder, adapter, dtype, slots, cacheBytes, tokenizerSize } = options;
     const device = await resolveDevice(options.device);
-    const decoder = readDecoder(folder);
-    const refs = await readWeights(folder, decoder);
+    const { decoder, refs } = await locateModel(folder, adapter);
     const int8 = dtype === "q8" ? new Map() : undefined;
     const parameters = [...decoder.parameters.values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
     const small = parameters < smallModel;

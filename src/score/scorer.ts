@@ -19,6 +19,8 @@ export interface ScorerOptions {
   readonly tokenizerSize: number;
   readonly device: ResolvedDevice;
   readonly threads: number;
+  /** Holds the weights that are in no file; its owner writes and closes them. */
+  readonly values?: ResidentValues;
 }
 
 /** A sequence in a row, and what takes its scores if they are asked for. */
@@ -39,21 +41,19 @@ export class Scorer {
     this.#options = options;
   }
 
-  /** @param weights of a frozen model, in their files; or resident, where their owner writes and closes them. */
+  /** @param weights that are frozen, in their files; undefined: none are. */
   static async create(
     decoder: Decoder,
-    weights: FrozenWeights | ResidentValues,
+    weights: FrozenWeights | undefined,
     options: ScorerOptions,
   ): Promise<Scorer> {
-    const frozen = "refs" in weights;
     // int8 products take one scale for all rows of a batch, so each row would depend on the others.
-    const rows = frozen && weights.int8 ? 1 : options.rows;
-    const { rowLength, k, tokenizerSize, device, threads } = options;
+    const rows = weights?.int8 ? 1 : options.rows;
+    const { rowLength, k, tokenizerSize, device, threads, values } = options;
     const graph = scoringGraph(decoder, rows, rowLength, k, tokenizerSize);
-    const parameters = frozen
-      ? { weights }
-      : { resident: { inputs: decoder.parameters.keys(), values: weights } };
-    const program = await compile(graph, device, threads, parameters);
+    const inputs = [...decoder.parameters.keys()].filter((name) => !weights?.refs.has(name));
+    const resident = values && { inputs, values };
+    const program = await compile(graph, device, threads, { weights, resident });
     return new Scorer(program, { ...options, rows });
   }
 

@@ -18,14 +18,25 @@ export interface BatchShape {
   readonly entries: number;
 }
 
+/** What the backward pass computes again instead of keeping it from the forward pass. */
+export const recomputes = ["none", "layer"] as const;
+export type Recompute = (typeof recomputes)[number];
+
+/** What a training graph is made for. */
+export interface TrainingOptions {
+  readonly shape: BatchShape;
+  /** Whether gradients are added to those so far. */
+  readonly accumulate: boolean;
+  /** Parameters to train, which get a gradient; the others are constants. */
+  readonly trained: readonly string[];
+  /** With "layer", only the hidden states between layers are kept for the backward pass. */
+  readonly recompute: Recompute;
+}
+
 /** The output that is a parameter's gradient. */
 export const gradientName = (parameter: string) => `gradient:${parameter}`;
 /** The input that a parameter's gradient is added to: those of the micro-batches so far. */
 export const gradientSumName = (parameter: string) => `sum:${parameter}`;
-
-/** What the backward pass computes again instead of keeping it from the forward pass. */
-export const recomputes = ["none", "layer"] as const;
-export type Recompute = (typeof recomputes)[number];
 
 interface SoftTarget {
   /** i32[C, K] and f32[C, K], which sum to 1 */
@@ -41,14 +52,14 @@ interface SoftTarget {
  * The gradient of the cross-entropy by the logits is p − q. The weight of a token scales its row, so
  * it is applied to the narrow side [C, D] and never to [C, V].
  *
- * @param headSum the gradient of W so far, to which this chunk's is added.
+ * @param headSum the gradient of W so far, to which this chunk's is added; "frozen": W gets none.
  */
 function chunkLoss(
   b: Builder,
   hidden_CD: Value,
   head_VD: Value,
   target: SoftTarget,
-  headSum: Value | undefined,
+  headSum: Value | undefined | "frozen",
   cap: number | undefined,
 ) {
   const { ids, q, weight } = target;
@@ -67,7 +78,10 @@ function chunkLoss(
     loss: b.reduceSum(loss_C1, [0]),
     nll_C1,
     hiddenGradient_CD: b.mul(weight, b.gemm(dz_CV, head_VD)),
-    headGradient_DV: b.gemm(b.transpose(b.mul(weight, hidden_CD), [1, 0]), dz_CV, {}, headSum),
+    headGradient_DV:
+      headSum === "frozen"
+        ? undefined
+        : b.gemm(b.transpose(b.mul(weight, hidden_CD), [1, 0]), dz_CV, {}, headSum),
   };
 }
 
@@ -77,20 +91,16 @@ function chunkLoss(
  *
  * Inputs: each parameter by name; `ids` i32[T]; `positions` and `documents` i32[R, L]; `targets`
  * i32[T, K] and `probabilities` f32[T, K], which sum to 1 over K; `weights` f32[T]; with
- * `accumulate`, the gradients so far.
+ * `accumulate`, the gradients so far of those that are trained.
  * Outputs: `loss` [1, 1] = Σ_t w_t Σ_k q_tk · (−log p_t(id_tk)); `nll` [T, 1] of each target's first
- * entry; the gradient of each parameter; `squaredNorm` [], Σ g² over all of them.
+ * entry; the gradient of each trained parameter; `squaredNorm` [], Σ g² over all of them.
  *
  * Logits are alive for one chunk of tokens at a time: the gradients of a chunk are taken before the
  * next chunk begins.
- *
- * @param recompute with "layer", only the hidden states between layers are kept for the backward pass.
  */
 export function trainingGraph(
   decoder: Decoder,
-  shape: BatchShape,
-  accumulate: boolean,
-  recompute: Recompute,
+  { shape, accumulate, trained, recompute }: TrainingOptions,
 ): Graph {
   const { rows, length, entries } = shape;
   const T = rows * length;
@@ -103,32 +113,42 @@ export function trainingGraph(
   const weights_T1 = b.input("weights", [T, 1]);
   const sums = new Map<Value, Value>();
   if (accumulate)
-    for (const [name, value] of parameters) sums.set(value, b.input(gradientSumName(name), value.shape));
+    for (const name of trained)
+      sums.set(parameter(name), b.input(gradientSumName(name), parameter(name).shape));
 
   const hidden_TD = decoder.hidden(b, parameter, tokens);
   const head_VD = parameter(decoder.head);
+  const headIsTrained = trained.includes(decoder.head);
   const chunks = inChunks<ReturnType<typeof chunkLoss>>(
     b,
     decoder.vocabulary,
     [hidden_TD, ids_TK, q_TK, weights_T1],
     ([hidden_CD, ids, q, weight], last) =>
-      chunkLoss(b, hidden_CD, head_VD, { ids, q, weight }, last?.headGradient_DV, decoder.logitCap),
-    ({ headGradient_DV, hiddenGradient_CD }) => [headGradient_DV, hiddenGradient_CD],
+      chunkLoss(
+        b,
+        hidden_CD,
+        head_VD,
+        { ids, q, weight },
+        headIsTrained ? last?.headGradient_DV : "frozen",
+        decoder.logitCap,
+      ),
+    ({ headGradient_DV, hiddenGradient_CD }) =>
+      headGradient_DV ? [headGradient_DV, hiddenGradient_CD] : [hiddenGradient_CD],
   );
   const concatRows = (part: (chunk: (typeof chunks)[number]) => Value) => b.concat(chunks.map(part), 0);
 
-  const seeds = new Map([
-    [hidden_TD, concatRows((chunk) => chunk.hiddenGradient_CD)],
-    [head_VD, b.transpose(chunks.at(-1)!.headGradient_DV, [1, 0])],
-  ]);
+  const seeds = new Map([[hidden_TD, concatRows((chunk) => chunk.hiddenGradient_CD)]]);
+  const { headGradient_DV } = chunks.at(-1)!;
+  if (headGradient_DV) seeds.set(head_VD, b.transpose(headGradient_DV, [1, 0]));
   const layers = recompute === "layer" ? betweenCheckpoints(b) : [];
-  const gradients = backward(b, seeds, [...parameters.values()], sums, [...layers, ...b.recomputed]);
+  const spans = [...layers, ...b.recomputed];
+  const gradients = backward(b, seeds, trained.map(parameter), sums, spans);
   b.output("loss", chunks.map(({ loss }) => loss).reduce(b.add));
   b.output(
     "nll",
     concatRows((chunk) => chunk.nll_C1),
   );
-  for (const [name, value] of parameters) b.output(gradientName(name), gradients.get(value)!);
+  for (const name of trained) b.output(gradientName(name), gradients.get(parameter(name))!);
   b.output("squaredNorm", [...gradients.values()].map(b.sumOfSquares).reduce(b.add));
   return b.graph();
 }

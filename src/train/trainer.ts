@@ -2,7 +2,7 @@
 import type { Decoder } from "../models/decoder.ts";
 import type { ResolvedDevice } from "../onnx/devices.ts";
 import { openValues } from "../onnx/open-values.ts";
-import { type Program, free } from "../onnx/program.ts";
+import { type FrozenWeights, type Program, free } from "../onnx/program.ts";
 import type { ResidentValues } from "../onnx/resident.ts";
 import { compile } from "../onnx/session.ts";
 import { Scorer } from "../score/scorer.ts";
@@ -37,6 +37,8 @@ export interface TrainerOptions {
   readonly clip: number;
   readonly device: ResolvedDevice;
   readonly threads: number;
+  /** The decoder's other parameters, which stay as they are in their files; undefined: all are trained. */
+  readonly frozen?: FrozenWeights | undefined;
 }
 
 export interface StepResult {
@@ -54,7 +56,7 @@ export class Trainer {
   readonly #decoder: Decoder;
   readonly #options: TrainerOptions;
   readonly #state: TrainingState;
-  /** The weights, shared with the scorer, and the gradients of a step. */
+  /** The trained weights, shared with the scorer, and the gradients of a step. */
   readonly #values: ResidentValues;
   readonly #program: Program;
   #scorer: Scorer | undefined;
@@ -74,16 +76,18 @@ export class Trainer {
     this.#writeWeights();
   }
 
-  /** @param weights by name, as the decoder has them; they are updated in place. */
+  /** @param weights to train, by their names in the decoder; they are updated in place. */
   static async create(
     decoder: Decoder,
     weights: ReadonlyMap<string, Tensor>,
     options: TrainerOptions,
   ): Promise<Trainer> {
-    const { shape, accumulate, recompute, optimizer, device, threads } = options;
+    const { shape, accumulate, recompute, optimizer, device, threads, frozen } = options;
     const values = openValues(device);
     const names = [...weights.keys()];
-    const program = await compile(trainingGraph(decoder, shape, accumulate, recompute), device, threads, {
+    const graph = trainingGraph(decoder, { shape, accumulate, recompute, trained: names });
+    const program = await compile(graph, device, threads, {
+      weights: frozen,
       resident: {
         inputs: accumulate ? [...names, ...names.map(gradientSumName)] : names,
         carry: new Map(names.map((name) => [gradientName(name), gradientSumName(name)])),
@@ -161,10 +165,11 @@ export class Trainer {
    * @throws if one is not finite.
    */
   async nll(sequences: readonly Int32Array[]): Promise<Float32Array[]> {
-    const { shape, device, threads } = this.#options;
+    const { shape, device, threads, frozen } = this.#options;
     // A sample may be longer than what is trained on at a time.
     const rowLength = sequences.reduce((longest, { length }) => Math.max(longest, length), shape.length);
-    this.#scorer ??= await Scorer.create(this.#decoder, this.#values, {
+    this.#scorer ??= await Scorer.create(this.#decoder, frozen, {
+      values: this.#values,
       rows: Math.ceil((shape.rows * shape.length) / rowLength),
       rowLength,
       k: 0,

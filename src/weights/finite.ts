@@ -1,5 +1,6 @@
 /** @file Finds NaN and infinities in tensors, which spread to everything computed from them. */
-import { type Tensor, type Weights, toTensor } from "./tensor-ref.ts";
+import { sizeOf } from "../graph/ops.ts";
+import { type Tensor, type Weights, readTensor } from "./tensor-ref.ts";
 
 /** Index of the first NaN, infinity or value of a magnitude not below the limit; −1 if there is none. */
 export function findNonFinite(values: Float32Array, limit = Infinity): number {
@@ -35,8 +36,12 @@ const unravelIndex = (flat: number, shape: Tensor["shape"]): number[] =>
  * Weights in files are read one tensor at a time. Undefined: there is none.
  */
 export function describeNonFinite(weights: Weights, limit = Infinity): string | undefined {
+  const sizes = Array.from(weights.values(), (weight) => ("path" in weight ? sizeOf(weight.shape) : 0));
+  // One array for all that is read: the garbage collector would let a model's worth of them pile up.
+  const read = new Float32Array(Math.max(0, ...sizes));
   for (const [name, weight] of weights) {
-    const { data, shape } = toTensor(weight);
+    const { shape } = weight;
+    const data = "path" in weight ? readTensor(weight, read.subarray(0, sizeOf(shape))).data : weight.data;
     const at = findNonFinite(data, limit);
     if (at >= 0)
       return `${"path" in weight ? `${weight.path}: ` : ""}${name}[${unravelIndex(at, shape).join(", ")}] is ${data[at]}`;

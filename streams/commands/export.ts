@@ -1,6 +1,4 @@
 /** @file The command `bun run export`. */
-import { existsSync, readdirSync } from "node:fs";
-import { resolve } from "node:path";
 import { defaultShardBytes, writeFolder } from "../../src/export/folder.ts";
 import { onnxTypes } from "../../src/export/onnx.ts";
 import { checkReplaceable } from "../../src/export/replace.ts";
@@ -12,15 +10,10 @@ import { command } from "../../src/cli/command.ts";
 import { type Options, describe, helpOption, parse, parseChoice } from "../../src/cli/options.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import { progressLines } from "../run/progress.ts";
+import { outputOptions, resolveOutput } from "./output.ts";
 
 const options = {
-  out: { type: "string", value: "DIR", help: "folder of the result" },
-  dtype: {
-    type: "string",
-    value: "TYPE",
-    default: "F32",
-    help: `type of the weights: ${weightDtypes.join(", ")}`,
-  },
+  ...outputOptions,
   "shard-size": {
     type: "string",
     value: "BYTES",
@@ -31,11 +24,6 @@ const options = {
     type: "string",
     value: "TYPES",
     help: `also writes ONNX files of these types: ${onnxTypes.join(",")}`,
-  },
-  overwrite: {
-    type: "boolean",
-    default: false,
-    help: "replaces a model that an export or a run wrote into DIR",
   },
   help: helpOption,
 } as const satisfies Options;
@@ -73,13 +61,7 @@ async function main(args: readonly string[]): Promise<number> {
     .filter(Boolean)
     .map((type) => parseChoice("--onnx", onnxTypes, type));
   const shardBytes = parseBytes(values["shard-size"]);
-  const out = resolve(values.out);
-  if (
-    existsSync(out) &&
-    readdirSync(out).length > 0 &&
-    !(values.overwrite && existsSync(resolve(out, "config.json")))
-  )
-    throw new UserError(`${values.out}: is not empty; choose another --out, or --overwrite a model`);
+  const out = resolveOutput(values.out, values.overwrite);
   const lines = progressLines(process.stderr);
   try {
     const onProgress = (bytes: number, total: number) => lines.loading?.(model, bytes / total);

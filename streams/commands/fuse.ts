@@ -6,6 +6,7 @@ import { UserError } from "../../src/cli/user-error.ts";
 import { type Assignment, readConfig } from "../config/config-file.ts";
 import { progressLines, report } from "../run/progress.ts";
 import type { Listener } from "../run/run-log.ts";
+import { listResults } from "../run/summary.ts";
 import { run } from "../run/run.ts";
 
 const options = {
@@ -46,8 +47,9 @@ ${describe(options)}
   bun run fuse --set recipe=fusellm --out runs/fusellm      the method of the paper
   bun run fuse --set 'sources=[org/name, org/other@v2]'     models of the Hugging Face hub, by their ids
   bun run fuse --set fusion.lmWeight=1                      plain continual training, no teacher runs
+  bun run fuse --set train.method=lora                      low-rank adapters instead of all weights
 
-DIR then holds model/ (a Hugging Face folder), summary.json, events/ (tensorboard --logdir DIR) and the last
+DIR then holds model/ (a Hugging Face folder), with train.method lora adapter/ (a PEFT folder), summary.json, events/ (tensorboard --logdir DIR) and the last
 checkpoint. Ctrl-C finishes the step under way and writes a checkpoint; so do SIGTERM and a terminal that
 closes. Settings with their meaning: docs/configuration.md`;
 
@@ -87,7 +89,10 @@ async function main(args: readonly string[]): Promise<number> {
       const summary = await run(config, { resume, restart, signal, listener });
       lines.end();
       if (values.json) event("summary", summary);
-      else process.stderr.write(`${report(summary, relative(process.cwd(), config.out) || ".")}\n`);
+      else {
+        const out = relative(process.cwd(), config.out) || ".";
+        process.stderr.write(`${report(summary, out, listResults(config))}\n`);
+      }
       if (!summary.finished) throw signal.reason;
       return 0;
     });

@@ -35,12 +35,17 @@ function resolvePaths(config: Tree, base: string): Tree {
     Array.isArray(value) ? value.map(each) : typeof value === "string" ? [each(value)] : value;
   const files = (value: unknown) =>
     isTree(value) && "files" in value ? { ...value, files: list(value.files, path) } : value;
+  const train = (value: unknown) =>
+    isTree(value) && isTree(value.method) && "adapter" in value.method
+      ? { ...value, method: { ...value.method, adapter: path(value.method.adapter) } }
+      : value;
   const resolved: Tree = { ...config };
   for (const [key, change] of Object.entries({
     target: model,
     sources: (value: unknown) => list(value, model),
     data: files,
     evaluate: files,
+    train,
     out: path,
   }))
     if (key in config) resolved[key] = change(config[key]);

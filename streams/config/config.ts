@@ -3,6 +3,7 @@ import { z } from "zod";
 import { extensionsInWords } from "../../src/data/files.ts";
 import { defaultShardBytes } from "../../src/export/folder.ts";
 import { onnxTypes } from "../../src/export/onnx.ts";
+import { Method } from "../../src/adapters/method.ts";
 import { oneKind, oneOf } from "../../src/settings/choices.ts";
 import { devices } from "../../src/onnx/devices.ts";
 import { recomputes } from "../../src/train/loss.ts";
@@ -86,6 +87,7 @@ const Pack = z.strictObject({
 
 const Train = z.strictObject({
   steps: count.describe("optimizer steps; a run ends earlier if the data does"),
+  method: oneKind(Method, "full", "what is trained"),
   rows: count.default(4).describe("rows of a micro-batch"),
   accumulation: count.default(1).describe("micro-batches of a step"),
   recompute: z
@@ -103,7 +105,9 @@ const Train = z.strictObject({
     .default(200)
     .describe("steps between checkpoints; one more comes before the model is saved"),
   checkpointMinutes: z.number().positive().default(10).describe("minutes between checkpoints"),
-  keep: count.default(2).describe("newest checkpoints kept; with AdamW each has 12 bytes per parameter"),
+  keep: count
+    .default(2)
+    .describe("newest checkpoints kept; with AdamW each has 12 bytes per trained parameter"),
 });
 
 const Evaluate = z.strictObject({
@@ -115,6 +119,10 @@ const Evaluate = z.strictObject({
 });
 
 const Save = z.strictObject({
+  merge: z
+    .boolean()
+    .default(true)
+    .describe("with train.method lora: also write the merged model, not only the adapter"),
   dtype: z.enum(["F32", "F16", "BF16"]).default("F32").describe("type of the saved weights"),
   shardBytes: count
     .default(defaultShardBytes)

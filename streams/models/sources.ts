@@ -2,6 +2,8 @@
 import { UserError, asUserError } from "../../src/cli/user-error.ts";
 import { type DescribedTeacher, type TeacherSpec } from "../../src/teachers/teacher.ts";
 import { describeTeacher } from "../../src/teachers/open.ts";
+import { readDecoder } from "../../src/models/folder.ts";
+import { readTrainedShapes } from "../../src/train/target.ts";
 import { hasWeights } from "../../src/weights/read-weights.ts";
 import { type Config, type Model, expandModel } from "../config/config.ts";
 import { maxBlockTokens } from "../stages/split.ts";
@@ -75,7 +77,7 @@ function describeModel(given: Model, name: string, config: Config): RunModel {
   return { ...model, given };
 }
 
-function checkTarget({ dtype, folder, maxPositions }: RunModel, { pack }: Config): void {
+function checkTarget({ dtype, folder, maxPositions }: RunModel, { pack, train }: Config): void {
   if (dtype !== undefined)
     throw new UserError(`target.dtype: expected none, got ${dtype}: a target is trained in float32`);
   if (!hasWeights(folder))
@@ -84,6 +86,7 @@ function checkTarget({ dtype, folder, maxPositions }: RunModel, { pack }: Config
     throw new UserError(
       `pack.rowLength: ${pack.rowLength} is more than the ${maxPositions} tokens that ${folder} takes`,
     );
+  readTrainedShapes(readDecoder(folder), train.method);
 }
 
 /**

@@ -20,8 +20,8 @@ export interface LoadedTrainer {
   readonly nll: (sequences: readonly Int32Array[]) => Promise<Float32Array[]>;
   /** Writes all that training resumes from into a file. */
   readonly saveCheckpoint: (path: string) => Promise<void>;
-  /** Writes the model as a Hugging Face folder. */
-  readonly saveModel: (folder: string) => Promise<void>;
+  /** Writes the model, or its adapter, into the folder of a run. */
+  readonly saveModel: (out: string) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
@@ -50,6 +50,7 @@ export async function openTrainer(
   const worker = spawn<TrainerHandlers>(new URL("../../src/train/worker.ts", import.meta.url));
   const load = {
     folder,
+    method: train.method,
     device: wanted,
     threads,
     shape: { rows: train.rows, length: pack.rowLength, entries },
@@ -63,7 +64,7 @@ export async function openTrainer(
     await worker.close();
     throw error;
   });
-  const { dtype, shardBytes, onnx } = save;
+  const { dtype, shardBytes, onnx, merge } = save;
   return {
     device,
     entries,
@@ -71,7 +72,7 @@ export async function openTrainer(
       workers.run(device, () => worker.call("step", { batches, learningRate })),
     nll: (sequences) => workers.run(device, () => worker.call("nll", sequences)),
     saveCheckpoint: (path) => worker.call("saveCheckpoint", path),
-    saveModel: (to) => worker.call("saveModel", { folder: to, dtype, shardBytes, onnx }),
+    saveModel: (out) => worker.call("saveModel", { out, dtype, shardBytes, onnx, merge }),
     close: () => worker.close(),
   };
 }

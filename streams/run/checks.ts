@@ -8,6 +8,7 @@ import { UserError, asUserError } from "../../src/cli/user-error.ts";
 import { type Config, expandModel } from "../config/config.ts";
 import { countTokens } from "./count.ts";
 import { type Inputs, inputChanges } from "./inputs.ts";
+import { listResults } from "./summary.ts";
 import { tokensPerStep } from "../stage-options.ts";
 import { read } from "../stages/read.ts";
 import type { Tokenizers } from "../stages/tokenize.ts";
@@ -41,11 +42,11 @@ export function checkResumable({ folder, state }: Checkpoint, now: Inputs): void
 }
 
 /** What the last save needs is checked before the first step. */
-export function checkSave({ out, target }: Config): void {
-  const folder = expandModel(target).path;
+export function checkSave(config: Config): void {
+  const folder = expandModel(config.target).path;
   asUserError(() => {
     checkCompanions(folder);
-    checkReplaceable(join(out, "model"), folder);
+    for (const name of listResults(config)) checkReplaceable(join(config.out, name), folder);
   });
 }
 

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
 import { z } from "zod";
+import { peftFiles } from "../../src/adapters/peft.ts";
 import { sha256File } from "../../src/files/hash.ts";
 import { affectsScores } from "../../src/files/model-files.ts";
 import { readConfig } from "../../src/models/folder.ts";
@@ -41,6 +42,8 @@ function decisiveSettings({ target, sources, data, blockSize, slack, pack, fusio
     ...under("pack", pack),
     ...under("fusion", fused),
     ...under("train", { rows: train.rows, accumulation: train.accumulation }),
+    // A run of an earlier version has trained all weights and does not say so.
+    ...(train.method.kind === "full" ? {} : under("train.method", train.method)),
   };
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
 }
@@ -69,7 +72,14 @@ async function readInputs(config: Config, signal?: AbortSignal): Promise<Inputs>
   }
   const data: Inputs["data"] = [];
   for (const path of config.data.files) data.push(await hashFile(path, path, signal));
-  return { settings: decisiveSettings(config), models, data };
+  const { method } = config.train;
+  const adapter = method.kind === "lora" ? method.adapter : undefined;
+  const settings = decisiveSettings(config);
+  if (adapter !== undefined)
+    settings["train.method.adapter"] = await Promise.all(
+      peftFiles.map((name) => hashFile(join(adapter, name), name, signal)),
+    );
+  return { settings, models, data };
 }
 
 /** The hashes of a run's inputs, made while its models load and its first steps run. */

@@ -135,8 +135,11 @@ export function progressLines(stream: NodeJS.WriteStream): Listener & { end(): v
   };
 }
 
-/** The outcome of a run for a person; what was not measured is left out. */
-export function report(summary: Summary, out: string): string {
+/**
+ * The outcome of a run for a person; what was not measured is left out.
+ * @param written the folders in `out` that hold the result.
+ */
+export function report(summary: Summary, out: string, written: readonly string[] = ["model"]): string {
   const { steps, tokens, seconds, tokensPerSecond, bitsPerByte, fusion, skippedRows } = summary;
   const { skippedReasons, notes } = summary;
   const domains = Object.entries(bitsPerByte.start).map(([domain, start]) => {
@@ -169,7 +172,7 @@ export function report(summary: Summary, out: string): string {
       : []),
     ...notes,
     summary.finished
-      ? `the model is in ${out}/model`
+      ? written.map((name) => `the ${name} is in ${out}/${name}`).join("\n")
       : steps
         ? "stopped; continue with --resume"
         : "stopped before the first step",

@@ -18,7 +18,8 @@ import { lock } from "./lock.ts";
 /** Everything that a run writes. The marker shows that the others were written by a run. */
 const marker = "run.json";
 const lockFile = "run.lock";
-const runFiles = /^(run\.json(\.partial)?|summary\.json|model|model\.next|events|checkpoint(-\d+)?(\..*)?)$/;
+const runFiles =
+  /^(run\.json(\.partial)?|summary\.json|(model|adapter)(\.next)?|events|checkpoint(-\d+)?(\..*)?)$/;
 
 const Marker = z.object({ finishedAtStep: z.int().nullable() });
 
@@ -39,9 +40,11 @@ const isWithin = (path: string, folder: string) =>
   path === folder || !relative(folder, path).match(/^\.\.($|\/)|^\//);
 
 /** @throws UserError if the run reads something that it replaces. */
-function checkNotReplaced({ out, target, sources, data, evaluate }: Config): void {
+function checkNotReplaced({ out, target, sources, data, evaluate, train }: Config): void {
+  const adapter = train.method.kind === "lora" ? train.method.adapter : undefined;
   const inputs = [
     ["target", expandModel(target).path],
+    ...(adapter === undefined ? [] : [["train.method.adapter", adapter]]),
     ...sources.map((source) => ["sources", expandModel(source).path]),
     ...data.files.map((file) => ["data.files", file]),
     ...(evaluate?.files ?? []).map((file) => ["evaluate.files", file]),

@@ -1,5 +1,4 @@
 /** @file One run from start to end: prepared, trained step by step, finished. */
-import { join } from "node:path";
 import { UserError } from "../../src/cli/user-error.ts";
 import type { Config } from "../config/config.ts";
 import { fetchModels } from "../models/hub.ts";
@@ -22,7 +21,7 @@ export interface RunOptions {
 
 /**
  * Runs a configuration to its end, or until the signal is aborted, and writes to `config.out`:
- * `model/`, `summary.json`, TensorBoard events, and checkpoints, the last of which stays.
+ * `model/` (with LoRA also `adapter/`), `summary.json`, TensorBoard events, and checkpoints, the last of which stays.
  *
  * @throws UserError before any work starts, if something given does not fit; else what went wrong,
  *   with the place in the data, and what is safe on disk.
@@ -117,7 +116,7 @@ async function finish(prepared: PreparedRun, { folder, signal, notes, note }: Ru
     if (steps < train.steps)
       note(`the data ended after ${steps} of ${train.steps} steps, before the learning rate had decayed`);
     const end = (await evaluation?.measure(steps)) ?? {};
-    await models.trainer.saveModel(join(out, "model"));
+    await models.trainer.saveModel(out);
     const summary = summarize(end, true);
     await writeSummary(out, summary);
     await folder.finish(steps);

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { writeDurably } from "../../src/files/durable.ts";
 import type { StageStatistics } from "../../src/flow/stages.ts";
+import type { Config } from "../config/config.ts";
 import type { FusionSummary } from "./statistics.ts";
 
 /** Bits per byte per domain. */
@@ -31,6 +32,12 @@ export interface Summary {
   readonly notes: readonly string[];
   /** Whether the run came to its end: all steps done, or the data exhausted. */
   readonly finished: boolean;
+}
+
+/** The folders of a run that hold its result. */
+export function listResults({ train, save }: Pick<Config, "train" | "save">): ("adapter" | "model")[] {
+  if (train.method.kind === "full") return ["model"];
+  return save.merge ? ["adapter", "model"] : ["adapter"];
 }
 
 /** Peak resident memory of the process: Linux and Windows count kilobytes, macOS bytes. */

@@ -1,0 +1,33 @@
+/** @file The options of commands that write a model into a folder. */
+import { existsSync, readdirSync } from "node:fs";
+import { resolve } from "node:path";
+import type { Options } from "../../src/cli/options.ts";
+import { UserError } from "../../src/cli/user-error.ts";
+import { weightDtypes } from "../../src/weights/tensor-ref.ts";
+
+export const outputOptions = {
+  out: { type: "string", value: "DIR", help: "folder of the result" },
+  dtype: {
+    type: "string",
+    value: "TYPE",
+    default: "F32",
+    help: `type of the weights: ${weightDtypes.join(", ")}`,
+  },
+  overwrite: {
+    type: "boolean",
+    default: false,
+    help: "replaces a model that an export or a run wrote into DIR",
+  },
+} as const satisfies Options;
+
+/**
+ * The absolute path of --out.
+ * @throws UserError if it holds anything, unless that is a model and may be overwritten.
+ */
+export function resolveOutput(out: string, overwrite: boolean): string {
+  const path = resolve(out);
+  const isFree = !existsSync(path) || readdirSync(path).length === 0;
+  if (!isFree && !(overwrite && existsSync(resolve(path, "config.json"))))
+    throw new UserError(`${out}: is not empty; choose another --out, or --overwrite a model`);
+  return path;
+}
