@@ -67,6 +67,26 @@ export const areas: Areas = {
     tests: ["test/train/trainer.test.ts"],
     changes: [["sum ? b.add(sum, seed) : seed", "seed"]],
   },
+  "src/models/tokens.ts": {
+    tests: ["test/models/blocks.test.ts"],
+    changes: [
+      ["Math.max(0, start - window + 1)", "Math.max(0, start - window + 2)"],
+      ["end - window > keyStart", "end - window > keyStart + 1"],
+      ["keyDocuments, keyEnd - end)", "keyDocuments, 0)"],
+      [
+        "slidingMask(b, end - start, keys, window, keyEnd - end)",
+        "slidingMask(b, end - start, keys, window)",
+      ],
+    ],
+  },
+  "src/autodiff/recompute.ts": {
+    tests: ["test/train/recompute.test.ts"],
+    changes: [
+      ["b.barrier(values.get(entry) ?? entry, ...finished)", "values.get(entry) ?? entry"],
+      ["b.barrier(values.get(entry) ?? entry, ...finished)", "b.barrier(entry, finished.at(-1)!)"],
+      ["values.get(input) ?? input", "input"],
+    ],
+  },
   "src/train/loss.ts": {
     tests: ["test/train/trainer.test.ts"],
     changes: [

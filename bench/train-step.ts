@@ -62,6 +62,7 @@ async function seconds(work: () => Promise<unknown>): Promise<number> {
 const trainer = await Trainer.create(decoder, parameters, {
   shape: { rows, length, entries },
   accumulate: false,
+  recompute: "none",
   optimizer: { kind: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 },
   clip: 1,
   device: "cpu",

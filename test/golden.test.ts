@@ -128,6 +128,7 @@ describe("the training step", () => {
       const trainer = await Trainer.create(decoder, parameters, {
         shape: { rows, length, entries },
         accumulate: false,
+        recompute: "none",
         optimizer: {
           kind: "adamw",
           beta1: data.adamw.beta1,

@@ -5,6 +5,7 @@ import { Trainer, type TrainerOptions } from "../src/train/trainer.ts";
 /** Without weight decay, and with one batch per step. */
 export const plainTraining = {
   accumulate: false,
+  recompute: "none",
   optimizer: { kind: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0 },
   clip: 1,
   device: "cpu",

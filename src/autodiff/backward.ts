@@ -2,7 +2,8 @@
 import type { Builder } from "../graph/build.ts";
 import { definitions } from "../graph/op-table.ts";
 import type { OpDefinition } from "../graph/definition.ts";
-import { type ComputedOp, type Node, type Value, isComputed } from "../graph/ops.ts";
+import { type ComputedOp, type Node, type Span, type Value, isComputed } from "../graph/ops.ts";
+import { recomputation } from "./recompute.ts";
 
 /** Nodes on any path from `wrt` to `outputs`, in topological order. */
 function path(b: Builder, outputs: Iterable<Value>, wrt: readonly Value[]): Node<ComputedOp>[] {
@@ -27,6 +28,7 @@ function path(b: Builder, outputs: Iterable<Value>, wrt: readonly Value[]): Node
  * @param seeds outputs with their upstream gradients, of equal shape.
  * @param into gradients so far, per value of `wrt`, to which the new ones are added, inside ops where
  *   possible. Gradients thus accumulate over chunks and micro-batches.
+ * @param spans parts of the graph whose values are computed again, instead of being kept (`recomputation`).
  * @returns a gradient for each value of `wrt` that an output depends on or `into` holds.
  * @throws if an op on the path has no gradient rule.
  */
@@ -35,6 +37,7 @@ export function backward(
   seeds: ReadonlyMap<Value, Value>,
   wrt: readonly Value[],
   into: ReadonlyMap<Value, Value> = new Map(),
+  spans: readonly Span[] = [],
 ): Map<Value, Value> {
   const gradients = new Map<Value, Value>(into);
   for (const [value, seed] of seeds) {
@@ -44,16 +47,18 @@ export function backward(
   const nodes = path(b, seeds.keys(), wrt);
   const differentiated = new Set<Value>(wrt);
   for (const node of nodes) for (const output of node.outputs) differentiated.add(output);
+  const recompute = recomputation(b, spans, gradients);
 
-  for (const node of nodes.reverse()) {
-    const upstream = node.outputs.map((output) => gradients.get(output));
+  for (const original of nodes.reverse()) {
+    const upstream = original.outputs.map((output) => gradients.get(output));
     if (upstream.every((gradient) => gradient === undefined)) continue;
-    const { gradient } = definitions[node.op] as OpDefinition<ComputedOp>;
-    if (!gradient) throw new Error(`backward: ${node.op} has no gradient rule`);
+    const { gradient } = definitions[original.op] as OpDefinition<ComputedOp>;
+    if (!gradient) throw new Error(`backward: ${original.op} has no gradient rule`);
+    const node = recompute(original);
     const { inputs, outputs } = node;
     const [g = b.zeros(outputs[0].shape)] = upstream;
     const terms = gradient({ b, node, inputs, output: outputs[0], g, gradients: upstream });
-    inputs.forEach((input, index) => {
+    original.inputs.forEach((input, index) => {
       const term = terms[index];
       if (!term || !differentiated.has(input)) return;
       const sum = gradients.get(input);

@@ -7,6 +7,7 @@ import {
   type Graph,
   type Node,
   type Shape,
+  type Span,
   type Value,
   sizeOf,
 } from "./ops.ts";
@@ -17,6 +18,18 @@ export class Builder extends NodeList {
   readonly #inputs = new Map<string, Value>();
   readonly #scalars = new Map<number, Value>();
   readonly #dimensions = new Map<number, string>();
+  readonly #checkpoints: Value[] = [];
+  readonly #recomputed: Span[] = [];
+
+  /** The values marked with `checkpoint`, in order. */
+  get checkpoints(): readonly Value[] {
+    return this.#checkpoints;
+  }
+
+  /** The spans marked with `recompute`. */
+  get recomputed(): readonly Span[] {
+    return this.#recomputed;
+  }
 
   /** A tensor fed at each run. Throws if the name is taken. */
   input(name: string, shape: Shape, dtype: Dtype = "f32"): Value {
@@ -75,6 +88,20 @@ export class Builder extends NodeList {
 
   zeros(shape: Shape): Value {
     return this.expand(this.scalar(0), shape);
+  }
+
+  /** Marks a value, and returns it: the hidden states before and after each layer. Adds no node. */
+  checkpoint(value: Value): Value {
+    this.#checkpoints.push(value);
+    return value;
+  }
+
+  /** Marks what `compute` adds as cheaper to compute again from the entries than to keep for a backward pass. */
+  recompute(entries: readonly Value[], compute: () => Value): Value {
+    const start = this.nodes.length;
+    const value = compute();
+    this.#recomputed.push({ entries, start, end: this.nodes.length });
+    return value;
   }
 
   output(name: string, value: Value): void {

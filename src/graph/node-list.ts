@@ -14,6 +14,11 @@ class Nodes {
     Object.assign(this, methods);
   }
 
+  /** Adds a node like another, of inputs of the same types. */
+  copy({ op, attributes, outputs }: Node, inputs: readonly Value[]): Node {
+    return this.addNode(op, inputs, attributes, outputs)[0].node;
+  }
+
   /** Returns the outputs of the new node. */
   protected addNode<O extends Op>(
     op: O,

@@ -40,6 +40,13 @@ export interface Node<O extends Op = Op> {
   readonly outputs: readonly Value[];
 }
 
+/** Nodes of a builder, from index `start` up to `end`, that can be computed again from the entries. */
+export interface Span {
+  readonly entries: readonly Value[];
+  readonly start: number;
+  readonly end: number;
+}
+
 /** Nodes in topological order: every input is defined before it is used. */
 export interface Graph {
   readonly nodes: readonly Node[];

@@ -7,6 +7,23 @@ import type { RopeFields } from "./rope-parameters.ts";
 // Shape suffixes, here and in all architectures: R rows, L row length, T = R·L tokens, S keys, D width,
 // H heads, G key-value heads, E head width, F MLP width, X experts, V vocabulary.
 
+/** Consecutive queries of each row, and the keys they may attend to: all others are masked for all of them. */
+export interface QueryBlock {
+  /** The first query, and the one after the last. */
+  readonly start: number;
+  readonly end: number;
+  /** The first key, and the one after the last. */
+  readonly keyStart: number;
+  readonly keyEnd: number;
+  /**
+   * Added to the scores [R, H, queries, keys], each broadcasting to them: masks, which are 0 where a query may attend
+   * to a key and `maskValue` elsewhere, and what an architecture adds.
+   */
+  readonly biases: readonly Value[];
+  /** f32[1 or R, 1, 1, keys], the position of each key, up to a constant per row */
+  keyPositions(): Value;
+}
+
 /** A batch of rows as the input of a forward pass. */
 export interface Tokens {
   readonly rows: number;
@@ -19,12 +36,11 @@ export interface Tokens {
   readonly ids: Value;
   /** i32[R, L], each token's position in its document */
   readonly positions: Value;
-  /** f32[1 or R, 1, L, S], 0 where a query may attend to a key, `maskValue` elsewhere */
-  readonly mask: Value;
-  /** A mask like `mask`, to be added to it, for attention to the last `size` tokens, the query's own included. */
-  window(size: number): Value;
-  /** f32[1 or R, 1, 1, S], the position of each key, up to a constant per row */
-  keyPositions(): Value;
+  /**
+   * The blocks that attention is computed in, in order; one, unless rows are long and there is no cache.
+   * @param window tokens that a query attends to, its own included; undefined: all before it.
+   */
+  blocks(window?: number): readonly QueryBlock[];
   /**
    * Adds a layer's keys and values [R, G, L, E] to its cache; returns all that its queries attend to, in the
    * order of the mask, in one or more parts [R, G, …, E]. Absent: there is no cache. Called once per layer, in

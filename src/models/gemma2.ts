@@ -73,16 +73,17 @@ export const gemma2: Architecture = {
       head,
       logitCap: config.final_logit_softcapping ?? undefined,
       hidden(b, parameter, tokens) {
-        const { rows, length, maxPositions, ids, mask } = tokens;
+        const { rows, length, maxPositions, ids } = tokens;
         const rotate = rotaryEmbedding(b, tokens, rotary);
         const window = config.sliding_window ?? maxPositions;
-        const slidingMasks = window < maxPositions ? [mask, tokens.window(window)] : [mask];
+        const allBlocks = tokens.blocks();
+        const slidingBlocks = window < maxPositions ? tokens.blocks(window) : allBlocks;
         const scale = config.query_pre_attn_scalar ** -0.5;
         const softcap = config.attn_logit_softcapping ?? undefined;
         // The stored scale is relative to 1.
         const norm = (x: Value, name: string) =>
           b.rmsNorm(x, b.add(parameter(`${name}.weight`), b.scalar(1)), config.rms_norm_eps);
-        let x_TD = b.mul(b.gather(parameter(embedding), ids), b.scalar(Math.sqrt(D)));
+        let x_TD = b.checkpoint(b.mul(b.gather(parameter(embedding), ids), b.scalar(Math.sqrt(D))));
         for (const { name, sliding } of layers) {
           const project = (input: Value, part: string) =>
             b.gemm(input, parameter(`${name}.${part}.weight`), { transposeB: true });
@@ -91,14 +92,14 @@ export const gemma2: Architecture = {
             splitHeads(b, project(a_TD, `self_attn.${part}_proj`), rows, length, count);
           const [q_RHLE, k_RGLE] = [heads("q", H), heads("k", G)].map(rotate);
           const qkv = [q_RHLE, k_RGLE, heads("v", G)];
-          const mixed = attention(b, tokens, qkv, scale, sliding ? slidingMasks : [mask], softcap);
+          const mixed = attention(b, tokens, qkv, scale, sliding ? slidingBlocks : allBlocks, softcap);
           const out_TD = project(mixed, "self_attn.o_proj");
           x_TD = b.add(x_TD, norm(out_TD, `${name}.post_attention_layernorm`));
 
           const m_TD = norm(x_TD, `${name}.pre_feedforward_layernorm`);
           const gate_TF = activation(b, project(m_TD, "mlp.gate_proj"));
           const down_TD = project(b.mul(gate_TF, project(m_TD, "mlp.up_proj")), "mlp.down_proj");
-          x_TD = b.add(x_TD, norm(down_TD, `${name}.post_feedforward_layernorm`));
+          x_TD = b.checkpoint(b.add(x_TD, norm(down_TD, `${name}.post_feedforward_layernorm`)));
         }
         return norm(x_TD, "model.norm");
       },

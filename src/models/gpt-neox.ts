@@ -56,12 +56,13 @@ export const gptNeox: Architecture = {
       parameters,
       head,
       hidden(b, parameter, tokens) {
-        const { rows, length, ids, mask } = tokens;
+        const { rows, length, ids } = tokens;
+        const blocks = tokens.blocks();
         const rotate = rotaryEmbedding(b, tokens, rotary);
         const activation = activations[config.hidden_act];
         const norm = (x: Value, name: string) => layerNorm(b, x, parameter, name, config.layer_norm_eps);
         const project = (x: Value, name: string, bias = true) => linear(b, x, parameter, name, bias);
-        let x_TD = b.gather(parameter(embedding), ids);
+        let x_TD = b.checkpoint(b.gather(parameter(embedding), ids));
         for (const layer of layers) {
           const a_TD = norm(x_TD, `${layer}.input_layernorm`);
           const qkv = project(a_TD, `${layer}.attention.query_key_value`, config.attention_bias);
@@ -69,14 +70,14 @@ export const gptNeox: Architecture = {
           const perHead = b.transpose(b.reshape(qkv, [rows, length, H, 3 * E]), [0, 2, 1, 3]);
           const [q_RHLE, k_RHLE, v_RHLE] = b.split(perHead, 3, [E, E, E]);
           const heads = [rotate(q_RHLE), rotate(k_RHLE), v_RHLE];
-          const mixed = attention(b, tokens, heads, 1 / Math.sqrt(E), [mask]);
+          const mixed = attention(b, tokens, heads, 1 / Math.sqrt(E), blocks);
           const attended_TD = project(mixed, `${layer}.attention.dense`, config.attention_bias);
 
           const after_TD = b.add(x_TD, attended_TD);
           const input_TD = config.use_parallel_residual ? x_TD : after_TD;
           const m_TD = norm(input_TD, `${layer}.post_attention_layernorm`);
           const inner_TF = activation(b, project(m_TD, `${layer}.mlp.dense_h_to_4h`));
-          x_TD = b.add(after_TD, project(inner_TF, `${layer}.mlp.dense_4h_to_h`));
+          x_TD = b.checkpoint(b.add(after_TD, project(inner_TF, `${layer}.mlp.dense_4h_to_h`)));
         }
         return norm(x_TD, "gpt_neox.final_layer_norm");
       },

@@ -64,21 +64,22 @@ export const gpt2: Architecture = {
       parameters,
       head,
       hidden(b, parameter, tokens) {
-        const { rows, length, ids, positions, mask } = tokens;
+        const { rows, length, ids, positions } = tokens;
+        const blocks = tokens.blocks();
         const activation = activations[config.activation_function];
         const norm = (x: Value, name: string) => layerNorm(b, x, parameter, name, config.layer_norm_epsilon);
         const project = (x: Value, name: string) =>
           b.add(b.gemm(x, parameter(`${name}.weight`)), parameter(`${name}.bias`));
         const positions_T = b.reshape(positions, [rows * length]);
         const learned_TD = b.gather(parameter("transformer.wpe.weight"), positions_T);
-        let x_TD = b.add(b.gather(parameter(embedding), ids), learned_TD);
+        let x_TD = b.checkpoint(b.add(b.gather(parameter(embedding), ids), learned_TD));
         for (const layer of layers) {
           const qkv = project(norm(x_TD, `${layer}.ln_1`), `${layer}.attn.c_attn`);
           const heads = b.split(qkv, 1, [D, D, D]).map((part) => splitHeads(b, part, rows, length, H));
-          const mixed = attention(b, tokens, heads, 1 / Math.sqrt(D / H), [mask]);
+          const mixed = attention(b, tokens, heads, 1 / Math.sqrt(D / H), blocks);
           x_TD = b.add(x_TD, project(mixed, `${layer}.attn.c_proj`));
           const inner_TF = activation(b, project(norm(x_TD, `${layer}.ln_2`), `${layer}.mlp.c_fc`));
-          x_TD = b.add(x_TD, project(inner_TF, `${layer}.mlp.c_proj`));
+          x_TD = b.checkpoint(b.add(x_TD, project(inner_TF, `${layer}.mlp.c_proj`)));
         }
         return norm(x_TD, "transformer.ln_f");
       },

@@ -109,13 +109,14 @@ export function llamaLike(
     parameters,
     head,
     hidden(b, parameter, tokens) {
-      const { rows, length, maxPositions, ids, mask } = tokens;
+      const { rows, length, maxPositions, ids } = tokens;
       const rotate = rotaryEmbedding(b, tokens, rotary);
       const windowed = window !== undefined && window < maxPositions;
-      const slidingMasks = windowed ? [mask, tokens.window(window)] : [mask];
-      let x_TD = b.gather(parameter(embedding), ids);
+      const allBlocks = tokens.blocks();
+      const slidingBlocks = windowed ? tokens.blocks(window) : allBlocks;
+      let x_TD = b.checkpoint(b.gather(parameter(embedding), ids));
       for (const [i, layer] of layers.entries()) {
-        const masks = (sliding?.[i] ?? true) ? slidingMasks : [mask];
+        const blocks = (sliding?.[i] ?? true) ? slidingBlocks : allBlocks;
         const project = (input: Value, name: string, bias: boolean) =>
           linear(b, input, parameter, `${layer}.${name}`, bias);
         const norm = (value: Value, name: string) =>
@@ -129,12 +130,12 @@ export function llamaLike(
           return rotate(headNorm ? norm(plain, `self_attn.${name}_norm`) : plain);
         };
         const qkv = [rotatedHeads("q", H), rotatedHeads("k", G), heads("v", G)];
-        const mixed = attention(b, tokens, qkv, 1 / Math.sqrt(E), masks);
+        const mixed = attention(b, tokens, qkv, 1 / Math.sqrt(E), blocks);
         x_TD = b.add(x_TD, project(mixed, "self_attn.o_proj", biases.output));
 
         const m_TD = norm(x_TD, "post_attention_layernorm");
         const mlp_TD = mlp.apply(b, (name) => parameter(`${layer}.${name}`), m_TD);
-        x_TD = b.add(x_TD, mlp_TD);
+        x_TD = b.checkpoint(b.add(x_TD, mlp_TD));
       }
       return b.rmsNorm(x_TD, parameter("model.norm.weight"), config.rms_norm_eps);
     },

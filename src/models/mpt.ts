@@ -5,7 +5,7 @@ import type { Shape, Value } from "../graph/ops.ts";
 import { layerNorm, linear } from "./activations.ts";
 import { attention, splitHeads } from "./attention.ts";
 import { checkMultiple, configSchema, layerCount, size } from "./config-schema.ts";
-import type { Architecture } from "./decoder.ts";
+import type { Architecture, QueryBlock } from "./decoder.ts";
 
 const Config = configSchema(
   {
@@ -85,8 +85,12 @@ export const mpt: Architecture = {
       parameters,
       head,
       hidden(b, parameter, tokens) {
-        const { rows, length, ids, mask } = tokens;
-        const biases = [b.add(mask, alibi(b, H, tokens.keyPositions()))];
+        const { rows, length, ids } = tokens;
+        const queryBlocks = tokens.blocks().map((block, _, { length }): QueryBlock => {
+          const bias = alibi(b, H, block.keyPositions());
+          // Of several blocks, the sums [R, H, …] would all be alive at once.
+          return { ...block, biases: length > 1 ? [...block.biases, bias] : [b.add(block.biases[0], bias)] };
+        });
         const epsilon = config.layer_norm_epsilon;
         const clip = config.attn_config?.clip_qkv;
         const norm = (x: Value, name: string) =>
@@ -94,15 +98,15 @@ export const mpt: Architecture = {
             ? layerNorm(b, x, parameter, name, epsilon)
             : b.layerNorm(x, parameter(`${name}.weight`), epsilon);
         const project = (x: Value, name: string) => linear(b, x, parameter, name, bias);
-        let x_TD = b.gather(parameter(embedding), ids);
+        let x_TD = b.checkpoint(b.gather(parameter(embedding), ids));
         for (const block of blocks) {
           const all = project(norm(x_TD, `${block}.norm_1`), `${block}.attn.Wqkv`);
           const qkv = b.split(clip ? b.clip(all, clip) : all, 1, [D, D, D]);
           const heads = qkv.map((part) => splitHeads(b, part, rows, length, H));
-          const mixed = attention(b, tokens, heads, scale, biases);
+          const mixed = attention(b, tokens, heads, scale, queryBlocks);
           x_TD = b.add(x_TD, project(mixed, `${block}.attn.out_proj`));
           const inner_TF = b.gelu(project(norm(x_TD, `${block}.norm_2`), `${block}.ffn.up_proj`));
-          x_TD = b.add(x_TD, project(inner_TF, `${block}.ffn.down_proj`));
+          x_TD = b.checkpoint(b.add(x_TD, project(inner_TF, `${block}.ffn.down_proj`)));
         }
         return norm(x_TD, "transformer.norm_f");
       },

@@ -1,7 +1,7 @@
 /** @file How tokens enter a graph: as packed rows of documents, or with a KV cache. */
 import type { Builder } from "../graph/build.ts";
 import type { Value } from "../graph/ops.ts";
-import { documentMask, maskValue, paddedMask, slidingMask } from "./attention.ts";
+import { documentMask, maskValue, paddedMask, slice, slidingMask } from "./attention.ts";
 import type { Decoder, Tokens } from "./decoder.ts";
 
 /** Adds the weights of a decoder as inputs of the graph; returns them by name. */
@@ -9,11 +9,60 @@ export function addParameters(b: Builder, { parameters }: Decoder): Map<string, 
   return new Map(Array.from(parameters, ([name, shape]) => [name, b.input(name, shape)]));
 }
 
-/** Windows and key positions if the last key is the last query's: positions are counted from the end. */
-const endAligned = (b: Builder, length: number, keys: number) => ({
-  window: (size: number) => slidingMask(b, length, keys, size),
-  keyPositions: () => b.reshape(b.arange(keys, 1, "f32"), [1, 1, 1, keys]),
-});
+/** Queries of a block, unless all of a row are no more. */
+const blockLength = 512;
+
+/** A block of all queries and keys of a row. */
+const wholeRow = (
+  length: number,
+  keys: number,
+  mask: Value,
+  window: (size: number) => Value,
+  keyPositions: () => Value,
+): Tokens["blocks"] => {
+  const range = { start: 0, end: length, keyStart: 0, keyEnd: keys };
+  return (size) => [{ ...range, biases: size === undefined ? [mask] : [mask, window(size)], keyPositions }];
+};
+
+/** f32[1, 1, 1, S] if the last key is the last query's: positions are counted from the end. */
+const endAlignedPositions = (b: Builder, keys: number) =>
+  b.reshape(b.arange(keys, 1, "f32"), [1, 1, 1, keys]);
+
+/** A block of all queries and keys of a row whose last key is the last query's. */
+const endAligned = (b: Builder, length: number, keys: number, mask: Value) =>
+  wholeRow(
+    length,
+    keys,
+    mask,
+    (size) => slidingMask(b, length, keys, size),
+    () => endAlignedPositions(b, keys),
+  );
+
+/**
+ * Blocks of `size` queries of packed documents i32[R, L], without most of the keys that are later or before the
+ * window. The keys of a block are `size` times a power of two: ONNX Runtime keeps a buffer for each size of tensor,
+ * so with a size per block the scores of all of them would be in memory.
+ */
+function packedBlocks(b: Builder, documents_RL: Value, size: number): Tokens["blocks"] {
+  const L = documents_RL.shape[1];
+  if (L <= size) return endAligned(b, L, L, documentMask(b, documents_RL, documents_RL));
+  return (window = L) =>
+    Array.from({ length: Math.ceil(L / size) }, (_, i) => {
+      const [start, end] = [i * size, Math.min(L, (i + 1) * size)];
+      const first = Math.max(0, start - window + 1);
+      const keys = Math.min(L, size + window - 1, size * 2 ** Math.ceil(Math.log2((end - first) / size)));
+      const keyEnd = Math.min(L, first + keys);
+      const keyStart = keyEnd - keys;
+      const [queryDocuments, keyDocuments] = [
+        slice(b, documents_RL, 1, start, end),
+        slice(b, documents_RL, 1, keyStart, keyEnd),
+      ];
+      const mask = documentMask(b, queryDocuments, keyDocuments, keyEnd - end);
+      const sliding = () => slidingMask(b, end - start, keys, window, keyEnd - end);
+      const biases = end - window > keyStart ? [mask, sliding()] : [mask];
+      return { start, end, keyStart, keyEnd, biases, keyPositions: () => endAlignedPositions(b, keys) };
+    });
+}
 
 /** A function that adds symbolic dimensions, told apart from all lengths of the decoder's parameters. */
 function dimensionFactory(b: Builder, { parameters }: Decoder) {
@@ -24,8 +73,11 @@ function dimensionFactory(b: Builder, { parameters }: Decoder) {
 /** Maximum tokens with a KV cache. */
 export const cacheContext = ({ cacheContext: own, maxPositions }: Decoder): number => own ?? maxPositions;
 
-/** Inputs `ids` i32[T], `positions` and `documents` i32[R, L]: rows that may hold several documents. */
-export function packedTokens(b: Builder, rows: number, length: number): Tokens {
+/**
+ * Inputs `ids` i32[T], `positions` and `documents` i32[R, L]: rows that may hold several documents.
+ * @param size queries of a block, in longer rows.
+ */
+export function packedTokens(b: Builder, rows: number, length: number, size = blockLength): Tokens {
   return {
     rows,
     length,
@@ -33,8 +85,7 @@ export function packedTokens(b: Builder, rows: number, length: number): Tokens {
     maxPositions: length,
     ids: b.input("ids", [rows * length], "i32"),
     positions: b.input("positions", [rows, length], "i32"),
-    mask: documentMask(b, b.input("documents", [rows, length], "i32")),
-    ...endAligned(b, length, length),
+    blocks: packedBlocks(b, b.input("documents", [rows, length], "i32"), size),
   };
 }
 
@@ -65,8 +116,12 @@ export function cachedTokens(b: Builder, decoder: Decoder): Tokens {
     maxPositions: cacheContext(decoder),
     ids: b.reshape(b.input("input_ids", [rows, length], "i32"), [rows * length]),
     positions: b.input("position_ids", [rows, length], "i32"),
-    mask: paddedMask(b, b.input("attention_mask", [rows, keys], "i32"), length),
-    ...endAligned(b, length, keys),
+    blocks: endAligned(
+      b,
+      length,
+      keys,
+      paddedMask(b, b.input("attention_mask", [rows, keys], "i32"), length),
+    ),
     updateCache(k_RGLE, v_RGLE) {
       const names = cacheNames(layer++);
       const [keys_RGSE, values_RGSE] = [k_RGLE, v_RGLE].map((fresh, i) => {
@@ -119,9 +174,13 @@ export function slotTokens(
     maxPositions: cacheContext(decoder),
     ids,
     positions,
-    mask: exclude(b.greater(keyPositions, queryPositions)),
-    window: (size) => exclude(b.greater(b.sub(queryPositions, b.scalar(size - 1)), keyPositions)),
-    keyPositions: () => keyPositions,
+    blocks: wholeRow(
+      length,
+      keys,
+      exclude(b.greater(keyPositions, queryPositions)),
+      (size) => exclude(b.greater(b.sub(queryPositions, b.scalar(size - 1)), keyPositions)),
+      () => keyPositions,
+    ),
     updateCache(k_RGLE, v_RGLE) {
       const names = slotNames(fresh.length / 2);
       fresh.push(k_RGLE, v_RGLE);

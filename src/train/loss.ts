@@ -1,5 +1,6 @@
 /** @file The training graph: the forward pass, a chunked soft-target loss, and all gradients. */
 import { backward } from "../autodiff/backward.ts";
+import { betweenCheckpoints } from "../autodiff/recompute.ts";
 import { Builder } from "../graph/build.ts";
 import type { Graph, Value } from "../graph/ops.ts";
 import type { Decoder } from "../models/decoder.ts";
@@ -17,6 +18,10 @@ export interface BatchShape {
   readonly entries: number;
 }
 
+/** What the backward pass computes again instead of keeping it from the forward pass. */
+export const recomputes = ["none", "layer"] as const;
+export type Recompute = (typeof recomputes)[number];
+
 /** What a training graph is made for. */
 export interface TrainingOptions {
   readonly shape: BatchShape;
@@ -24,6 +29,8 @@ export interface TrainingOptions {
   readonly accumulate: boolean;
   /** Parameters to train, which get a gradient; the others are constants. */
   readonly trained: readonly string[];
+  /** With "layer", only the hidden states between layers are kept for the backward pass. */
+  readonly recompute: Recompute;
 }
 
 /** The output that is a parameter's gradient. */
@@ -91,7 +98,10 @@ function chunkLoss(
  * Logits are alive for one chunk of tokens at a time: the gradients of a chunk are taken before the
  * next chunk begins.
  */
-export function trainingGraph(decoder: Decoder, { shape, accumulate, trained }: TrainingOptions): Graph {
+export function trainingGraph(
+  decoder: Decoder,
+  { shape, accumulate, trained, recompute }: TrainingOptions,
+): Graph {
   const { rows, length, entries } = shape;
   const T = rows * length;
   const b = new Builder();
@@ -130,7 +140,9 @@ export function trainingGraph(decoder: Decoder, { shape, accumulate, trained }: 
   const seeds = new Map([[hidden_TD, concatRows((chunk) => chunk.hiddenGradient_CD)]]);
   const { headGradient_DV } = chunks.at(-1)!;
   if (headGradient_DV) seeds.set(head_VD, b.transpose(headGradient_DV, [1, 0]));
-  const gradients = backward(b, seeds, trained.map(parameter), sums);
+  const layers = recompute === "layer" ? betweenCheckpoints(b) : [];
+  const spans = [...layers, ...b.recomputed];
+  const gradients = backward(b, seeds, trained.map(parameter), sums, spans);
   b.output("loss", chunks.map(({ loss }) => loss).reduce(b.add));
   b.output(
     "nll",

@@ -8,7 +8,7 @@ import { compile } from "../onnx/session.ts";
 import { Scorer } from "../score/scorer.ts";
 import { findNonFiniteScore } from "../score/scores.ts";
 import type { Tensor } from "../weights/tensor-ref.ts";
-import { type BatchShape, gradientName, gradientSumName, trainingGraph } from "./loss.ts";
+import { type BatchShape, type Recompute, gradientName, gradientSumName, trainingGraph } from "./loss.ts";
 import { type OptimizerSettings, createOptimizer } from "./optimizers.ts";
 import { TrainingState } from "./state.ts";
 
@@ -31,6 +31,7 @@ export interface TrainerOptions {
   readonly shape: BatchShape;
   /** Whether a step has more than one micro-batch. */
   readonly accumulate: boolean;
+  readonly recompute: Recompute;
   readonly optimizer: OptimizerSettings;
   /** Gradients with a larger global norm are scaled down to it. */
   readonly clip: number;
@@ -81,10 +82,10 @@ export class Trainer {
     weights: ReadonlyMap<string, Tensor>,
     options: TrainerOptions,
   ): Promise<Trainer> {
-    const { shape, accumulate, optimizer, device, threads, frozen } = options;
+    const { shape, accumulate, recompute, optimizer, device, threads, frozen } = options;
     const values = openValues(device);
     const names = [...weights.keys()];
-    const graph = trainingGraph(decoder, { shape, accumulate, trained: names });
+    const graph = trainingGraph(decoder, { shape, accumulate, recompute, trained: names });
     const program = await compile(graph, device, threads, {
       weights: frozen,
       resident: {

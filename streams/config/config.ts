@@ -6,6 +6,7 @@ import { onnxTypes } from "../../src/export/onnx.ts";
 import { Method } from "../../src/adapters/method.ts";
 import { oneKind, oneOf } from "../../src/settings/choices.ts";
 import { devices } from "../../src/onnx/devices.ts";
+import { recomputes } from "../../src/train/loss.ts";
 import { OptimizerSettings } from "../../src/train/optimizers.ts";
 import { onnxDtypes } from "../../src/weights/onnx-files.ts";
 import { Fusion } from "./fusion.ts";
@@ -89,6 +90,12 @@ const Train = z.strictObject({
   method: oneKind(Method, "full", "what is trained"),
   rows: count.default(4).describe("rows of a micro-batch"),
   accumulation: count.default(1).describe("micro-batches of a step"),
+  recompute: z
+    .enum(recomputes)
+    .default("none")
+    .describe(
+      "layer: compute the values inside a layer again in the backward pass, which takes less memory, and longer",
+    ),
   learningRate: z.number().positive().default(1e-4).describe("peak learning rate; it falls as a cosine"),
   warmup: fraction.default(0.05).describe("fraction of the steps in which the learning rate rises"),
   floor: fraction.default(0.1).describe("final learning rate, as a fraction of the peak"),

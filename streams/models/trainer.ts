@@ -55,6 +55,7 @@ export async function openTrainer(
     threads,
     shape: { rows: train.rows, length: pack.rowLength, entries },
     accumulate: train.accumulation > 1,
+    recompute: train.recompute,
     optimizer: train.optimizer,
     clip: train.clip,
     ...(checkpoint && { checkpoint }),

@@ -9,6 +9,7 @@ import { Method } from "../../src/adapters/method.ts";
 import { readPeft, writePeft } from "../../src/adapters/peft.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { mulberry32 } from "../../src/random/prng.ts";
+import type { Recompute } from "../../src/train/loss.ts";
 import { type Batch, Trainer } from "../../src/train/trainer.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { type Tensor, toTensor } from "../../src/weights/tensor-ref.ts";
@@ -47,11 +48,13 @@ async function openAdapted(name: string, settings: object = {}) {
 function createTrainer(
   { base, lora, tensors, refs }: Awaited<ReturnType<typeof openAdapted>>,
   given: ReadonlyMap<string, Tensor> = tensors,
+  recompute: Recompute = "none",
 ) {
   const frozen = new Map([...refs].filter(([name]) => !given.has(name)));
   return Trainer.create(adaptDecoder(base, lora), given, {
     ...plainTraining,
     shape,
+    recompute,
     frozen: { refs: frozen },
   });
 }
@@ -73,6 +76,22 @@ for (const name of [...architectures, "gpt_neox_parallel"])
     };
     expect(largestDifference(own, await nllOf(mergeLora(refs, tensors, lora)))).toBeLessThan(2e-5);
     expect(largestDifference(own, await nllOf(refs))).toBeGreaterThan(1e-3);
+  });
+
+for (const name of ["llama", "mixtral", "mpt"])
+  test(`${name}: recomputed layers give the same bits of the adapters' gradients`, async () => {
+    const adapted = await openAdapted(name);
+    const [kept, recomputed] = await Promise.all(
+      (["none", "layer"] as const).map(async (recompute) => {
+        const trainer = await createTrainer(adapted, adapted.tensors, recompute);
+        const { gradients, loss } = await trainer.gradients([batch]);
+        const copies = Array.from(gradients, ([key, gradient]) => [key, gradient.slice()] as const);
+        await trainer.close();
+        return { loss, gradients: new Map(copies) };
+      }),
+    );
+    expect(kept.gradients.size).toBe(2 * adapted.lora.adapted.size);
+    expect(recomputed).toEqual(kept);
   });
 
 for (const [name, settings] of [

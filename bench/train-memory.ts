@@ -1,0 +1,112 @@
+/**
+ * @file Peak memory and speed of a training step with and without recomputation, for a Llama with random weights.
+ *
+ *     bun bench/train-memory.ts [15m|135m|1.1b] [ROWS] [LENGTH] [STEPS]
+ *
+ * Each is measured in a process of its own, since a peak cannot be reset, and in turns.
+ */
+import { availableParallelism } from "node:os";
+import { sizeOf } from "../src/graph/ops.ts";
+import { llama } from "../src/models/llama.ts";
+import { type Recompute, recomputes } from "../src/train/loss.ts";
+import { type Batch, Trainer } from "../src/train/trainer.ts";
+import { peakRss } from "../streams/run/summary.ts";
+
+/** The shapes of stories15M, SmolLM 135M and TinyLlama 1.1B. */
+const shapes = {
+  "15m": {
+    hidden_size: 288,
+    intermediate_size: 768,
+    num_hidden_layers: 6,
+    num_attention_heads: 6,
+    vocab_size: 32000,
+    tie_word_embeddings: true,
+  },
+  "135m": {
+    hidden_size: 576,
+    intermediate_size: 1536,
+    num_hidden_layers: 30,
+    num_attention_heads: 9,
+    num_key_value_heads: 3,
+    vocab_size: 49152,
+    tie_word_embeddings: true,
+  },
+  "1.1b": {
+    hidden_size: 2048,
+    intermediate_size: 5632,
+    num_hidden_layers: 22,
+    num_attention_heads: 32,
+    num_key_value_heads: 4,
+    vocab_size: 32000,
+    tie_word_embeddings: false,
+  },
+};
+
+const [model = "135m", rows = "4", length = "512", steps = "2", only] = process.argv.slice(2);
+const shape = { rows: Number(rows), length: Number(length), entries: 11 };
+const tokens = shape.rows * shape.length;
+
+/** The peak memory before the first step and after the last, and the seconds of the fastest step. */
+async function measure(recompute: Recompute) {
+  const config = { ...shapes[model as keyof typeof shapes], max_position_embeddings: shape.length };
+  const decoder = { ...llama.readDecoder(config), vocabulary: config.vocab_size };
+  const weights = new Map(
+    Array.from(decoder.parameters, ([name, shape]) => {
+      const data = new Float32Array(sizeOf(shape));
+      for (let i = 0; i < data.length; i++) data[i] = shape.length === 1 ? 1 : (Math.random() - 0.5) / 20;
+      return [name, { shape, data }];
+    }),
+  );
+  const trainer = await Trainer.create(decoder, weights, {
+    shape,
+    accumulate: false,
+    recompute,
+    optimizer: { kind: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 },
+    clip: 1,
+    device: "cpu",
+    threads: availableParallelism(),
+  });
+  const below = (size: number) => Int32Array.from({ length: size }, () => Math.random() * config.vocab_size);
+  const batch: Batch = {
+    ids: below(tokens),
+    positions: Int32Array.from({ length: tokens }, (_, t) => t % shape.length),
+    documents: new Int32Array(tokens),
+    targets: below(tokens * shape.entries),
+    probabilities: new Float32Array(tokens * shape.entries).fill(1 / shape.entries),
+    weights: new Float32Array(tokens).fill(1 / tokens),
+  };
+  const before = peakRss();
+  let seconds = Infinity;
+  for (let i = 0; i < Number(steps); i++) {
+    const start = performance.now();
+    await trainer.step([batch], 1e-5);
+    seconds = Math.min(seconds, (performance.now() - start) / 1000);
+  }
+  return { before, peak: peakRss(), seconds };
+}
+
+if (only) {
+  console.log(JSON.stringify(await measure(only as Recompute)));
+  process.exit(0);
+}
+const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
+console.log(
+  `Llama ${model}, ${rows}×${length} tokens, ${availableParallelism()} threads, ${steps} steps each`,
+);
+for (const recompute of recomputes) {
+  const { stdout, stderr, exitCode } = Bun.spawnSync([
+    process.execPath,
+    import.meta.path,
+    model,
+    rows,
+    length,
+    steps,
+    recompute,
+  ]);
+  if (exitCode !== 0) throw new Error(`${recompute}: ${stderr.toString()}`);
+  const { before, peak, seconds } = JSON.parse(stdout.toString());
+  console.log(
+    `  recompute: ${recompute.padEnd(5)} ${(tokens / seconds).toFixed(0)} tokens/s, peak ${gigabytes(peak)}, ` +
+      `${gigabytes(before)} of it before the first step`,
+  );
+}
