@@ -49,9 +49,9 @@ ${describe(options)}
   bun run fuse --set fusion.lmWeight=1                      plain continual training, no teacher runs
   bun run fuse --set train.method=lora                      low-rank adapters instead of all weights
 
-DIR then holds model/ (a Hugging Face folder), with train.method lora adapter/ (a PEFT folder), summary.json, events/ (tensorboard --logdir DIR) and the last
-checkpoint. Ctrl-C finishes the step under way and writes a checkpoint; so do SIGTERM and a terminal that
-closes. Settings with their meaning: docs/configuration.md`;
+DIR then holds model/ (a Hugging Face folder), summary.json, events/ (tensorboard --logdir DIR) and the last
+checkpoint; with train.method=lora also adapter/ (a PEFT folder). Ctrl-C finishes the step under way and writes
+a checkpoint; so do SIGTERM and a terminal that closes. Settings with their meaning: docs/configuration.md`;
 
 const print = (text: string) => void process.stdout.write(`${text}\n`);
 const event = (name: string, values: object) => print(JSON.stringify({ event: name, ...values }));
