@@ -1,16 +1,13 @@
 /** @file The command `bun run export`. */
 import { defaultShardBytes, writeFolder } from "../../src/export/folder.ts";
 import { onnxTypes } from "../../src/export/onnx.ts";
-import { checkReplaceable } from "../../src/export/replace.ts";
 import { weightDtypes } from "../../src/weights/tensor-ref.ts";
-import { resolveModelFolder } from "../../src/hub/snapshot.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { command } from "../../src/cli/command.ts";
 import { type Options, describe, helpOption, parse, parseChoice } from "../../src/cli/options.ts";
 import { UserError } from "../../src/cli/user-error.ts";
-import { progressLines } from "../run/progress.ts";
-import { outputOptions, resolveOutput } from "./output.ts";
+import { outputOptions, writeOutput } from "./output.ts";
 
 const options = {
   ...outputOptions,
@@ -61,18 +58,11 @@ async function main(args: readonly string[]): Promise<number> {
     .filter(Boolean)
     .map((type) => parseChoice("--onnx", onnxTypes, type));
   const shardBytes = parseBytes(values["shard-size"]);
-  const out = resolveOutput(values.out, values.overwrite);
-  const lines = progressLines(process.stderr);
-  try {
-    const onProgress = (bytes: number, total: number) => lines.loading?.(model, bytes / total);
-    const folder = await resolveModelFolder(model, { onProgress });
-    checkReplaceable(out, folder);
+  const { out, overwrite } = values;
+  await writeOutput(model, { out, overwrite }, async (folder, path) => {
     const weights = await readWeights(folder, readDecoder(folder));
-    await writeFolder(out, folder, weights, { dtype, shardBytes, onnx });
-  } finally {
-    lines.end();
-  }
-  process.stderr.write(`the model is in ${values.out}\n`);
+    await writeFolder(path, folder, weights, { dtype, shardBytes, onnx });
+  });
   return 0;
 }
 

@@ -5,13 +5,10 @@ import { command } from "../../src/cli/command.ts";
 import { type Options, describe, helpOption, parse, parseChoice } from "../../src/cli/options.ts";
 import { UserError } from "../../src/cli/user-error.ts";
 import { writeFolder } from "../../src/export/folder.ts";
-import { checkReplaceable } from "../../src/export/replace.ts";
-import { resolveModelFolder } from "../../src/hub/snapshot.ts";
 import { readDecoder } from "../../src/models/folder.ts";
 import { readWeights } from "../../src/weights/read-weights.ts";
 import { weightDtypes } from "../../src/weights/tensor-ref.ts";
-import { progressLines } from "../run/progress.ts";
-import { outputOptions, resolveOutput } from "./output.ts";
+import { outputOptions, writeOutput } from "./output.ts";
 
 const options = {
   model: {
@@ -42,20 +39,13 @@ async function main(args: readonly string[]): Promise<number> {
   if (!model || !adapter || !values.out)
     throw new UserError("expected --model MODEL, --adapter DIR and --out DIR (--help shows how)");
   const dtype = parseChoice("--dtype", weightDtypes, values.dtype.toUpperCase());
-  const out = resolveOutput(values.out, values.overwrite);
-  const lines = progressLines(process.stderr);
-  try {
-    const onProgress = (bytes: number, total: number) => lines.loading?.(model, bytes / total);
-    const folder = await resolveModelFolder(model, { onProgress });
-    checkReplaceable(out, folder);
+  const { out, overwrite } = values;
+  await writeOutput(model, { out, overwrite }, async (folder, path) => {
     const decoder = readDecoder(folder);
     const { lora, tensors } = readPeft(adapter, decoder);
     const weights = await readWeights(folder, decoder);
-    await writeFolder(out, folder, mergeLora(weights, tensors, lora), { dtype });
-  } finally {
-    lines.end();
-  }
-  process.stderr.write(`the model is in ${values.out}\n`);
+    await writeFolder(path, folder, mergeLora(weights, tensors, lora), { dtype });
+  });
   return 0;
 }
 
