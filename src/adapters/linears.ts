@@ -24,6 +24,9 @@ const inputName = ({ node }: Value) => (isNode(node, "input") ? node.attributes.
 /** "model.norm" of "model.norm.weight" */
 export const moduleName = (parameter: string): string => parameter.slice(0, parameter.lastIndexOf("."));
 
+/** "norm" of "model.norm" */
+export const lastPart = (module: string): string => module.slice(module.lastIndexOf(".") + 1);
+
 /** The linear layers of a decoder's forward pass, in its order. */
 export function findModules(decoder: Decoder): Modules {
   const b = new Builder();

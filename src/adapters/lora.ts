@@ -2,7 +2,7 @@
 import type { Builder } from "../graph/build.ts";
 import type { Shape, Value } from "../graph/ops.ts";
 import type { Decoder } from "../models/decoder.ts";
-import { type Linear, findModules, moduleName } from "./linears.ts";
+import { type Linear, type Modules, findModules, lastPart, moduleName } from "./linears.ts";
 import type { LoraSettings } from "./method.ts";
 
 // Shapes: T tokens, K inputs and N outputs of a linear layer, r rank.
@@ -37,28 +37,27 @@ export function trainedShapes(decoder: Decoder, { rank, adapted, saved }: Lora):
 const isMeant = (name: string, module: string) => module === name || module.endsWith(`.${name}`);
 
 /** Last parts of module names, for a message. */
-const lastParts = (modules: Iterable<string>) =>
-  [...new Set(Array.from(modules, (module) => module.slice(module.lastIndexOf(".") + 1)))].join(", ");
+const lastParts = (modules: Iterable<string>) => [...new Set(Array.from(modules, lastPart))].join(", ");
 
 /**
  * Checks the adapted layers and the saved parameters against each other and the decoder.
- * @param modules that are trained whole.
+ * @param modules the layers to adapt, of those that `findModules` found.
+ * @param whole modules that are trained whole.
  * @throws naming the first module that does not fit.
  */
 export function createLora(
   decoder: Decoder,
   { rank, alpha, rslora }: Pick<Lora, "rank" | "alpha" | "rslora">,
-  adapted: Lora["adapted"],
-  modules: ReadonlySet<string>,
+  { linears: adapted, tied }: Modules,
+  whole: ReadonlySet<string>,
 ): Lora {
-  const { tied } = findModules(decoder);
-  const both = [...modules].find((module) => adapted.has(module));
+  const both = [...whole].find((module) => adapted.has(module));
   if (both !== undefined) throw new Error(`${both} is trained whole; it cannot have an adapter, too`);
-  if (tied && modules.has(moduleName(decoder.head)))
+  if (tied && whole.has(moduleName(decoder.head)))
     throw new Error(
       `${moduleName(decoder.head)} is both the embedding and the output head; PEFT cannot save such a module, so it is not trained whole`,
     );
-  const saved = [...decoder.parameters.keys()].filter((name) => modules.has(moduleName(name)));
+  const saved = [...decoder.parameters.keys()].filter((name) => whole.has(moduleName(name)));
   return { rank, alpha, rslora, adapted, saved };
 }
 
@@ -68,7 +67,7 @@ export function createLora(
  */
 export function planLora(decoder: Decoder, settings: LoraSettings): Lora {
   const { targets, modulesToSave } = settings;
-  const { linears } = findModules(decoder);
+  const { linears, tied } = findModules(decoder);
   const all = new Set(Array.from(decoder.parameters.keys(), moduleName));
   const find = (setting: string, names: readonly string[], among: Iterable<string>) => {
     const modules = [...among];
@@ -84,7 +83,7 @@ export function planLora(decoder: Decoder, settings: LoraSettings): Lora {
       : find("train.method.targets", targets, linears.keys());
   const adapted = new Map([...linears].filter(([module]) => chosen.has(module)));
   try {
-    return createLora(decoder, settings, adapted, whole);
+    return createLora(decoder, settings, { linears: adapted, tied }, whole);
   } catch (error) {
     throw new Error(`train.method.modulesToSave: ${(error as Error).message}`, { cause: error });
   }

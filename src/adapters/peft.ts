@@ -10,7 +10,7 @@ import { sameShape } from "../graph/ops.ts";
 import type { Decoder } from "../models/decoder.ts";
 import { readSafetensors, writeSafetensors } from "../weights/safetensors.ts";
 import { type Tensor, type WeightRef, isWeightRef, readTensor } from "../weights/tensor-ref.ts";
-import { findModules, moduleName } from "./linears.ts";
+import { findModules, lastPart, moduleName } from "./linears.ts";
 import { type Lora, createLora, nameA, trainedShapes } from "./lora.ts";
 
 const configFile = "adapter_config.json";
@@ -65,13 +65,13 @@ export function locatePeft(folder: string, decoder: Decoder): { lora: Lora; refs
   if (!existsSync(path)) throw new Error(`${path}: not found; expected the adapter's weights`);
   const stored = readSafetensors(path);
   const names = Array.from(stored.keys(), (key) => (key.startsWith(prefix) ? key.slice(prefix.length) : key));
-  const { linears } = findModules(decoder);
+  const { linears, tied } = findModules(decoder);
   const adapted = new Map([...linears].filter(([module]) => names.includes(nameA(module))));
   const saved = names.filter((name) => decoder.parameters.has(name));
   let lora: Lora;
   try {
     const settings = { rank: r, alpha: lora_alpha, rslora: use_rslora };
-    lora = createLora(decoder, settings, adapted, new Set(saved.map(moduleName)));
+    lora = createLora(decoder, settings, { linears: adapted, tied }, new Set(saved.map(moduleName)));
   } catch (error) {
     throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
   }
@@ -97,8 +97,6 @@ export function readPeft(folder: string, decoder: Decoder): { lora: Lora; tensor
   const { lora, refs } = locatePeft(folder, decoder);
   return { lora, tensors: new Map(Array.from(refs, ([name, ref]) => [name, readTensor(ref)])) };
 }
-
-const lastPart = (module: string) => module.slice(module.lastIndexOf(".") + 1);
 
 /** Names that PEFT matches with these modules and no others. */
 function targetNames(decoder: Decoder, modules: readonly string[]): string[] {

@@ -4,7 +4,7 @@ import { initializeLora } from "../adapters/initial.ts";
 import { type Lora, adaptDecoder, planLora, trainedShapes } from "../adapters/lora.ts";
 import { mergeLora } from "../adapters/merge.ts";
 import type { LoraSettings, Method } from "../adapters/method.ts";
-import { readPeft, writePeft } from "../adapters/peft.ts";
+import { locatePeft, writePeft } from "../adapters/peft.ts";
 import { type ExportOptions, writeFolder } from "../export/folder.ts";
 import type { Shape } from "../graph/ops.ts";
 import type { Decoder } from "../models/decoder.ts";
@@ -29,30 +29,31 @@ export interface Target {
 }
 
 /**
- * The adapters of a decoder: those of a PEFT folder, else new ones.
+ * The adapters of a decoder: those of a PEFT folder, with their values' locations, else new ones.
  * @throws naming the setting, the file and what does not fit the decoder.
  */
-function openLora(
+const locateLora = (
   decoder: Decoder,
   settings: LoraSettings,
-): { lora: Lora; tensors: Map<string, Tensor> | undefined } {
-  if (settings.adapter !== undefined) return readPeft(settings.adapter, decoder);
-  return { lora: planLora(decoder, settings), tensors: undefined };
-}
+): { lora: Lora; refs?: ReadonlyMap<string, WeightRef> } =>
+  settings.adapter === undefined
+    ? { lora: planLora(decoder, settings) }
+    : locatePeft(settings.adapter, decoder);
 
 /**
- * Shapes of what a method trains, by name.
- * @throws as `openLora` does.
+ * Shapes of what a method trains, by name. No weight is read.
+ * @throws as `locateLora` does.
  */
 export const readTrainedShapes = (decoder: Decoder, method: Method): ReadonlyMap<string, Shape> =>
-  method.kind === "lora" ? trainedShapes(decoder, openLora(decoder, method).lora) : decoder.parameters;
+  method.kind === "lora" ? trainedShapes(decoder, locateLora(decoder, method).lora) : decoder.parameters;
 
 async function openAdapted(folder: string, settings: LoraSettings): Promise<Target> {
   const base = readDecoder(folder);
-  const { lora, tensors } = openLora(base, settings);
+  const { lora, refs } = locateLora(base, settings);
   const weights = await readWeights(folder, base);
-  const trained = tensors ?? initializeLora(lora, settings.seed);
-  for (const name of lora.saved) if (!tensors) trained.set(name, readTensor(weights.get(name)!));
+  const trained = refs ? new Map<string, Tensor>() : initializeLora(lora, settings.seed);
+  const sources = refs ?? new Map(lora.saved.map((name) => [name, weights.get(name)!]));
+  for (const [name, ref] of sources) trained.set(name, readTensor(ref));
   const frozen = new Map([...weights].filter(([name]) => !trained.has(name)));
   return {
     decoder: adaptDecoder(base, lora),
