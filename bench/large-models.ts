@@ -13,31 +13,10 @@ import { sizeOf } from "../src/graph/ops.ts";
 import type { WeightDtype, Tensor } from "../src/weights/tensor-ref.ts";
 import { readDecoder } from "../src/models/folder.ts";
 import { writeSafetensors } from "../src/weights/safetensors.ts";
+import { llamaShapes } from "./llama-shapes.ts";
 
 const demo = new URL("../demo/", import.meta.url).pathname;
 const [folder = join(tmpdir(), "tributary-large"), dtype] = process.argv.slice(2);
-
-/** TinyLlama 1.1B and SmolLM 135M. */
-const shapes = {
-  "llama-1.1b": {
-    hidden_size: 2048,
-    intermediate_size: 5632,
-    num_hidden_layers: 22,
-    num_attention_heads: 32,
-    num_key_value_heads: 4,
-    vocab_size: 32000,
-    tie_word_embeddings: false,
-  },
-  "llama-135m": {
-    hidden_size: 576,
-    intermediate_size: 1536,
-    num_hidden_layers: 30,
-    num_attention_heads: 9,
-    num_key_value_heads: 3,
-    vocab_size: 49152,
-    tie_word_embeddings: true,
-  },
-};
 
 /** Normally distributed numbers; every tensor takes its own slice of them. */
 function sampleNormal(size: number): Float32Array {
@@ -51,11 +30,20 @@ function sampleNormal(size: number): Float32Array {
   return values;
 }
 
-async function writeModel(name: keyof typeof shapes, tokenizer: string, type: WeightDtype): Promise<string> {
-  const path = join(folder, name);
+async function writeModel(
+  model: keyof typeof llamaShapes,
+  tokenizer: string,
+  type: WeightDtype,
+): Promise<string> {
+  const path = join(folder, `llama-${model}`);
   if (existsSync(join(path, "model.safetensors"))) return path;
   mkdirSync(path, { recursive: true });
-  const config = { model_type: "llama", rms_norm_eps: 1e-5, max_position_embeddings: 2048, ...shapes[name] };
+  const config = {
+    model_type: "llama",
+    rms_norm_eps: 1e-5,
+    max_position_embeddings: 2048,
+    ...llamaShapes[model],
+  };
   writeFileSync(join(path, "config.json"), JSON.stringify(config, null, 2));
   for (const file of ["tokenizer.json", "tokenizer_config.json"])
     copyFileSync(join(demo, "models", tokenizer, file), join(path, file));
@@ -109,8 +97,8 @@ function fuse(title: string, settings: readonly string[]): void {
   );
 }
 
-const large = await writeModel("llama-1.1b", "pocket-openllama", "BF16");
-const small = await writeModel("llama-135m", "pocket-llama", "F32");
+const large = await writeModel("1.1b", "pocket-openllama", "BF16");
+const small = await writeModel("135m", "pocket-llama", "F32");
 const bytes = (path: string) => (statSync(join(path, "model.safetensors")).size / 1e9).toFixed(2);
 console.log(`llama-1.1b: ${bytes(large)} GB in bf16; llama-135m: ${bytes(small)} GB in f32`);
 

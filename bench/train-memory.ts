@@ -12,36 +12,7 @@ import { llama } from "../src/models/llama.ts";
 import { type Recompute, recomputes } from "../src/train/loss.ts";
 import { type Batch, Trainer } from "../src/train/trainer.ts";
 import { peakRss } from "../streams/run/summary.ts";
-
-/** The shapes of stories15M, SmolLM 135M and TinyLlama 1.1B. */
-const shapes = {
-  "15m": {
-    hidden_size: 288,
-    intermediate_size: 768,
-    num_hidden_layers: 6,
-    num_attention_heads: 6,
-    vocab_size: 32000,
-    tie_word_embeddings: true,
-  },
-  "135m": {
-    hidden_size: 576,
-    intermediate_size: 1536,
-    num_hidden_layers: 30,
-    num_attention_heads: 9,
-    num_key_value_heads: 3,
-    vocab_size: 49152,
-    tie_word_embeddings: true,
-  },
-  "1.1b": {
-    hidden_size: 2048,
-    intermediate_size: 5632,
-    num_hidden_layers: 22,
-    num_attention_heads: 32,
-    num_key_value_heads: 4,
-    vocab_size: 32000,
-    tie_word_embeddings: false,
-  },
-};
+import { llamaShapes } from "./llama-shapes.ts";
 
 const [model = "135m", rows = "4", length = "512", steps = "3", only] = process.argv.slice(2);
 const shape = { rows: Number(rows), length: Number(length), entries: 11 };
@@ -49,7 +20,7 @@ const tokens = shape.rows * shape.length;
 
 /** A function that trains for one step and returns its seconds. */
 async function prepare(recompute: Recompute): Promise<() => Promise<number>> {
-  const config = { ...shapes[model as keyof typeof shapes], max_position_embeddings: shape.length };
+  const config = { ...llamaShapes[model as keyof typeof llamaShapes], max_position_embeddings: shape.length };
   const decoder = { ...llama.readDecoder(config), vocabulary: config.vocab_size };
   const weights = new Map(
     Array.from(decoder.parameters, ([name, shape]) => {
